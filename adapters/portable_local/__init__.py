@@ -1,0 +1,1 @@
+"""The adapter for This machine: files, SQLite and a local server."""

@@ -1,1 +1,1 @@
-"""The adapter for This machine: files, SQLite and a local server."""
+"""The adapter for this machine: files, SQLite and a local server."""

@@ -145,7 +145,9 @@ def azurite(*, log: Path | None = None) -> Iterator[Emulator]:
     # Port 0: it picks three free ports itself, and its log tells which.
     places = [word for kind in kinds for word in (f"--{kind}Host", LOOPBACK, f"--{kind}Port", "0")]
     command = [node.path, part.path, "--silent", *flags, *places]
-    with running(part.name, command, ready=lambda started: len(_azurite_ports(started)) == len(kinds), log=log) as process:
+    with running(
+        part.name, command, ready=lambda started: len(_azurite_ports(started)) == len(kinds), log=log
+    ) as process:
         urls = {kind: f"http://{LOOPBACK}:{port}/{_ACCOUNT}" for kind, port in _azurite_ports(process).items()}
         places = [f"{kind.title()}Endpoint={urls[kind]}" for kind in kinds]
         account = ["DefaultEndpointsProtocol=http", f"AccountName={_ACCOUNT}", f"AccountKey={_ACCOUNT_KEY}"]

@@ -46,7 +46,9 @@ def install(name: str, python: str | None = None) -> Found:
 
 
 def _install_into(directory: Path, part: Part, python: str) -> None:
-    with tempfile.TemporaryDirectory(prefix=".installing-", dir=directory.parent, ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix=".installing-", dir=directory.parent, ignore_cleanup_errors=True
+    ) as scratch:
         fresh = Path(scratch) / "part"
         fresh.mkdir()
         match part.source:
@@ -127,5 +129,3 @@ def _wait_for_lock(file: IO[bytes]) -> None:
         import fcntl
 
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
-
-

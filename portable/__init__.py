@@ -1,0 +1,91 @@
+"""Write a function once; run it on AWS, Google Cloud, Azure, a container, and your own machine."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portable.app import App as App
+    from portable.app import Router as Router
+    from portable.drivers import BlobInfo as BlobInfo
+    from portable.errors import AlreadyExistsError as AlreadyExistsError
+    from portable.errors import BuildError as BuildError
+    from portable.errors import ConfigError as ConfigError
+    from portable.errors import HTTPError as HTTPError
+    from portable.errors import NotFoundError as NotFoundError
+    from portable.errors import PermissionDeniedError as PermissionDeniedError
+    from portable.errors import PortableError as PortableError
+    from portable.errors import PreconditionFailedError as PreconditionFailedError
+    from portable.errors import Reject as Reject
+    from portable.errors import Retry as Retry
+    from portable.errors import ServiceError as ServiceError
+    from portable.errors import UnavailableError as UnavailableError
+    from portable.errors import UnsupportedError as UnsupportedError
+    from portable.events import BlobEvent as BlobEvent
+    from portable.events import Change as Change
+    from portable.events import Context as Context
+    from portable.events import Headers as Headers
+    from portable.events import Message as Message
+    from portable.events import Request as Request
+    from portable.events import Response as Response
+    from portable.events import SocketEvent as SocketEvent
+    from portable.events import Tick as Tick
+    from portable.http.params import Body as Body
+    from portable.http.params import Cookie as Cookie
+    from portable.http.params import Header as Header
+    from portable.http.params import Path as Path
+    from portable.http.params import Query as Query
+    from portable.resources.bucket import Bucket as Bucket
+    from portable.resources.queue import Queue as Queue
+
+_HOME = {
+    "portable.app": ("App", "Router"),
+    "portable.drivers": ("BlobInfo",),
+    "portable.errors": (
+        "AlreadyExistsError",
+        "BuildError",
+        "ConfigError",
+        "HTTPError",
+        "NotFoundError",
+        "PermissionDeniedError",
+        "PortableError",
+        "PreconditionFailedError",
+        "Reject",
+        "Retry",
+        "ServiceError",
+        "UnavailableError",
+        "UnsupportedError",
+    ),
+    "portable.events": (
+        "BlobEvent",
+        "Change",
+        "Context",
+        "Headers",
+        "Message",
+        "Request",
+        "Response",
+        "SocketEvent",
+        "Tick",
+    ),
+    "portable.http.params": ("Body", "Cookie", "Header", "Path", "Query"),
+    "portable.resources.bucket": ("Bucket",),
+    "portable.resources.queue": ("Queue",),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_WHERE)  # noqa: PLE0605 - the type checkers read the imports above
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'portable' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

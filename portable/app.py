@@ -1,0 +1,380 @@
+"""App and Router: decorators collect triggers and resources; nothing is called here."""
+
+from __future__ import annotations
+
+from threading import RLock
+
+from portable.errors import ConfigError
+from portable.resources import Resource, check_name
+from portable.resources.bucket import Bucket
+from portable.resources.queue import Queue
+from portable.triggers import (
+    BlobTrigger,
+    DirectTrigger,
+    HTTPRoute,
+    MessageTrigger,
+    ScheduleTrigger,
+    Settings,
+    Trigger,
+    is_async,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Any, Literal, TypeVar, overload
+
+    from portable.drivers import Platform
+    from portable.signature_types import BlobHandler, Handler, MessageDecorator, TickHandler
+
+    T = TypeVar("T")
+    H = TypeVar("H", bound=Handler)
+    B = TypeVar("B", bound=BlobHandler)
+    S = TypeVar("S", bound=TickHandler)
+    R = TypeVar("R", bound=Resource)
+
+__all__ = ["App", "Router", "load_app"]
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+class Router:
+    """A part of an app: handlers that are included under a prefix, by object or by name."""
+
+    def __init__(self, prefix: str = "", *, tags: Iterable[str] = ()) -> None:
+        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+            raise ConfigError(f"prefix {prefix!r} must start with '/' and not end with one")
+        self.prefix = prefix
+        self.tags = tuple(tags)
+        self.triggers: list[Trigger] = []
+        self._included: list[tuple[Router | str, str]] = []
+
+    # --- HTTP
+
+    def route(
+        self,
+        path: str,
+        *,
+        methods: Iterable[str],
+        status: int | None = None,
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+        auth: Literal["public", "cloud"] = "public",
+        max_body: int | None = None,
+    ) -> Callable[[H], H]:
+        """Call the handler for requests with this path and one of these methods.
+
+        Args:
+            path: ``/users/{user_id}``; a parameter may name a converter: ``{n:int}``, ``float``, ``uuid``, ``path``.
+            status: of the answer when the handler returns no Response; 200, or 204 for None, when left out.
+            memory: MiB. timeout: timedelta. The function has the largest and longest its handlers ask for.
+            function: put the route into a function of this name instead of ``http``.
+            auth: ``"public"``, or ``"cloud"``: the cloud's own identity check stands before it.
+            max_body: bytes of a body; more is a 413.
+        """
+        chosen = [method.upper() for method in methods]
+        for method in chosen:
+            if method not in METHODS:
+                raise ConfigError(f"method {method!r} is none of {', '.join(METHODS)}")
+
+        def decorate(handler: H) -> H:
+            for method in chosen:
+                settings = Settings(memory, timeout, function)
+                self.triggers.append(
+                    HTTPRoute(
+                        method,
+                        self.prefix + path or "/",
+                        handler,
+                        settings,
+                        status=status,
+                        auth=auth,
+                        max_body=max_body,
+                        tags=self.tags,
+                    )
+                )
+            return handler
+
+        return decorate
+
+    def get(self, path: str, **options: Any) -> Callable[[H], H]:
+        """See :meth:`route`. HEAD is answered too."""
+        return self.route(path, methods=("GET",), **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[H], H]:
+        """See :meth:`route`."""
+        return self.route(path, methods=("POST",), **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[H], H]:
+        """See :meth:`route`."""
+        return self.route(path, methods=("PUT",), **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[H], H]:
+        """See :meth:`route`."""
+        return self.route(path, methods=("PATCH",), **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[H], H]:
+        """See :meth:`route`."""
+        return self.route(path, methods=("DELETE",), **options)
+
+    # --- events
+
+    def on_message(
+        self,
+        source: Queue[T],
+        *,
+        batch_size: int = 10,
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+    ) -> MessageDecorator[T]:
+        """Call the handler with each message of a queue, or with a batch where it takes ``list[Message[T]]``.
+
+        Return: done. Raise: another attempt. ``batch_size`` is a maximum.
+        """
+
+        def decorate(handler: Any) -> Any:
+            if not isinstance(source, Queue):
+                raise ConfigError(f"on_message takes a queue, got {source!r}")
+            settings = Settings(memory, timeout, function)
+            self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size))
+            return handler
+
+        return decorate
+
+    def on_blob(
+        self,
+        bucket: Bucket,
+        *,
+        prefix: str = "",
+        suffix: str = "",
+        kinds: Iterable[Literal["created", "deleted"]] = ("created",),
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+    ) -> Callable[[B], B]:
+        """Call the handler when a blob of this bucket is created or overwritten (or deleted, when asked)."""
+
+        def decorate(handler: B) -> B:
+            if not isinstance(bucket, Bucket):
+                raise ConfigError(f"on_blob takes a bucket, got {bucket!r}")
+            settings = Settings(memory, timeout, function)
+            trigger = BlobTrigger(bucket, handler, settings, prefix=prefix, suffix=suffix, kinds=tuple(kinds))
+            self.triggers.append(trigger)
+            return handler
+
+        return decorate
+
+    def on_schedule(
+        self,
+        *,
+        cron: str | None = None,
+        every: timedelta | None = None,
+        timezone: str = "UTC",
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+    ) -> Callable[[S], S]:
+        """Call the handler when a POSIX cron expression (in an IANA time zone) or a fixed interval is due."""
+
+        def decorate(handler: S) -> S:
+            settings = Settings(memory, timeout, function)
+            self.triggers.append(ScheduleTrigger(handler, settings, cron=cron, every=every, timezone=timezone))
+            return handler
+
+        return decorate
+
+    def function(
+        self, name: str | None = None, *, memory: int | None = None, timeout: timedelta | None = None
+    ) -> Callable[[H], H]:
+        """Make the handler a function called by name with a JSON payload. The name is the handler's when left out."""
+
+        def decorate(handler: H) -> H:
+            self.triggers.append(DirectTrigger(handler, Settings(memory, timeout, name)))
+            return handler
+
+        return decorate
+
+    # --- parts
+
+    def include(self, router: Router | str, *, prefix: str = "") -> None:
+        """Add a router's handlers, under a prefix.
+
+        By name (``"shop.images:router"``) its module is imported by the build, and at run time only by a function that
+        holds one of its handlers.
+        """
+        if isinstance(router, str):
+            if router.count(":") != 1:
+                raise ConfigError(f"include({router!r}): a router's name is 'module:variable'")
+        elif not isinstance(router, Router) or isinstance(router, App):
+            raise ConfigError(f"include takes a Router or 'module:variable', got {router!r}")
+        self._included.append((router, prefix))
+
+    def collect(
+        self, modules: Iterable[str] | None = None, prefix: str = "", module: str | None = None
+    ) -> list[Trigger]:
+        """Every trigger, included routers' among them.
+
+        ``modules``: of the routers included by name, import only these; None imports all. Raises ConfigError for a
+        name that gives no router; what the import itself raises passes through.
+        """
+        wanted = None if modules is None else frozenset(modules)
+        found = []
+        for trigger in self.triggers:
+            if prefix and isinstance(trigger, HTTPRoute):
+                trigger = _moved(trigger, prefix)
+            trigger.module = module
+            found.append(trigger)
+        for part, under in self._included:
+            if isinstance(part, str):
+                if wanted is None or part in wanted:
+                    found += import_object(part, Router).collect(wanted, prefix + under, part)
+            else:
+                found += part.collect(wanted, prefix + under, module)
+        return found
+
+
+def _moved(route: HTTPRoute, prefix: str) -> HTTPRoute:
+    return HTTPRoute(
+        route.method,
+        prefix + route.path,
+        route.handler,
+        route.settings,
+        status=route.status,
+        auth=route.auth,
+        max_body=route.max_body,
+        tags=route.tags,
+    )
+
+
+class App(Router):
+    """An application: a name, handlers, and the resources they use."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = check_name("app", name)
+        self.resources: dict[tuple[str, str], Resource] = {}
+        self._hooks: list[Callable[[], Any]] = []
+        self._started = False
+        self._starting = RLock()
+
+    # --- resources
+
+    def bucket(self, name: str) -> Bucket:
+        """Declare a bucket. The same name again is the same bucket."""
+        return self._declare(Bucket(name, _depth=1))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def queue(self, name: str, *, max_attempts: int = 5) -> Queue[Any]: ...
+        @overload
+        def queue(self, name: str, type: type[T], *, max_attempts: int = 5) -> Queue[T]: ...
+
+    def queue(self, name: str, type: Any = None, *, max_attempts: int = 5) -> Queue[Any]:
+        """Declare a queue of messages of ``type``. The same name with the same options again is the same queue."""
+        return self._declare(Queue(name, type, max_attempts=max_attempts, _depth=1))
+
+    def _declare(self, resource: R) -> R:
+        known = self.resources.setdefault((resource.kind, resource.name), resource)
+        if known is not resource and not known.same_as(resource):
+            raise ConfigError(
+                f"{resource} at {resource.where[0]}:{resource.where[1]} differs from its declaration at "
+                f"{known.where[0]}:{known.where[1]}; one resource has one set of options"
+            )
+        return known  # type: ignore[return-value]
+
+    # --- life of an instance
+
+    def on_start(self, hook: Callable[[], Any]) -> Callable[[], Any]:
+        """Call ``hook``, sync or async, once an instance before its first invocation."""
+        self._hooks.append(hook)
+        return hook
+
+    def start(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        """Call the ``on_start`` hooks once. Safe under threads: others wait. Raises what a hook raised, and then the
+        next call tries again from the first hook. ``run`` runs a coroutine to its end.
+        """
+        if self._started:
+            return
+        with self._starting:
+            if self._started:
+                return
+            for hook in self._hooks:
+                result = hook()
+                if is_async(hook):
+                    run(result)
+            self._started = True
+
+    def functions(self, modules: Iterable[str] | None = None) -> dict[str, list[Trigger]]:
+        """The triggers of each function, by its name. Raises ConfigError for mixed kinds and duplicate names."""
+        grouped: dict[str, list[Trigger]] = {}
+        for trigger in self.collect(modules):
+            grouped.setdefault(check_name("function", trigger.function), []).append(trigger)
+        for name, triggers in grouped.items():
+            _check_group(name, triggers)
+        return grouped
+
+    # --- outside a cloud
+
+    def connect(self, target: str, stage: str = "") -> Connection:
+        """``with app.connect("local"):`` gives this app's resources that target's drivers, in a script or a shell.
+
+        Addresses are read from the environment as in a cloud (``PORTABLE_BUCKET_UPLOADS``).
+        """
+        return Connection(target, stage)
+
+
+class Connection:
+    """A platform in force for a block of code."""
+
+    def __init__(self, target: str, stage: str) -> None:
+        self._target = target
+        self._stage = stage
+
+    def __enter__(self) -> Platform:
+        from importlib import import_module
+
+        from portable.resources import use_platform
+
+        # By name: this module must not reach the plugin system, which a deployed function never imports.
+        adapter = import_module("portable.plugins").adapter(self._target)
+        platform: Platform = adapter.platform()
+        self._scope = use_platform(platform)
+        self._scope.__enter__()
+        return platform
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._scope.__exit__(kind, error, trace)
+
+
+def _check_group(name: str, triggers: list[Trigger]) -> None:
+    first = triggers[0]
+    for other in triggers[1:]:
+        places = f"{first.where[0]}:{first.where[1]} and {other.where[0]}:{other.where[1]}"
+        if other.kind != first.kind:
+            raise ConfigError(f"function {name!r} mixes {first.kind} and {other.kind} triggers: {places}")
+        if first.kind != "http" and not (first.settings.function and other.settings.function):
+            raise ConfigError(f"two handlers make the function {name!r}: {places}; rename one, or give function='…'")
+
+
+def import_object(spec: str, kind: type[Any]) -> Any:
+    """The object ``module:variable`` names. Raises ConfigError when it is not there or not a ``kind``."""
+    module_name, _, variable = spec.partition(":")
+    __import__(module_name)
+    from sys import modules
+
+    found = getattr(modules[module_name], variable, None)
+    if not isinstance(found, kind):
+        raise ConfigError(f"{spec} is no {kind.__name__}: {found!r}")
+    return found
+
+
+def load_app(spec: str) -> App:
+    """Import ``module:variable`` and return the App. Raises ConfigError; an import error passes through."""
+    app: App = import_object(spec, App)
+    return app

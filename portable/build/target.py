@@ -1,0 +1,59 @@
+"""What an adapter says to the build: ``portable_<name>.build.TARGET``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from portable.manifest import Manifest
+
+__all__ = ["BuildTarget", "Bundle", "Finding"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something a target cannot give. An error stops the build: a meaning would be lost. A warning: same meaning,
+    other cost or latency. ``where``: ``file:line`` of the declaration. ``way_out``: what to do about it."""
+
+    severity: Literal["error", "warning", "info"]
+    where: str
+    message: str
+    way_out: str = ""
+
+
+class Bundle(msgspec.Struct):
+    """One deployable folder: its name ("" when there is one), its functions, and the files this cloud asks for.
+
+    ``files``: path in the bundle to content, the entry point among them.
+    """
+
+    name: str
+    functions: list[str]
+    files: dict[str, bytes]
+
+
+class BuildTarget(Protocol):
+    """How one cloud's bundle is made. Pure: it reads the manifest and settings and touches no disk.
+
+    Attributes:
+        name: the target. pythons: versions the cloud runs (``"3.13"``), the default first.
+        reserved: top-level names a user module must not bear, because the entry files do.
+        dependency_folder: where in the bundle dependencies go; "" for its root.
+        adapter_packages: import packages copied beside ``portable`` (this adapter's own).
+    """
+
+    name: str
+    pythons: Sequence[str]
+    reserved: frozenset[str]
+    dependency_folder: str
+    adapter_packages: Sequence[str]
+
+    def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
+        """What this cloud cannot give this app. ``settings`` is ``[tool.portable.<name>]``."""
+
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
+        """Distributions the entry and the used kinds of resources need, with lower bounds."""
+
+    def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
+        """The folders to deploy, each with its entry files."""

@@ -1,0 +1,579 @@
+"""What handlers receive and answer: plain classes, cheap to make, costly fields computed on first use.
+
+A codec subclasses an event, stores the vendor's own object in ``native`` and lists in ``_lazy`` how each other
+field is read from it. A field nobody reads costs nothing. Nothing here imports more than the interpreter has loaded.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from datetime import UTC
+
+from portable.generics import Generic, T
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime, timedelta
+    from typing import Any, ClassVar, Literal
+
+
+__all__ = [
+    "BlobEvent",
+    "Change",
+    "Context",
+    "Headers",
+    "Message",
+    "Query",
+    "Request",
+    "Response",
+    "SocketEvent",
+    "Tick",
+]
+
+
+class Lazy:
+    """An object whose unset slots are computed on first use by the functions in ``_lazy``."""
+
+    __slots__ = ()
+    _lazy: ClassVar[dict[str, Callable[[Any], Any]]] = {}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            compute = self._lazy.get(name)
+            if compute is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = compute(self)
+            setattr(self, name, value)
+            return value
+
+
+class Query:
+    """Query parameters in order, each name with one or several values. ``[]`` and ``get`` give the last value."""
+
+    __slots__ = ("_index", "_pairs")
+    _pairs: list[tuple[str, str]]
+    _index: dict[str, list[str]]
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] | Mapping[str, str] = ()) -> None:
+        found = pairs.items() if hasattr(pairs, "items") else pairs
+        self._pairs = [(self._fold(name), value) for name, value in found]
+        index: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            if name in index:
+                index[name].append(value)
+            else:
+                index[name] = [value]
+        self._index = index
+
+    @staticmethod
+    def _fold(name: str) -> str:
+        return name
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of ``name``, in order; an empty list when there is none."""
+        return list(self._index.get(self._fold(name), ()))
+
+    def _one(self, name: str, values: list[str]) -> str:
+        return values[-1]
+
+    def __getitem__(self, name: str) -> str:
+        folded = self._fold(name)
+        return self._one(folded, self._index[folded])
+
+    if TYPE_CHECKING:
+
+        def get(self, name: str, default: T = None) -> str | T: ...  # type: ignore[assignment]
+
+    else:
+
+        def get(self, name, default=None):
+            """The value of ``name``, or ``default``."""
+            folded = self._fold(name)
+            values = self._index.get(folded)
+            return default if values is None else self._one(folded, values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._fold(name) in self._index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every ``(name, value)`` pair in order, repeated names repeated."""
+        return list(self._pairs)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._pairs == self._pairs
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._pairs!r})"
+
+
+class Headers(Query):
+    """Header fields: names in any case, kept in lower case; ``[]`` and ``get`` join repeated values with a comma.
+
+    Joined as API Gateway's payload 2.0 joins them (``a,b``; cookies with ``; ``), so that a handler reads the same
+    string on every cloud.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def _fold(name: str) -> str:
+        return name.lower()
+
+    def _one(self, name: str, values: list[str]) -> str:
+        if len(values) == 1:
+            return values[0]
+        return ("; " if name == "cookie" else ",").join(values)
+
+    def add(self, name: str, value: str) -> None:
+        """Append a value, keeping those already there."""
+        self._pairs.append((name.lower(), value))
+        self._index.setdefault(name.lower(), []).append(value)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        folded = name.lower()
+        self._pairs = [pair for pair in self._pairs if pair[0] != folded]
+        self._index.pop(folded, None)
+        self.add(folded, value)
+
+    def setdefault(self, name: str, value: str) -> None:
+        """Set ``name`` unless it is there."""
+        if name not in self:
+            self.add(name, value)
+
+
+def _decode_path(request: Request) -> str:
+    if "%" not in request.raw_path:
+        return request.raw_path
+    from urllib.parse import unquote
+
+    return unquote(request.raw_path)
+
+
+def _read_cookies(request: Request) -> dict[str, str]:
+    cookies: dict[str, str] = {}
+    for part in request.headers.get("cookie", "").split(";"):
+        name, equals, value = part.strip().partition("=")
+        if equals:
+            value = value.strip()
+            if len(value) > 1 and value[0] == value[-1] == '"':
+                value = value[1:-1]
+            cookies.setdefault(name.strip(), value)
+    return cookies
+
+
+class Request(Lazy):
+    """One HTTP request.
+
+    Attributes:
+        method: upper case.
+        path: percent-decoded, without ``root_path``.
+        raw_path: as sent where the cloud gives it, without ``root_path``; routing splits this one.
+        root_path: what the cloud puts before the app's paths (an API Gateway stage).
+        params: path parameters, decoded strings.
+        query: see :class:`Query`. headers: see :class:`Headers`. cookies: by name.
+        body: bytes, after any base64 of the cloud's.
+        client: the caller's address as the cloud saw it, or None.
+        scheme: ``https`` or ``http``. host: the ``Host`` the caller used.
+        native: the vendor's own event or request object.
+    """
+
+    __slots__ = (
+        "body",
+        "client",
+        "cookies",
+        "headers",
+        "host",
+        "method",
+        "native",
+        "params",
+        "path",
+        "query",
+        "raw_path",
+        "root_path",
+        "scheme",
+    )
+    method: str
+    path: str
+    raw_path: str
+    root_path: str
+    params: dict[str, str]
+    query: Query
+    headers: Headers
+    cookies: dict[str, str]
+    body: bytes
+    client: str | None
+    scheme: str
+    host: str
+    native: Any
+    _lazy = {
+        "path": _decode_path,
+        "cookies": _read_cookies,
+        "params": lambda request: {},
+        "host": lambda request: request.headers.get("host", ""),
+    }
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        *,
+        raw_path: str | None = None,
+        root_path: str = "",
+        query: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        headers: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        body: bytes = b"",
+        client: str | None = None,
+        scheme: str = "https",
+        host: str | None = None,
+        native: object = None,
+    ) -> None:
+        self.method = method.upper()
+        self.path = path
+        if raw_path is None:
+            from urllib.parse import quote
+
+            raw_path = quote(path, safe="/:@!$&'()*+,;=~-._")
+        self.raw_path = raw_path
+        self.root_path = root_path
+        self.query = Query(query)
+        self.headers = Headers(headers)
+        self.body = body
+        self.client = client
+        self.scheme = scheme
+        if host is not None:
+            self.host = host
+        self.native = native
+
+    def json(self) -> Any:
+        """The body read as JSON. Raises HTTPError 400 when it is not JSON."""
+        import json
+
+        from portable.errors import HTTPError
+
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise HTTPError(400, f"The body is not JSON: {error}") from error
+
+    def text(self) -> str:
+        """The body as text, in the charset of its content type, UTF-8 by default. Raises HTTPError 400."""
+        from portable.errors import HTTPError
+
+        charset = "utf-8"
+        for part in self.headers.get("content-type", "").split(";")[1:]:
+            name, _, value = part.strip().partition("=")
+            if name.lower() == "charset":
+                charset = value.strip('"') or charset
+        try:
+            return self.body.decode(charset)
+        except (LookupError, UnicodeDecodeError) as error:
+            raise HTTPError(400, f"The body is not text in {charset}: {error}") from error
+
+    def form(self) -> Query:
+        """The body read as ``application/x-www-form-urlencoded``. Raises HTTPError 400 or 415."""
+        from urllib.parse import parse_qsl
+
+        from portable.errors import HTTPError
+
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in ("", "application/x-www-form-urlencoded"):
+            raise HTTPError(415, f"Expected application/x-www-form-urlencoded, got {kind}")
+        return Query(parse_qsl(self.text(), keep_blank_values=True))
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.raw_path}>"
+
+
+class Response:
+    """An HTTP answer. ``body`` is bytes, str, None, or anything JSON can hold, encoded when it is sent."""
+
+    __slots__ = ("_headers", "body", "media_type", "status")
+
+    def __init__(
+        self,
+        body: Any = None,
+        status: int = 200,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        self.body = body
+        self.status = status
+        self._headers = None if headers is None else Headers(headers)
+        self.media_type = media_type
+
+    @property
+    def headers(self) -> Headers:
+        if self._headers is None:
+            self._headers = Headers()
+        return self._headers
+
+    def header_pairs(self) -> list[tuple[str, str]]:
+        """Every header as sent: names in lower case, ``content-type`` first when there is one."""
+        pairs = [] if self._headers is None else self._headers.items()
+        if self.media_type is not None and (self._headers is None or "content-type" not in self._headers):
+            pairs.insert(0, ("content-type", self.media_type))
+        return pairs
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | None = None,
+        expires: datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = True,
+        httponly: bool = True,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+    ) -> None:
+        """Add a ``Set-Cookie`` header (RFC 6265). ``max_age`` is seconds; ``expires`` an aware datetime.
+
+        Raises ValueError when the name or value holds a character a cookie cannot.
+        """
+        if not name or any(c in '()<>@,;:\\"/[]?={} \t' or not 0x20 < ord(c) < 0x7F for c in name):
+            raise ValueError(f"{name!r} cannot be a cookie's name")
+        if any(c in '",;\\' or not 0x20 < ord(c) < 0x7F for c in value):
+            raise ValueError(f"the value of cookie {name!r} holds a character a cookie cannot; encode it first")
+        parts = [f"{name}={value}"]
+        if max_age is not None:
+            parts.append(f"Max-Age={int(max_age)}")
+        if expires is not None:
+            from email.utils import format_datetime
+
+            parts.append(f"Expires={format_datetime(expires.astimezone(UTC), usegmt=True)}")
+        for label, text in (("Path", path), ("Domain", domain)):
+            if text is not None:
+                if any(c == ";" or not 0x20 <= ord(c) < 0x7F for c in text):
+                    raise ValueError(f"{text!r} cannot be a cookie's {label}")
+                parts.append(f"{label}={text}")
+        if secure:
+            parts.append("Secure")
+        if httponly:
+            parts.append("HttpOnly")
+        if samesite is not None:
+            parts.append(f"SameSite={samesite.capitalize()}")
+        self.headers.add("set-cookie", "; ".join(parts))
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+class Message(Lazy, Generic[T]):
+    """One message of a queue or topic.
+
+    Attributes:
+        id: the cloud's id of the message. body: decoded to the queue's type.
+        attributes: strings by name. attempt: 1 on the first delivery, where the cloud counts; else 1.
+        sent_at: aware datetime. group: the ordering group, or None. native: the vendor's own record.
+    """
+
+    __slots__ = ("_failed", "attempt", "attributes", "body", "group", "id", "native", "sent_at")
+    id: str
+    body: T
+    attributes: dict[str, str]
+    attempt: int
+    sent_at: datetime | None
+    group: str | None
+    native: Any
+    _failed: BaseException | bool
+    _lazy = {"_failed": lambda message: False}
+
+    def __init__(
+        self,
+        id: str,
+        body: T,
+        attributes: dict[str, str] | None = None,
+        attempt: int = 1,
+        sent_at: datetime | None = None,
+        group: str | None = None,
+        native: object = None,
+    ) -> None:
+        self.id = id
+        self.body = body
+        self.attributes = {} if attributes is None else attributes
+        self.attempt = attempt
+        self.sent_at = sent_at
+        self.group = group
+        self.native = native
+
+    def fail(self, error: BaseException | None = None) -> None:
+        """Mark this message of a batch for another attempt; the rest of the batch is done.
+
+        ``error`` may be a :class:`~portable.Retry` or :class:`~portable.Reject` to say more.
+        """
+        self._failed = error if error is not None else True
+
+    @property
+    def failed(self) -> BaseException | bool:
+        """What :meth:`fail` was given, True without an error, False when it was not called."""
+        return self._failed
+
+    def __repr__(self) -> str:
+        return f"<Message {self.id}>"
+
+
+class BlobEvent(Lazy):
+    """A blob was created (or overwritten) or deleted.
+
+    Attributes:
+        kind: ``"created"`` or ``"deleted"``. bucket: the name declared in the app. key: decoded.
+        size: bytes, or None where the cloud does not say (deletions). version: the cloud's version or ETag, or None.
+        time: aware datetime. native: the vendor's own event.
+    """
+
+    __slots__ = ("bucket", "key", "kind", "native", "size", "time", "version")
+    kind: Literal["created", "deleted"]
+    bucket: str
+    key: str
+    size: int | None
+    version: str | None
+    time: datetime
+    native: Any
+
+    def __init__(
+        self,
+        kind: Literal["created", "deleted"],
+        bucket: str,
+        key: str,
+        size: int | None = None,
+        version: str | None = None,
+        time: datetime | None = None,
+        native: object = None,
+    ) -> None:
+        self.kind = kind
+        self.bucket = bucket
+        self.key = key
+        self.size = size
+        self.version = version
+        if time is None:
+            from datetime import datetime
+
+            time = datetime.now(UTC)
+        self.time = time
+        self.native = native
+
+    def __repr__(self) -> str:
+        return f"<BlobEvent {self.kind} {self.bucket} {self.key!r}>"
+
+
+class Tick(Lazy):
+    """A schedule is due. ``scheduled_at`` is the aware datetime it was due at, where the cloud says; else now."""
+
+    __slots__ = ("native", "scheduled_at")
+    scheduled_at: datetime
+    native: Any
+
+    def __init__(self, scheduled_at: datetime, native: object = None) -> None:
+        self.scheduled_at = scheduled_at
+        self.native = native
+
+    def __repr__(self) -> str:
+        return f"<Tick {self.scheduled_at.isoformat()}>"
+
+
+class Change(Lazy, Generic[T]):
+    """An item of a table was inserted, updated or deleted. ``old`` is None unless asked for and available."""
+
+    __slots__ = ("key", "kind", "native", "new", "old", "time")
+    kind: Literal["insert", "update", "delete"]
+    key: Any
+    old: T | None
+    new: T | None
+    time: datetime
+    native: Any
+
+
+class SocketEvent(Lazy):
+    """A websocket connected, sent a message or disconnected."""
+
+    __slots__ = ("body", "connection", "kind", "native")
+    kind: Literal["connect", "message", "disconnect"]
+    connection: str
+    body: bytes | str
+    native: Any
+
+
+class Context(Lazy):
+    """One invocation, for whoever annotates it, and for the whole call stack through :meth:`current`.
+
+    Attributes:
+        function: the function's name. request_id: the cloud's id of this invocation.
+        deadline: aware datetime at which the cloud ends it, or None where it sets none.
+        cold_start: True for the first invocation of an instance. target: ``aws``, ``gcp``, ``azure``, ``local``.
+        stage: ``PORTABLE_STAGE``, or "". native: the vendor's own context.
+    """
+
+    __slots__ = ("cold_start", "deadline", "deadline_at", "function", "native", "request_id", "stage", "target")
+    function: str
+    request_id: str
+    deadline: datetime | None
+    deadline_at: float | None  # seconds since the epoch: what `deadline` and `remaining` are read from
+    cold_start: bool
+    target: str
+    stage: str
+    native: Any
+
+    def __init__(
+        self,
+        function: str,
+        request_id: str,
+        *,
+        deadline_at: float | None = None,
+        cold_start: bool = False,
+        target: str = "local",
+        stage: str = "",
+        native: object = None,
+    ) -> None:
+        self.function = function
+        self.request_id = request_id
+        self.deadline_at = deadline_at
+        self.cold_start = cold_start
+        self.target = target
+        self.stage = stage
+        self.native = native
+
+    def remaining(self) -> timedelta | None:
+        """Time left before the deadline, never negative; None where there is no deadline."""
+        if self.deadline_at is None:
+            return None
+        from datetime import timedelta
+        from time import time
+
+        return timedelta(seconds=max(0.0, self.deadline_at - time()))
+
+    @staticmethod
+    def current() -> Context:
+        """The context of the invocation under way. Raises ConfigError outside one."""
+        context = current_context.get()
+        if context is None:
+            from portable.errors import ConfigError
+
+            raise ConfigError("Context.current() was called outside an invocation")
+        return context
+
+    def __repr__(self) -> str:
+        return f"<Context {self.function} {self.request_id}>"
+
+
+def _read_deadline(context: Context) -> datetime | None:
+    if context.deadline_at is None:
+        return None
+    from datetime import datetime
+
+    return datetime.fromtimestamp(context.deadline_at, UTC)
+
+
+Context._lazy = {"deadline": _read_deadline}
+
+current_context: ContextVar[Context | None] = ContextVar("portable_context", default=None)

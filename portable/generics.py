@@ -1,0 +1,24 @@
+"""``Generic`` and ``T`` for ``Message[User]`` without importing ``typing``, which costs 9 ms at a cold start."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Generic as Generic
+    from typing import TypeVar
+
+    T = TypeVar("T")
+else:
+    T = None
+    _Alias = type(list[int])
+
+    class Generic:
+        """At run time: no more than something to subscribe."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, item):
+            return cls if cls is Generic else _Alias(cls, item)
+
+
+__all__ = ["Generic", "T"]

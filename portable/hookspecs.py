@@ -1,0 +1,61 @@
+"""The plugin interface. A plugin is a module or object whose functions bear ``hookimpl`` and these names; it is found
+through the entry-point group ``portable``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from portable.drivers import Platform
+
+__all__ = ["Adapter", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("portable")
+hookimpl = pluggy.HookimplMarker("portable")
+
+
+class Adapter:
+    """Everything for one cloud, by reference: nothing is imported until a command needs it.
+
+    Args:
+        name: the target's name on the command line.
+        package: the import package. It holds ``runtime`` (``platform()``, ``entry(…)``), ``build`` (``TARGET``, see
+            ``portable.build.target``), ``run`` (``RUNNER``, see ``portable.run.target``) and ``samples``
+            (``SAMPLES``, see ``portable.samples``).
+        title: for people.
+    """
+
+    def __init__(self, name: str, package: str, title: str) -> None:
+        self.name = name
+        self.package = package
+        self.title = title
+
+    def platform(self, environment: Mapping[str, str] | None = None) -> Platform:
+        """A new platform. Addresses, endpoints and credentials are read from ``environment``, else the process's."""
+        platform: Platform = import_module(f"{self.package}.runtime").platform(environment)
+        return platform
+
+    @property
+    def build(self) -> Any:
+        """How this cloud's bundle is made."""
+        return import_module(f"{self.package}.build").TARGET
+
+    @property
+    def run(self) -> Any:
+        """How a built artifact runs here."""
+        return import_module(f"{self.package}.run").RUNNER
+
+    @property
+    def samples(self) -> Any:
+        """Native events for neutral ones, and back."""
+        return import_module(f"{self.package}.samples").SAMPLES
+
+
+@hookspec
+def portable_adapters() -> Iterable[Adapter]:  # type: ignore[empty-body]
+    """The adapters this plugin brings."""

@@ -1,0 +1,341 @@
+"""The one seam where a handler is called: sync or async, alone or in a batch.
+
+An adapter's entry decodes the cloud's event, calls one of these functions, and encodes what comes back. What a sync
+handler gives is there at once; for an async one the call gives a coroutine, which the entry awaits or runs with
+:func:`run` (one invocation at a time) or :func:`run_shared` (several, on threads). One event loop is kept a process.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from portable.errors import ConfigError, HTTPError, Reject, Retry
+from portable.events import Context, Response, current_context
+from portable.http.answers import answer, answer_error, problem, without_body
+from portable.http.binding import bind
+from portable.http.routing import Routes
+from portable.jsontext import ModelError, converter_of_values, to_values
+from portable.signatures import MISSING, parameters_of, split_optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    from portable.events import BlobEvent, Message, Request, Tick
+    from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+
+    Outcomes = list[BaseException | None]
+
+__all__ = [
+    "BlobFunction",
+    "DirectFunction",
+    "HTTPFunction",
+    "MessageFunction",
+    "ScheduleFunction",
+    "make_function",
+    "run",
+    "run_shared",
+]
+
+_starting = Lock()
+_own_loop: AbstractEventLoop | None = None
+_shared_loop: AbstractEventLoop | None = None
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end in this thread, on the process's kept loop. For one invocation at a time."""
+    global _own_loop
+    if _own_loop is None or _own_loop.is_closed():
+        from asyncio import new_event_loop
+
+        _own_loop = new_event_loop()
+    return _own_loop.run_until_complete(coroutine)
+
+
+def run_shared(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end on the process's kept loop in a thread of its own. For invocations on threads."""
+    global _shared_loop
+    from asyncio import new_event_loop, run_coroutine_threadsafe
+
+    with _starting:
+        if _shared_loop is None:
+            from threading import Thread
+
+            _shared_loop = new_event_loop()
+            Thread(target=_shared_loop.run_forever, name="portable-loop", daemon=True).start()
+    return run_coroutine_threadsafe(coroutine, _shared_loop).result()
+
+
+def step(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that awaits nothing: how a sync handler goes through the same code without a loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise RuntimeError("a sync handler's invocation waited for something")
+
+
+class HTTPFunction:
+    """Answers requests. Never raises: a request that fits no route is a 404, a handler's mistake a 500."""
+
+    kind = "http"
+
+    def __init__(self, routes: Sequence[HTTPRoute]) -> None:
+        self.routes = Routes(routes)
+        self._find = self.routes.find
+
+    def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        try:
+            hit = self._find(request.method, request.raw_path)
+            if hit is None:
+                return self._unmatched(request)
+            route, request.params = hit
+            plan = route.plan
+            if plan is None:
+                plan = route.plan = bind(route)
+            value = plan(request)
+            if route.is_async:
+                return self._finish(route, request, value)
+            response = answer(route, value)
+        except Exception as error:
+            response = answer_error(request, error)
+        return without_body(response) if request.method == "HEAD" else response
+
+    async def _finish(self, route: HTTPRoute, request: Request, value: Any) -> Response:
+        try:
+            response = answer(route, await value)
+        except Exception as error:
+            response = answer_error(request, error)
+        return without_body(response) if request.method == "HEAD" else response
+
+    def _unmatched(self, request: Request) -> Response:
+        methods = self.routes.methods(request.raw_path)
+        if request.method == "OPTIONS" and methods:
+            return Response(None, 204, {"allow": ", ".join(methods)})
+        if methods:
+            response = problem(405, f"{request.method} is not allowed here", headers={"allow": ", ".join(methods)})
+        else:
+            response = problem(404, "Nothing is here")
+        return without_body(response) if request.method == "HEAD" else response
+
+
+def _event_call(trigger: Trigger, event_required: bool = True) -> tuple[Callable[[Any], Any], Any]:
+    """A function of the event that calls the handler with what it asks for, and the event's annotation."""
+    handler = trigger.handler
+    where = f"{getattr(handler, '__name__', handler)} at {trigger.where[0]}:{trigger.where[1]}"
+    parameters = parameters_of(handler)
+    contexts = [p for p in parameters if split_optional(p.annotation)[0] is Context]
+    events = [p for p in parameters if p not in contexts and p.default is MISSING]
+    if len(events) > 1 or (events and (events[0] is not parameters[0] or events[0].keyword_only)):
+        raise ConfigError(f"{where}: an event handler takes the event first and, if it likes, a Context")
+    if not events and event_required:
+        raise ConfigError(f"{where}: the handler takes no event; give it one parameter for it")
+    if not contexts:
+        return (handler if events else lambda event: handler()), (events[0].annotation if events else MISSING)
+    name = contexts[0].name
+    if events:
+        return lambda event: handler(event, **{name: current_context.get()}), events[0].annotation
+    return lambda event: handler(**{name: current_context.get()}), MISSING
+
+
+def _log_failure(trigger: Trigger, what: str, error: BaseException) -> None:
+    from logging import getLogger
+
+    getLogger("portable").error("%s failed on %s", trigger.function, what, exc_info=error)
+
+
+class MessageFunction:
+    """Hands messages over, one by one or as a batch, and says of each whether it is done.
+
+    Called with messages whose ``body`` is the text as sent. Answers with a list as long as the batch: None for a
+    message that is done, else why not: Retry (with ``after``), Reject, or what the handler raised. A body that does
+    not fit the queue's type fails that message alone, before the handler sees it.
+    """
+
+    kind = "message"
+
+    def __init__(self, triggers: Sequence[MessageTrigger]) -> None:
+        self.triggers = triggers
+        self.is_async = any(trigger.is_async for trigger in triggers)
+        self._by_source = {trigger.source.name: trigger for trigger in triggers}
+        if len(self._by_source) != len(triggers):
+            raise ConfigError(f"function {triggers[0].function!r} takes one queue twice")
+
+    def __call__(
+        self, batch: list[Message[Any]], source: str | None = None
+    ) -> Outcomes | Coroutine[Any, Any, Outcomes]:
+        """``source`` is the queue's declared name; it may be left out when the function takes one queue."""
+        trigger = self.triggers[0] if source is None else self._by_source[source]
+        plan = trigger.plan
+        if plan is None:
+            plan = trigger.plan = self._plan(trigger)
+        call, whole = plan
+        delivery = _deliver_batch(trigger, call, batch) if whole else _deliver_each(trigger, call, batch)
+        return delivery if trigger.is_async else step(delivery)
+
+    @staticmethod
+    def _plan(trigger: MessageTrigger) -> tuple[Callable[[Any], Any], bool]:
+        call, annotation = _event_call(trigger)
+        return call, annotation is list or getattr(annotation, "__origin__", None) is list
+
+
+def _decode_bodies(trigger: MessageTrigger, batch: list[Message[Any]], outcomes: Outcomes) -> list[Message[Any]]:
+    decode = trigger.source.decode
+    fit = []
+    for position, message in enumerate(batch):
+        message._failed = False
+        try:
+            message.body = decode(message.body)
+        except ValueError as error:
+            outcomes[position] = error
+            _log_failure(trigger, f"message {message.id}: its body does not fit queue {trigger.source.name}", error)
+        else:
+            fit.append(message)
+    return fit
+
+
+def _explain(failed: BaseException | bool) -> BaseException | None:
+    if failed is False:
+        return None
+    return Retry("message.fail()") if failed is True else failed
+
+
+async def _deliver_each(trigger: MessageTrigger, call: Callable[[Any], Any], batch: list[Message[Any]]) -> Outcomes:
+    outcomes: Outcomes = []
+    decode = trigger.source.decode
+    waits = trigger.is_async
+    for message in batch:
+        message._failed = False
+        try:
+            message.body = decode(message.body)
+            if waits:
+                await call(message)
+            else:
+                call(message)
+            outcomes.append(None if message._failed is False else _explain(message._failed))
+        except (Retry, Reject) as wish:
+            outcomes.append(wish)
+        except Exception as error:
+            _log_failure(trigger, f"message {message.id}", error)
+            outcomes.append(error)
+    return outcomes
+
+
+async def _deliver_batch(trigger: MessageTrigger, call: Callable[[Any], Any], batch: list[Message[Any]]) -> Outcomes:
+    outcomes: Outcomes = [None] * len(batch)
+    fit = _decode_bodies(trigger, batch, outcomes)
+    if not fit:
+        return outcomes
+    whole: BaseException | None = None
+    try:
+        result = call(fit)
+        if trigger.is_async:
+            await result
+    except Exception as error:
+        whole = error
+        if not isinstance(error, (Retry, Reject)):
+            _log_failure(trigger, f"a batch of {len(fit)}", error)
+    waiting = iter(fit)
+    for position, outcome in enumerate(outcomes):
+        if outcome is None:
+            message = next(waiting)
+            outcomes[position] = whole or _explain(message._failed)
+    return outcomes
+
+
+class BlobFunction:
+    """Hands a blob event to each trigger that wants it. Raises what the handler raised: the cloud retries."""
+
+    kind = "blob"
+
+    def __init__(self, triggers: Sequence[BlobTrigger]) -> None:
+        self.triggers = triggers
+        self.is_async = any(trigger.is_async for trigger in triggers)
+
+    def __call__(self, event: BlobEvent) -> Any:
+        delivery = self._deliver(event)
+        return delivery if self.is_async else step(delivery)
+
+    async def _deliver(self, event: BlobEvent) -> int:
+        """How many handlers took the event. 0: it was not theirs, which is no error."""
+        taken = 0
+        for trigger in self.triggers:
+            if event.bucket == trigger.bucket.name and trigger.wants(event.kind, event.key):
+                if trigger.plan is None:
+                    trigger.plan = _event_call(trigger)[0]
+                result = trigger.plan(event)
+                if trigger.is_async:
+                    await result
+                taken += 1
+        return taken
+
+
+class ScheduleFunction:
+    """Calls each handler of a schedule that is due. Raises what a handler raised."""
+
+    kind = "schedule"
+
+    def __init__(self, triggers: Sequence[ScheduleTrigger]) -> None:
+        self.triggers = triggers
+        self.is_async = any(trigger.is_async for trigger in triggers)
+
+    def __call__(self, tick: Tick) -> Any:
+        delivery = self._deliver(tick)
+        return delivery if self.is_async else step(delivery)
+
+    async def _deliver(self, tick: Tick) -> None:
+        for trigger in self.triggers:
+            if trigger.plan is None:
+                trigger.plan = _event_call(trigger, event_required=False)[0]
+            result = trigger.plan(tick)
+            if trigger.is_async:
+                await result
+
+
+class DirectFunction:
+    """Calls a handler by name with a payload of JSON values, and answers with JSON values.
+
+    Raises HTTPError 422 when the payload does not fit the handler's annotation, and what the handler raised.
+    """
+
+    kind = "direct"
+
+    def __init__(self, triggers: Sequence[DirectTrigger]) -> None:
+        if len(triggers) != 1:
+            raise ConfigError(f"function {triggers[0].function!r}: a direct function has one handler")
+        self.trigger = triggers[0]
+        self.is_async = self.trigger.is_async
+
+    def __call__(self, payload: Any) -> Any:
+        delivery = self._deliver(payload)
+        return delivery if self.is_async else step(delivery)
+
+    async def _deliver(self, payload: Any) -> Any:
+        if self.trigger.plan is None:
+            call, annotation = _event_call(self.trigger, event_required=False)
+            self.trigger.plan = call, converter_of_values(None if annotation is MISSING else annotation)
+        call, convert = self.trigger.plan
+        try:
+            value = convert(payload)
+        except ModelError as error:
+            field = {"in": "payload", "name": error.field, "detail": error.detail}
+            raise HTTPError(
+                422, f"the payload does not fit {self.trigger.function}: {error}", errors=[field]
+            ) from error
+        result = call(value)
+        return to_values(await result if self.is_async else result)
+
+
+Function = HTTPFunction | MessageFunction | BlobFunction | ScheduleFunction | DirectFunction
+_FUNCTIONS: dict[str, Any] = {
+    kind.kind: kind for kind in (HTTPFunction, MessageFunction, BlobFunction, ScheduleFunction, DirectFunction)
+}
+
+
+def make_function(triggers: Sequence[Trigger]) -> Any:
+    """The function that serves these triggers, all of one kind. Raises ConfigError."""
+    function = _FUNCTIONS[triggers[0].kind](triggers)
+    return function

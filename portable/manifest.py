@@ -1,0 +1,218 @@
+"""An app as data: all that a build reads. Written to ``dist/<target>/manifest.json``.
+
+A manifest knows no stage, no physical name and no path of the machine it was made on: places in the source are
+relative to the project.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from portable.app import App
+from portable.errors import ConfigError
+from portable.http.binding import describe
+from portable.jsontext import needs_msgspec
+from portable.resources import Resource
+from portable.resources.queue import Queue
+from portable.triggers import BlobTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+from portable.uses import in_project, resources_used
+
+__all__ = ["FunctionRecord", "Manifest", "ResourceRecord", "TriggerRecord", "describe_app"]
+
+
+class ResourceRecord(msgspec.Struct):
+    """A declared resource. ``where``: ``file:line``."""
+
+    kind: str
+    name: str
+    options: dict[str, Any]
+    where: str
+
+
+class TriggerRecord(msgspec.Struct):
+    """What calls a handler. ``options`` by kind:
+
+    http: method, path, status, auth, max_body; message: queue, batch_size; blob: bucket, prefix, suffix, kinds;
+    schedule: cron, every (seconds), timezone; direct: none.
+    """
+
+    kind: str
+    handler: str
+    where: str
+    options: dict[str, Any]
+
+
+class FunctionRecord(msgspec.Struct):
+    """A deployable unit. ``memory`` MiB and ``timeout`` seconds are None where nobody asked; ``modules`` are the
+    routers included by name that it imports; ``uses`` names its resources as ``kind:name``.
+    """
+
+    name: str
+    kind: str
+    triggers: list[TriggerRecord]
+    memory: int | None
+    timeout: float | None
+    modules: list[str]
+    uses: list[str]
+    is_async: bool
+
+    def asks(self, option: str) -> list[Any]:
+        """The value of an option in each trigger, None left out."""
+        return [trigger.options[option] for trigger in self.triggers if trigger.options.get(option) is not None]
+
+
+class Manifest(msgspec.Struct):
+    """See the module. ``spec`` is ``module:variable``; ``models``: whether a body needs msgspec."""
+
+    app: str
+    spec: str
+    functions: list[FunctionRecord]
+    resources: list[ResourceRecord]
+    models: bool
+
+    def function(self, name: str) -> FunctionRecord:
+        """The function of this name. Raises ConfigError naming those there are."""
+        for function in self.functions:
+            if function.name == name:
+                return function
+        names = ", ".join(function.name for function in self.functions)
+        raise ConfigError(f"app {self.app!r} has no function {name!r}; it has {names}")
+
+    def of_kind(self, kind: str) -> list[ResourceRecord]:
+        """The resources of a kind."""
+        return [resource for resource in self.resources if resource.kind == kind]
+
+    def resource(self, kind: str, name: str) -> ResourceRecord:
+        """One resource. Raises ConfigError."""
+        for resource in self.resources:
+            if (resource.kind, resource.name) == (kind, name):
+                return resource
+        raise ConfigError(f"app {self.app!r} declares no {kind} {name!r}")
+
+    def only(self, functions: list[str]) -> Manifest:
+        """This manifest with some of its functions, and the resources these use."""
+        kept = [function for function in self.functions if function.name in functions]
+        used = {name for function in kept for name in function.uses}
+        resources = [one for one in self.resources if f"{one.kind}:{one.name}" in used]
+        return Manifest(self.app, self.spec, kept, resources, self.models)
+
+
+def describe_app(app: App, spec: str, root: Path) -> Manifest:
+    """The manifest of an imported app. Imports every router it includes by name.
+
+    ``root`` is the project's folder. Raises ConfigError for what cannot be bound, mixed, or declared twice.
+    """
+    root = root.resolve()
+    grouped = app.functions()
+    declared = _declared(app, grouped, root)
+    traced = {name: resources_used([t.handler for t in triggers], root) for name, triggers in grouped.items()}
+    for name, triggers in grouped.items():
+        traced[name] |= {key for trigger in triggers if (key := _source(trigger)) is not None}
+    # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets it.
+    untraced = set(declared) - set().union(*traced.values(), set())
+    functions = []
+    for name, triggers in grouped.items():
+        uses = sorted(f"{kind}:{known}" for kind, known in (traced[name] & set(declared)) | untraced)
+        functions.append(_function(name, triggers, uses, root))
+    records = [
+        ResourceRecord(resource.kind, resource.name, resource.options, place(resource.where, root))
+        for _, resource in sorted(declared.items())
+    ]
+    models = any(_needs_msgspec(trigger) for triggers in grouped.values() for trigger in triggers)
+    models = models or any(isinstance(one, Queue) and needs_msgspec(one.type) for one in declared.values())
+    return Manifest(app.name, spec, functions, records, models)
+
+
+def place(where: tuple[str, int], root: Path) -> str:
+    """``file:line`` relative to the project, where it lies inside."""
+    path = Path(where[0])
+    if path.is_absolute() and path.resolve().is_relative_to(root):
+        path = path.resolve().relative_to(root)
+    return f"{path.as_posix()}:{where[1]}"
+
+
+def _source(trigger: Trigger) -> tuple[str, str] | None:
+    if isinstance(trigger, MessageTrigger):
+        return trigger.source.kind, trigger.source.name
+    if isinstance(trigger, BlobTrigger):
+        return trigger.bucket.kind, trigger.bucket.name
+    return None
+
+
+def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[tuple[str, str], Resource]:
+    """The app's own resources, those of triggers, and every global of an imported module of the project."""
+    found: dict[tuple[str, str], Resource] = {}
+
+    def add(resource: Resource) -> None:
+        known = found.setdefault((resource.kind, resource.name), resource)
+        if known is not resource and not known.same_as(resource):
+            raise ConfigError(
+                f"{resource} at {place(resource.where, root)} differs from its declaration at "
+                f"{place(known.where, root)}; one resource has one set of options"
+            )
+
+    for resource in app.resources.values():
+        add(resource)
+    for triggers in grouped.values():
+        for trigger in triggers:
+            if isinstance(trigger, MessageTrigger):
+                add(trigger.source)
+            elif isinstance(trigger, BlobTrigger):
+                add(trigger.bucket)
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file is None or not in_project(Path(file), root):
+            continue
+        for value in list(vars(module).values()):
+            if isinstance(value, Resource):
+                add(value)
+    return found
+
+
+def _function(name: str, triggers: list[Trigger], uses: list[str], root: Path) -> FunctionRecord:
+    memories = [trigger.settings.memory for trigger in triggers if trigger.settings.memory is not None]
+    timeouts = [trigger.settings.timeout for trigger in triggers if trigger.settings.timeout is not None]
+    return FunctionRecord(
+        name=name,
+        kind=triggers[0].kind,
+        triggers=[_trigger(trigger, root) for trigger in triggers],
+        memory=max(memories, default=None),
+        timeout=max((timeout.total_seconds() for timeout in timeouts), default=None),
+        modules=sorted({trigger.module for trigger in triggers if trigger.module is not None}),
+        uses=uses,
+        is_async=any(trigger.is_async for trigger in triggers),
+    )
+
+
+def _trigger(trigger: Trigger, root: Path) -> TriggerRecord:
+    handler = f"{trigger.handler.__module__}:{getattr(trigger.handler, '__qualname__', '?')}"
+    return TriggerRecord(trigger.kind, handler, place(trigger.where, root), _options(trigger))
+
+
+def _options(trigger: Trigger) -> dict[str, Any]:
+    if isinstance(trigger, HTTPRoute):
+        describe(trigger)  # refuses at build time what could not be bound at run time
+        return {
+            "method": trigger.method,
+            "path": trigger.path,
+            "status": trigger.status,
+            "auth": trigger.auth,
+            "max_body": trigger.max_body,
+        }
+    if isinstance(trigger, MessageTrigger):
+        return {"queue": trigger.source.name, "batch_size": trigger.batch_size}
+    if isinstance(trigger, BlobTrigger):
+        kinds = list(trigger.kinds)
+        return {"bucket": trigger.bucket.name, "prefix": trigger.prefix, "suffix": trigger.suffix, "kinds": kinds}
+    if isinstance(trigger, ScheduleTrigger):
+        every = None if trigger.every is None else trigger.every.total_seconds()
+        return {"cron": trigger.cron, "every": every, "timezone": trigger.timezone}
+    return {}
+
+
+def _needs_msgspec(trigger: Trigger) -> bool:
+    return isinstance(trigger, HTTPRoute) and any(binding.needs_msgspec for binding in describe(trigger))

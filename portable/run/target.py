@@ -1,0 +1,111 @@
+"""What an adapter says to a run: ``portable_<name>.run.RUNNER``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from portable.manifest import Manifest
+
+__all__ = ["Artifact", "InvocationError", "Runner", "Running", "open_artifact"]
+
+
+class InvocationError(Exception):
+    """A function's invocation failed as a whole. ``kind`` is the error's type as the runtime client names it."""
+
+    def __init__(self, kind: str, message: str, trace: str = "") -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+        self.trace = trace
+
+
+class Artifact:
+    """A built ``dist/<target>``.
+
+    Attributes:
+        folder: its path. target: the target's name. python: the version it was built for (``"3.13"``).
+        manifest: of the app. bundles: folder of each bundle by its name.
+        functions: the name of the bundle each function is in.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        target: str,
+        python: str,
+        manifest: Manifest,
+        bundles: Mapping[str, Path],
+        functions: Mapping[str, str],
+    ) -> None:
+        self.folder = folder
+        self.target = target
+        self.python = python
+        self.manifest = manifest
+        self.bundles = bundles
+        self.functions = functions
+
+    def bundle_of(self, function: str) -> Path:
+        """The folder a function is deployed from."""
+        return self.bundles[self.functions[function]]
+
+
+class Running(Protocol):
+    """A built artifact running under its cloud's own runtime client, on loopback. Safe under threads.
+
+    Attributes:
+        parts: the real parts in use and their versions (``{"awslambdaric": "4.0.0"}``).
+    """
+
+    parts: Mapping[str, str]
+
+    def invoke(self, function: str, native: Any, *, timeout: float | None = None) -> Any:
+        """Give a function a native event (see ``portable.samples``), and return its native answer.
+
+        Processes are started on the first use of a function. Raises InvocationError when the invocation failed, and
+        for ``Timeout`` when it took longer than ``timeout`` seconds.
+        """
+
+    def log(self) -> str:
+        """What the processes printed so far."""
+
+    def close(self) -> None:
+        """End every process, by its id."""
+
+
+class Runner(Protocol):
+    """Runs one cloud's artifacts here.
+
+    Attributes:
+        parts: names in ``portable.run.parts`` this runner needs. emulators: those its resources need.
+    """
+
+    parts: Sequence[str]
+    emulators: Sequence[str]
+
+    def start(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> Running:
+        """Run an artifact with this environment added to a clean one. Raises ConfigError naming a missing part."""
+
+    def emulate(self, manifest: Manifest, folder: Path) -> AbstractContextManager[Mapping[str, str]]:
+        """Start the emulators the app's resources need, create the resources, and give the environment (addresses,
+        endpoints, dummy credentials) with which a bundle and a platform reach them.
+        """
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """Read ``dist/<target>``. Raises ConfigError when it is no artifact."""
+    import msgspec
+
+    from portable.errors import ConfigError
+
+    try:
+        document = msgspec.json.decode((folder / "manifest.json").read_bytes())
+        manifest = msgspec.convert(document["app"], Manifest)
+        bundles = {name: folder / path for name, path in document["bundles"].items()}
+        return Artifact(
+            folder, document["target"], document["inputs"]["python"], manifest, bundles, document["functions"]
+        )
+    except (OSError, KeyError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{folder} is no artifact ({error}); `portable build` writes one to dist/<target>") from error

@@ -1,0 +1,198 @@
+"""Records of what calls a handler. Decorators make them; the manifest, the entries and the invoke seam read them."""
+
+from __future__ import annotations
+
+from portable.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from typing import Any
+
+    from portable.resources.bucket import Bucket
+    from portable.resources.queue import Queue
+
+    Handler = Callable[..., Any]
+
+__all__ = ["BlobTrigger", "DirectTrigger", "HTTPRoute", "MessageTrigger", "ScheduleTrigger", "Settings", "Trigger"]
+
+_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself costs 13 ms at a cold start
+
+
+def is_async(handler: Handler) -> bool:
+    """Whether calling ``handler`` gives a coroutine."""
+    target: Any = handler
+    while hasattr(target, "__wrapped__"):
+        target = target.__wrapped__
+    while hasattr(target, "func"):
+        target = target.func
+    code = getattr(target, "__code__", None) or getattr(getattr(target, "__call__", None), "__code__", None)
+    return bool(code and code.co_flags & _COROUTINE)
+
+
+def where_defined(handler: Handler) -> tuple[str, int]:
+    """File and line of a handler; of the nearest thing known for a callable that is not a function."""
+    code = getattr(handler, "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code else ("<unknown>", 0)
+
+
+class Settings:
+    """What a function may ask for. ``memory`` MiB, ``timeout`` a timedelta; None leaves the target's default."""
+
+    __slots__ = ("function", "memory", "timeout")
+
+    def __init__(
+        self, memory: int | None = None, timeout: timedelta | None = None, function: str | None = None
+    ) -> None:
+        if memory is not None and (type(memory) is not int or memory <= 0):
+            raise ConfigError(f"memory is a whole number of MiB above 0, got {memory!r}")
+        if timeout is not None and (not hasattr(timeout, "total_seconds") or timeout.total_seconds() <= 0):
+            raise ConfigError(f"timeout is a timedelta above 0, got {timeout!r}")
+        self.memory = memory
+        self.timeout = timeout
+        self.function = function
+
+
+class Trigger:
+    """What calls a handler.
+
+    Attributes:
+        kind: ``http``, ``message``, ``blob``, ``schedule`` or ``direct``.
+        handler: the user's callable, unchanged. function: the function it belongs to.
+        where: file and line of the handler. module: the included module it came from, None for the app's own.
+    """
+
+    __slots__ = ("function", "handler", "is_async", "module", "plan", "settings", "where")
+    kind = "trigger"
+
+    def __init__(self, handler: Handler, settings: Settings) -> None:
+        if not callable(handler):
+            raise ConfigError(f"a handler is a callable, got {handler!r}")
+        self.handler = handler
+        self.settings = settings
+        self.where = where_defined(handler)
+        self.is_async = is_async(handler)
+        self.module: str | None = None
+        self.function = settings.function or self.default_function()
+        self.plan: Any = None  # how its arguments are bound; made by portable.invoke or portable.http on first use
+
+    def default_function(self) -> str:
+        name = getattr(self.handler, "__name__", "").strip("_")
+        if not name or name == "<lambda>":
+            raise ConfigError(f"{self.handler!r} at {self.where[0]}:{self.where[1]} has no name; give function='name'")
+        return name.lower().replace("_", "-")
+
+
+class HTTPRoute(Trigger):
+    """A method and a path. ``status`` is None unless the decorator said one; ``auth`` is ``"public"`` by default."""
+
+    __slots__ = ("auth", "max_body", "method", "path", "status", "tags")
+    kind = "http"
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        settings: Settings,
+        *,
+        status: int | None = None,
+        auth: str = "public",
+        max_body: int | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        if not path.startswith("/"):
+            raise ConfigError(f"path {path!r} must start with '/'")
+        if status is not None and not 200 <= status <= 599:
+            raise ConfigError(f"status is 200 to 599, got {status!r}")
+        super().__init__(handler, settings)
+        self.method = method
+        self.path = path
+        self.status = status
+        self.auth = auth
+        self.max_body = max_body
+        self.tags = tags
+
+    def default_function(self) -> str:
+        return "http"
+
+    def __repr__(self) -> str:
+        return f"<HTTPRoute {self.method} {self.path}>"
+
+
+class MessageTrigger(Trigger):
+    """A queue. ``batch_size`` is a maximum: a cloud may hand over fewer."""
+
+    __slots__ = ("batch_size", "source")
+    kind = "message"
+
+    def __init__(self, source: Queue[Any], handler: Handler, settings: Settings, *, batch_size: int = 10) -> None:
+        if type(batch_size) is not int or batch_size < 1:
+            raise ConfigError(f"batch_size is a whole number above 0, got {batch_size!r}")
+        super().__init__(handler, settings)
+        self.source = source
+        self.batch_size = batch_size
+
+
+class BlobTrigger(Trigger):
+    """Blobs of a bucket created (or overwritten) or deleted, whose keys start and end as given."""
+
+    __slots__ = ("bucket", "kinds", "prefix", "suffix")
+    kind = "blob"
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        handler: Handler,
+        settings: Settings,
+        *,
+        prefix: str = "",
+        suffix: str = "",
+        kinds: tuple[str, ...] = ("created",),
+    ) -> None:
+        if not kinds or not {"created", "deleted"}.issuperset(kinds):
+            raise ConfigError(f"kinds are 'created' and 'deleted', got {kinds!r}")
+        super().__init__(handler, settings)
+        self.bucket = bucket
+        self.prefix = prefix
+        self.suffix = suffix
+        self.kinds = tuple(kinds)
+
+    def wants(self, kind: str, key: str) -> bool:
+        """Whether an event is this trigger's: where the cloud cannot filter, the entry does."""
+        return kind in self.kinds and key.startswith(self.prefix) and key.endswith(self.suffix)
+
+
+class ScheduleTrigger(Trigger):
+    """A cron expression of five POSIX fields in a time zone, or a fixed interval."""
+
+    __slots__ = ("cron", "every", "timezone")
+    kind = "schedule"
+
+    def __init__(
+        self,
+        handler: Handler,
+        settings: Settings,
+        *,
+        cron: str | None = None,
+        every: timedelta | None = None,
+        timezone: str = "UTC",
+    ) -> None:
+        if (cron is None) == (every is None):
+            raise ConfigError("on_schedule takes cron='…' or every=timedelta(…), one of them")
+        if cron is not None and len(cron.split()) != 5:
+            raise ConfigError(f"cron has five fields (minute hour day month weekday), got {cron!r}")
+        if every is not None and (every.total_seconds() < 60 or every.total_seconds() % 60):
+            raise ConfigError(f"every is whole minutes, one at least, as the clouds have it; got {every!r}")
+        super().__init__(handler, settings)
+        self.cron = cron
+        self.every = every
+        self.timezone = timezone
+
+
+class DirectTrigger(Trigger):
+    """Called by name with a JSON payload."""
+
+    __slots__ = ()
+    kind = "direct"

@@ -64,10 +64,11 @@ def install_missing(rows: Sequence[Row]) -> list[str]:
 
 def doctor_table(rows: Sequence[Row]) -> str:
     """The report as text: what is here first, then for each missing part how to get it."""
-    lines = [f"{'part':<31} {'version':<9} for"]
+    width = max(len(_label(row)) for row in rows)
+    lines = [f"{'part':<{width}}  {'version':<8}  for"]
     for row in rows:
-        name = f"{row.part} {row.python}".rstrip() if row.part == "python" else _label(row)
-        lines.append(f"{name:<31} {row.version or 'missing':<9} {row.covers} ({', '.join(row.targets)})")
+        targets = ", ".join(row.targets)
+        lines.append(f"{_label(row):<{width}}  {row.version or 'missing':<8}  {targets}: {row.covers}")
     missing = [row for row in rows if row.version is None]
     if missing:
         lines += ["", "to get what is missing:"]

@@ -1,6 +1,7 @@
-"""The clouds' storage and messaging on this machine: each emulator on a free loopback port, for as long as a block runs.
+"""The clouds' storage and messaging on this machine, each on a free loopback port for as long as a block runs.
 
-    with azurite() as storage, running_function(storage.environment): ...
+    with azurite() as storage:
+        client = QueueServiceClient.from_connection_string(storage.environment["AzureWebJobsStorage"])
 
 ``environment`` holds what the vendor's SDK reads to find the emulator, made-up credentials included. Every emulator
 keeps its data in memory.
@@ -144,7 +145,7 @@ def azurite(*, log: Path | None = None) -> Iterator[Emulator]:
     kinds = ("blob", "queue", "table")
     # Port 0: it picks three free ports itself, and its log tells which.
     places = [word for kind in kinds for word in (f"--{kind}Host", LOOPBACK, f"--{kind}Port", "0")]
-    command = [node.path, part.path, "--silent", *flags, *places]
+    command: list[str | Path] = [node.path, part.path, "--silent", *flags, *places]
     with running(
         part.name, command, ready=lambda started: len(_azurite_ports(started)) == len(kinds), log=log
     ) as process:
@@ -162,20 +163,31 @@ def _on_free_port(
 ) -> Iterator[tuple[Running, int]]:
     """Run ``command`` for a free port; on another one when somebody took it in the meantime."""
     with contextlib.ExitStack() as stack:
-        for attempts_left in (2, 1, 0):
-            port = free_port()
+        yield _enter_on_free_port(stack, part, command, environment, log)
 
-            def ready(_: Running, port: int = port) -> bool:
-                return accepts(port) and answers(port)
 
-            try:
-                block = running(part.name, command(port), ready=ready, environment=environment, log=log)
-                process = stack.enter_context(block)
-                break
-            except StartError as error:
-                if not attempts_left or "in use" not in str(error):
-                    raise
-        yield process, port
+def _enter_on_free_port(
+    stack: contextlib.ExitStack,
+    part: Found,
+    command: Callable[[int], list[str | Path]],
+    environment: Mapping[str, str],
+    log: Path | None,
+    attempts: int = 3,
+) -> tuple[Running, int]:
+    port = free_port()
+    block = running(
+        part.name,
+        command(port),
+        ready=lambda _: accepts(port) and answers(port),
+        environment=environment,
+        log=log,
+    )
+    try:
+        return stack.enter_context(block), port
+    except StartError as error:
+        if attempts > 1 and "in use" in str(error):
+            return _enter_on_free_port(stack, part, command, environment, log, attempts - 1)
+        raise
 
 
 def _azurite_ports(started: Running) -> dict[str, int]:

@@ -98,7 +98,7 @@ def _take_file(part: Part, unpacked: Path, directory: Path) -> None:
 
 
 def _run(part: Part, command: list[str]) -> None:
-    # A directory of the installer's own: a pyproject.toml or package.json of the user's must not change what is installed.
+    # In an empty directory, where no pyproject.toml or package.json of the user's changes what is installed.
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(command, cwd=empty, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:

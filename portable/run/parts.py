@@ -86,7 +86,7 @@ class NodePackage:
 
 @dataclass(frozen=True, slots=True)
 class OnMachine:
-    """Something only the user can install. ``look`` gets a Python version, or an empty string, and returns what is there."""
+    """Something only the user can install. ``look`` gets a Python version or an empty string."""
 
     look: Callable[[str], tuple[str, Path] | None]
     advice: str
@@ -192,7 +192,7 @@ def installed_file(part: Part, directory: Path) -> Path | None:
         case Packages(module=module):
             return directory if (directory / module).exists() else None
         case WheelFile():
-            return _first(directory.glob("*")) if directory.is_dir() else None
+            return next((path for path in sorted(directory.glob("*")) if path.is_file()), None)
         case NodePackage(script=script):
             path = directory / "node_modules" / script
             return path if path.is_file() else None
@@ -204,10 +204,6 @@ def machine() -> tuple[str, str]:
     """System and processor, as in the keys of ``WheelFile.files``."""
     processor = platform.machine().lower()
     return platform.system().lower(), {"amd64": "x86_64", "aarch64": "arm64"}.get(processor, processor)
-
-
-def _first(paths: object) -> Path | None:
-    return next((path for path in sorted(paths) if path.is_file()), None)  # type: ignore[call-overload]
 
 
 def _python(version: str) -> tuple[str, Path] | None:

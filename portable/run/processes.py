@@ -81,7 +81,7 @@ def running(
         workplace.mkdir(exist_ok=True)
         output = stack.enter_context(log.open("ab"))
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, *map(os.fspath, command)],
+            [sys.executable, "-I", "-S", supervisor.__file__, *(str(word) for word in command)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

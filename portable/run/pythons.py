@@ -77,15 +77,12 @@ def _candidates(version: str) -> Iterator[Path]:
 def _pyenv(version: str) -> Iterator[Path]:
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     executable = "python.exe" if _WINDOWS else "bin/python"
-    versions = [folder for folder in root.glob(f"*/versions/{version}*") if folder.is_dir()]
-    versions += [folder for folder in root.glob(f"versions/{version}*") if folder.is_dir()]
+    versions = [folder for folder in root.glob(f"versions/{version}*") if folder.is_dir()]
     for folder in sorted(versions, reverse=True):
         yield folder / executable
 
 
-def _answer(command: list[str]) -> str:
-    if not command:
-        return ""
+def _answer(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
 """Runs one command and ends it when this process's standard input closes: ``python supervisor.py COMMAND…``.
 
-Whoever starts it holds the other end of that pipe, so the command ends with its parent however the parent ends, on every
-system, and without the parent's help. Kept to the standard library: it is run by path, not imported.
+Whoever starts it holds the other end of that pipe, so the command ends with its parent however the parent ends, on
+every system, and without the parent's help. Kept to the standard library: it is run by path, not imported.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def supervise(command: list[str]) -> int:
     """Run ``command`` until it ends, or until standard input closes; return its exit status."""
     bound = _end_with_this_process if sys.platform == "linux" else None
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=bound)
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=bound)  # noqa: PLW1509  no thread yet
     except OSError as error:
         sys.stderr.write(f"cannot run {command[0]}: {error}\n")
         return 127

@@ -13,8 +13,11 @@ __all__ = ["BuildTarget", "Bundle", "Finding"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something a target cannot give. An error stops the build: a meaning would be lost. A warning: same meaning,
-    other cost or latency. ``where``: ``file:line`` of the declaration. ``way_out``: what to do about it."""
+    """Something a target cannot give.
+
+    An error stops the build: a meaning would be lost. A warning: same meaning, other cost or latency. ``where``:
+    ``file:line`` of the declaration. ``way_out``: what to do about it.
+    """
 
     severity: Literal["error", "warning", "info"]
     where: str
@@ -23,13 +26,14 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct):
-    """One deployable folder: its name ("" when there is one), its functions, and the files this cloud asks for.
+    """One deployable folder: its name ("" when there is one), and the files this cloud asks for.
 
-    ``files``: path in the bundle to content, the entry point among them.
+    ``sources``: its functions, each with the event source that calls it here (``http-api``, ``sqs`` …), as
+    ``Samples.sources`` names them. ``files``: path in the bundle to content, the entry point among them.
     """
 
     name: str
-    functions: list[str]
+    sources: dict[str, str]
     files: dict[str, bytes]
 
 

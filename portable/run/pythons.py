@@ -66,11 +66,9 @@ def _candidates(version: str) -> Iterator[Path]:
         if found := shutil.which(name):
             yield Path(found)
     yield from _pyenv(version)
-    if found := _answer(
-        [uv, "python", "find", "--no-python-downloads", "--system", version] if (uv := uv_command()) else []
-    ):
+    if (uv := uv_command()) and (found := _answer(uv, "python", "find", "--no-python-downloads", "--system", version)):
         yield Path(found)
-    if _WINDOWS and (found := _answer(["py", f"-{version}", "-c", "import sys; print(sys.executable)"])):
+    if _WINDOWS and (found := _answer("py", f"-{version}", "-c", "import sys; print(sys.executable)")):
         yield Path(found)
 
 

@@ -28,7 +28,7 @@ class Artifact:
     Attributes:
         folder: its path. target: the target's name. python: the version it was built for (``"3.13"``).
         manifest: of the app. bundles: folder of each bundle by its name.
-        functions: the name of the bundle each function is in.
+        functions: the name of the bundle each function is in. sources: the event source that calls each function.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Artifact:
         manifest: Manifest,
         bundles: Mapping[str, Path],
         functions: Mapping[str, str],
+        sources: Mapping[str, str],
     ) -> None:
         self.folder = folder
         self.target = target
@@ -46,6 +47,7 @@ class Artifact:
         self.manifest = manifest
         self.bundles = bundles
         self.functions = functions
+        self.sources = sources
 
     def bundle_of(self, function: str) -> Path:
         """The folder a function is deployed from."""
@@ -103,9 +105,15 @@ def open_artifact(folder: Path) -> Artifact:
     try:
         document = msgspec.json.decode((folder / "manifest.json").read_bytes())
         manifest = msgspec.convert(document["app"], Manifest)
-        bundles = {name: folder / path for name, path in document["bundles"].items()}
+        bundles = document["bundles"]  # {name: {"path": "bundle", "sources": {function: source}}}
         return Artifact(
-            folder, document["target"], document["inputs"]["python"], manifest, bundles, document["functions"]
+            folder.resolve(),
+            document["target"],
+            document["inputs"]["python"],
+            manifest,
+            {name: folder.resolve() / bundle["path"] for name, bundle in bundles.items()},
+            {function: name for name, bundle in bundles.items() for function in bundle["sources"]},
+            {function: source for bundle in bundles.values() for function, source in bundle["sources"].items()},
         )
     except (OSError, KeyError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{folder} is no artifact ({error}); `portable build` writes one to dist/<target>") from error

@@ -10,10 +10,11 @@ keeps its data in memory.
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import json
 import re
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ from typing import Any
 
 from portable.errors import UnsupportedError
 from portable.run.parts import Found, need
-from portable.run.processes import LOOPBACK, Running, StartError, accepts, answers, free_port, running
+from portable.run.processes import LOOPBACK, Running, StartError, answers, free_port, running
 
 __all__ = ["PROJECT", "REGION", "Emulator", "azurite", "fake_gcs", "moto_server", "pubsub"]
 
@@ -80,7 +81,7 @@ def moto_server(*, log: Path | None = None) -> Iterator[Emulator]:
     def command(port: int) -> list[str | Path]:
         return [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
 
-    with _on_free_port(part, command, {"PYTHONPATH": str(part.path)}, log=log) as (process, port):
+    with _on_free_port(part, command, "/moto-api/data.json", {"PYTHONPATH": str(part.path)}, log) as (process, port):
         endpoint = f"http://{LOOPBACK}:{port}"
         environment = {
             "AWS_ENDPOINT_URL": endpoint,
@@ -113,7 +114,7 @@ def fake_gcs(
         address = ["-scheme", "http", "-host", LOOPBACK, "-port", str(port), "-external-url", url]
         return [part.path, "-backend", "memory", *address, "-public-host", LOOPBACK, *(event_flags if events else [])]
 
-    with _on_free_port(part, command, publishing, log=log) as (process, port):
+    with _on_free_port(part, command, "/_internal/healthcheck", publishing, log) as (process, port):
         endpoint = f"http://{LOOPBACK}:{port}"
         environment = {"STORAGE_EMULATOR_HOST": endpoint, "GOOGLE_CLOUD_PROJECT": PROJECT}
         yield Emulator(endpoint, environment, part, process.log, process.pid, _forget_gcs)
@@ -127,7 +128,7 @@ def pubsub(*, log: Path | None = None) -> Iterator[Emulator]:
     def command(port: int) -> list[str | Path]:
         return [java.path, "-jar", part.path, f"--host={LOOPBACK}", f"--port={port}"]
 
-    with _on_free_port(part, command, {}, log=log) as (process, port):
+    with _on_free_port(part, command, "/v1/projects/p/topics", {}, log) as (process, port):
         endpoint = f"http://{LOOPBACK}:{port}"
         environment = {
             "PUBSUB_EMULATOR_HOST": f"{LOOPBACK}:{port}",
@@ -159,35 +160,33 @@ def azurite(*, log: Path | None = None) -> Iterator[Emulator]:
 
 @contextlib.contextmanager
 def _on_free_port(
-    part: Found, command: Callable[[int], list[str | Path]], environment: Mapping[str, str], *, log: Path | None
-) -> Iterator[tuple[Running, int]]:
-    """Run ``command`` for a free port; on another one when somebody took it in the meantime."""
-    with contextlib.ExitStack() as stack:
-        yield _enter_on_free_port(stack, part, command, environment, log)
-
-
-def _enter_on_free_port(
-    stack: contextlib.ExitStack,
     part: Found,
     command: Callable[[int], list[str | Path]],
+    sign: str,
     environment: Mapping[str, str],
     log: Path | None,
-    attempts: int = 3,
-) -> tuple[Running, int]:
-    port = free_port()
-    block = running(
-        part.name,
-        command(port),
-        ready=lambda _: accepts(port) and answers(port),
-        environment=environment,
-        log=log,
-    )
-    try:
-        return stack.enter_context(block), port
-    except StartError as error:
-        if attempts > 1 and "in use" in str(error):
-            return _enter_on_free_port(stack, part, command, environment, log, attempts - 1)
-        raise
+) -> Iterator[tuple[Running, int]]:
+    """Run ``command`` for a free port; on another one when somebody took it in the meantime.
+
+    ``sign`` is a path that only this emulator answers: what listens on a taken port must not pass for it.
+    """
+    with contextlib.ExitStack() as stack:
+        for attempt in itertools.count(1):
+            port = free_port()
+            ready = functools.partial(_shows, port, sign)
+            block = running(part.name, command(port), ready=ready, environment=environment, log=log)
+            try:
+                process = stack.enter_context(block)
+            except StartError as error:
+                if attempt == 3 or "in use" not in str(error):
+                    raise
+            else:
+                yield process, port
+                return
+
+
+def _shows(port: int, sign: str, _: Running) -> bool:
+    return answers(port, sign)
 
 
 def _azurite_ports(started: Running) -> dict[str, int]:

@@ -138,16 +138,17 @@ def accepts(port: int) -> bool:
 
 
 def answers(port: int, path: str = "/") -> bool:
-    """True when a GET of ``path`` on the loopback ``port`` gets any HTTP answer."""
+    """True when a GET of ``path`` on the loopback ``port`` is answered with a status below 400."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
     try:
         connection.request("GET", path)
-        connection.getresponse().read()
+        answer = connection.getresponse()
+        answer.read()
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-    return True
+    return answer.status < 400
 
 
 def tail(log: Path, lines: int = 20) -> str:

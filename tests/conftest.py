@@ -1,0 +1,99 @@
+"""The real parts that tests run against: found, started once a session when first asked for, and named at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from portable.run import emulators, parts
+from portable.run.doctor import doctor_report
+from portable.run.emulators import Emulator
+from portable.run.parts import Found
+
+REQUIRE_ALL = os.environ.get("PORTABLE_REQUIRE_ALL", "") not in ("", "0")
+
+_used = pytest.StashKey[dict[str, Found]]()
+_wanted_in_vain = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_used] = {}
+    config.stash[_wanted_in_vain] = {}
+
+
+def pytest_report_header() -> list[str]:
+    rows = doctor_report()
+    here = [f"{row.part} {row.version}" for row in rows if row.version]
+    missing = [f"{row.part} {row.python}".rstrip() for row in rows if not row.version]
+    lines = [f"real parts here: {', '.join(here) or 'none'}"]
+    if missing:
+        effect = "their tests fail" if REQUIRE_ALL else "their tests are skipped"
+        lines.append(f"real parts missing, so {effect}: {', '.join(missing)}")
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("real parts")
+    for found in sorted(config.stash[_used].values(), key=str):
+        terminalreporter.line(f"used     {found}")
+    missing = {f"{row.part} {row.python}".rstrip(): row.how_to_get for row in doctor_report() if not row.version}
+    for name, how_to_get in {**missing, **config.stash[_wanted_in_vain]}.items():
+        terminalreporter.line(f"missing  {name}. To get it: {how_to_get}")
+
+
+@pytest.fixture(scope="session")
+def require_part(pytestconfig: pytest.Config) -> Callable[..., Found]:
+    """``require_part(name, python=None)``: the part, which the summary then names; without it the test is skipped.
+
+    With PORTABLE_REQUIRE_ALL=1 a missing part fails the test.
+    """
+
+    def require(name: str, python: str | None = None) -> Found:
+        found = parts.find(name, python)
+        part = parts.named(name)
+        label = f"{name} {part.python(python)}".rstrip()
+        if found is None:
+            how_to_get = part.how_to_get.replace("VERSION", part.python(python))
+            pytestconfig.stash[_wanted_in_vain][label] = how_to_get
+            message = f"{label} is missing. To get it: {how_to_get}"
+            pytest.fail(message, pytrace=False) if REQUIRE_ALL else pytest.skip(message)
+        pytestconfig.stash[_used][label] = found
+        return found
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def moto_server(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """S3 and SQS, for the session."""
+    require_part("moto")
+    with emulators.moto_server() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """Cloud Storage, for the session."""
+    require_part("fake-gcs-server")
+    with emulators.fake_gcs() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def pubsub(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """Pub/Sub, for the session."""
+    require_part("java")
+    require_part("pubsub-emulator")
+    with emulators.pubsub() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def azurite(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """Azure blobs, queues and tables, for the session."""
+    require_part("node")
+    require_part("azurite")
+    with emulators.azurite() as emulator:
+        yield emulator

@@ -100,11 +100,11 @@ get_user("seven")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentTyp
 emails.send("not a user")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-@app.on_message(emails)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+@app.on_message(emails)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]
 def takes_the_wrong_message(message: Message[int]) -> None:
     """The queue holds users."""
 
 
-@app.on_blob(uploads)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+@app.on_blob(uploads)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
 def takes_the_wrong_event(event: Tick) -> None:
     """A blob event is no tick."""

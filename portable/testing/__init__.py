@@ -1,0 +1,31 @@
+"""What tests use: the suites every driver has to pass, for adapters in this tree and third parties alike.
+
+Names are looked up on first use, so that importing this package imports no pytest.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from portable.testing.conformance import BucketConformance as BucketConformance
+    from portable.testing.conformance import QueueConformance as QueueConformance
+
+_HOME = {
+    "BucketConformance": "portable.testing.conformance",
+    "QueueConformance": "portable.testing.conformance",
+}
+
+__all__ = ["BucketConformance", "QueueConformance"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portable.build import pythons
 from portable.errors import ConfigError
-from portable.run import parts, pythons
+from portable.run import parts
 from portable.run.installation import install
 
 if TYPE_CHECKING:

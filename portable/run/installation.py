@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from portable.build import pythons
 from portable.errors import ConfigError
-from portable.run import parts, pythons
+from portable.run import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

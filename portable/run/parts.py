@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from portable.build import pythons
+from portable.build.caches import user_cache
 from portable.errors import ConfigError
-from portable.run import pythons
 
 __all__ = [
     "ALL",
@@ -136,14 +137,7 @@ def parts_directory() -> Path:
     """The directory of installed parts: ``PORTABLE_PARTS``, else one in the user's cache directory."""
     if chosen := os.environ.get("PORTABLE_PARTS"):
         return Path(chosen).expanduser().absolute()
-    if cache := os.environ.get("XDG_CACHE_HOME"):
-        return Path(cache) / "portable" / "parts"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        return Path(local) / "portable" / "parts"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "portable" / "parts"
-    return Path.home() / ".cache" / "portable" / "parts"
+    return user_cache() / "parts"
 
 
 def find(name: str, python: str | None = None) -> Found | None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from portable.build import pythons
 from portable.errors import ConfigError
-from portable.run import parts, pythons
+from portable.run import parts
 from portable.run.doctor import doctor_report, doctor_table, install_missing, main
 from portable.run.installation import install
 from portable.run.parts import NodePackage, OnMachine, Packages, Part, WheelFile

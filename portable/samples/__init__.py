@@ -38,7 +38,13 @@ class Outcome:
 
 
 class Samples(Protocol):
-    """One adapter's translation between neutral and native events: the inverse of its codecs."""
+    """One adapter's translation between neutral and native events: the inverse of its codecs.
+
+    Attributes:
+        batch_limit: the most messages one event of this cloud carries; None where the queue's ``batch_size`` decides.
+    """
+
+    batch_limit: int | None
 
     def sources(self, kind: str) -> Sequence[str]:
         """The event sources this cloud has for a trigger kind, the default first (``http-api``, ``rest-api`` …)."""

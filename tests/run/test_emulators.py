@@ -113,7 +113,9 @@ with running("t", command, ready=lambda _: noted.exists() and noted.read_text())
     print(r.pid, flush=True)
     time.sleep(600)
 """
-    with subprocess.Popen([sys.executable, "-c", script, str(noted)], stdout=subprocess.PIPE, text=True) as parent:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed process cannot remove what it left there
+    command_line = [sys.executable, "-c", script, str(noted)]
+    with subprocess.Popen(command_line, env=environment, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         supervisor, child = int(parent.stdout.readline()), int(noted.read_text())
         assert not gone(child)

@@ -68,7 +68,7 @@ def test_the_directory_is_the_users_choice_then_the_cache(tmp_path: Path, monkey
 def test_the_default_directory_of_each_system(system: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORTABLE_PARTS", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(parts.sys, "platform", system)
+    monkeypatch.setattr(sys, "platform", system)
     assert parts.parts_directory() == Path.home() / end
 
 

@@ -100,7 +100,7 @@ get_user("seven")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentTyp
 emails.send("not a user")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-@app.on_message(emails)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+@app.on_message(emails)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
 def takes_the_wrong_message(message: Message[int]) -> None:
     """The queue holds users."""
 

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
-    from typing import Any, Literal, Protocol
+    from typing import Any, Protocol
 
     from portable.resources import Resource
 else:
@@ -182,7 +182,7 @@ class QueueDriver(Protocol):
 class Platform(Protocol):
     """Opens one cloud's drivers at run time. Made once an instance; safe under threads; opens nothing by itself."""
 
-    target: Literal["aws", "gcp", "azure", "local"] | str
+    target: str
 
     def open(self, resource: Resource) -> Any:
         """The driver of a declared resource. Raises ConfigError when its address is not in the environment,

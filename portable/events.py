@@ -40,7 +40,7 @@ class Lazy:
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name):
+        def __getattr__(self, name):  # noqa: ANN001, ANN204 - type checkers read the slots
             compute = self._lazy.get(name)
             if compute is None:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -75,7 +75,7 @@ class Query:
         """Every value of ``name``, in order; an empty list when there is none."""
         return list(self._index.get(self._fold(name), ()))
 
-    def _one(self, name: str, values: list[str]) -> str:
+    def _one(self, name: str, values: list[str]) -> str:  # noqa: ARG002 - headers join by name
         return values[-1]
 
     def __getitem__(self, name: str) -> str:
@@ -88,7 +88,7 @@ class Query:
 
     else:
 
-        def get(self, name, default=None):
+        def get(self, name, default=None):  # noqa: ANN001, ANN201 - typed above
             """The value of ``name``, or ``default``."""
             folded = self._fold(name)
             values = self._index.get(folded)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Generic as Generic
-    from typing import TypeVar
+    from typing import Generic, TypeVar
 
     T = TypeVar("T")
 else:
@@ -17,7 +16,7 @@ else:
 
         __slots__ = ()
 
-        def __class_getitem__(cls, item):
+        def __class_getitem__(cls, item):  # noqa: ANN001, ANN204 - not for type checkers
             return cls if cls is Generic else _Alias(cls, item)
 
 

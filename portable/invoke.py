@@ -337,5 +337,4 @@ _FUNCTIONS: dict[str, Any] = {
 
 def make_function(triggers: Sequence[Trigger]) -> Any:
     """The function that serves these triggers, all of one kind. Raises ConfigError."""
-    function = _FUNCTIONS[triggers[0].kind](triggers)
-    return function
+    return _FUNCTIONS[triggers[0].kind](triggers)

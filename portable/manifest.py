@@ -34,7 +34,7 @@ class ResourceRecord(msgspec.Struct):
 
 
 class TriggerRecord(msgspec.Struct):
-    """What calls a handler. ``options`` by kind:
+    """What calls a handler, and its options by kind.
 
     http: method, path, status, auth, max_body; message: queue, batch_size; blob: bucket, prefix, suffix, kinds;
     schedule: cron, every (seconds), timezone; direct: none.

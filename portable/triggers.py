@@ -27,7 +27,9 @@ def is_async(handler: Handler) -> bool:
         target = target.__wrapped__
     while hasattr(target, "func"):
         target = target.func
-    code = getattr(target, "__code__", None) or getattr(getattr(target, "__call__", None), "__code__", None)
+    if not hasattr(target, "__code__"):  # an object with __call__
+        target = type(target).__call__
+    code = getattr(target, "__code__", None)
     return bool(code and code.co_flags & _COROUTINE)
 
 

@@ -66,8 +66,7 @@ def _reached(one: Any, root: Path) -> list[Any]:
             found.append(cell.cell_contents)
         except ValueError:
             continue
-    for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-        found.append(default)
+    found += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     for name in names:
         value = function.__globals__.get(name)
         if isinstance(value, ModuleType):

@@ -8,6 +8,7 @@ from portable.jsontext import encode_text, loaded_encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from portable.events import Request
@@ -20,7 +21,7 @@ TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
 _NO_CONTENT = (204, 205, 304)
 
-_encode = encode_text
+_encode: Callable[[Any], str] = encode_text
 
 
 def choose_encoder() -> None:
@@ -34,6 +35,8 @@ def answer(route: HTTPRoute, value: Any) -> Response:
 
     Raises TypeError for a value JSON cannot hold.
     """
+    if type(value) is dict:
+        return Response(_encode(value), route.status or 200, None, JSON)
     if isinstance(value, Response):
         body = value.body
         if body is None or isinstance(body, (str, bytes)):

@@ -83,7 +83,8 @@ def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> 
         marker = marker()
     if getattr(parameter.default, "place", None) in _PLACES:
         raise ConfigError(
-            f"{_at(route)}: write {parameter.name}: Annotated[…, {type(parameter.default).__name__}()], not as a default"
+            f"{_at(route)}: {parameter.name} = {type(parameter.default).__name__}(…) is no default here; "
+            f"write {parameter.name}: Annotated[…, {type(parameter.default).__name__}()]"
         )
     default = parameter.default
     if annotation is MISSING:
@@ -111,7 +112,7 @@ def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> 
 
 def _element(annotation: Any) -> Any:
     """The scalar in ``list[scalar]``, else None."""
-    arguments = getattr(annotation, "__args__", ())
+    arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
     if getattr(annotation, "__origin__", None) is list and len(arguments) == 1 and is_scalar(arguments[0]):
         return arguments[0]
     return None
@@ -145,6 +146,8 @@ def bind(route: HTTPRoute) -> Callable[[Request], Any]:
             return handler(*values, **options)
 
         return call_named
+    if len(getters) == 1 and bindings[0].place == "path":
+        return _call_with_path(handler, bindings[0])
     if len(getters) == 1:
         only = getters[0]
 
@@ -163,6 +166,23 @@ def bind(route: HTTPRoute) -> Callable[[Request], Any]:
         except Misfit as misfit:
             raise _refuse(misfit, request, getters) from misfit
         return handler(*values)
+
+    return call
+
+
+def _call_with_path(handler: Callable[..., Any], binding: Binding) -> Callable[[Request], Any]:
+    """The commonest plan, ``GET /users/{user_id}``, in one call less."""
+    name, convert = binding.name, converter_of(binding.annotation)
+    if convert is None:
+        return lambda request: handler(request.params[name])
+
+    def call(request: Request) -> Any:
+        try:
+            value = convert(request.params[name])
+        except ValueError as error:
+            field = {"in": "path", "name": name, "detail": str(error)}
+            raise HTTPError(404, "Nothing is here", errors=[field]) from error
+        return handler(value)
 
     return call
 
@@ -282,4 +302,4 @@ def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
 
 def _is_json(content_type: str) -> bool:
     kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    return kind == "application/json" or kind.endswith("+json")

@@ -131,14 +131,20 @@ class Routes:
         hit = self._static.get((method, raw_path))
         if hit is not None:
             return hit
-        values: list[str] = []
         segments = _segments(raw_path)
-        found = _walk(self._root, segments, 0, values, method)
+        values: list[str] = []
+        found = _stride(self._root, segments, values, method)
+        if found is None:
+            values = []
+            found = _walk(self._root, segments, 0, values, method)
         if found is None and method == "HEAD":
             return self.find("GET", raw_path)
         if found is None:
             return None
-        return found[0], dict(zip(found[1], values, strict=True))
+        route, names = found
+        if len(names) == 1:
+            return route, {names[0]: values[0]}
+        return route, dict(zip(names, values, strict=True))
 
     def methods(self, raw_path: str) -> list[str]:
         """Every method this path answers, sorted, HEAD and OPTIONS among them; empty when the path is unknown."""
@@ -159,6 +165,23 @@ def _segments(raw_path: str) -> list[str]:
 
         return [unquote(segment) for segment in segments]
     return segments
+
+
+def _stride(
+    node: _Node, segments: list[str], values: list[str], method: str
+) -> tuple[HTTPRoute, tuple[str, ...]] | None:
+    """The first choice at each segment, without ever stepping back: what :func:`_walk` finds, when this finds it."""
+    for segment in segments:
+        child = node.static.get(segment)
+        if child is None:
+            if not segment or not node.params:
+                return None
+            _, fits, child = node.params[0]
+            if fits is not None and not fits(segment):
+                return None
+            values.append(segment)
+        node = child
+    return node.leaf.get(method)
 
 
 def _walk(

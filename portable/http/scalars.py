@@ -22,6 +22,8 @@ _BY_MODULE = {
 
 
 def _to_int(text: str) -> int:
+    if text.isdigit() and text.isascii() and len(text) < 20:
+        return int(text)
     digits = text[1:] if text[:1] in ("-", "+") else text
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 4000:
         raise ValueError(f"expected a whole number, got {text[:80]!r}")

@@ -55,7 +55,7 @@ def current_platform() -> Platform:
     return platform
 
 
-class use_platform:
+class use_platform:  # noqa: N801 - read as a statement: with use_platform(…)
     """``with use_platform(platform):`` sets it for this context (thread, task) and no other."""
 
     def __init__(self, platform: Platform) -> None:

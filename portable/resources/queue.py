@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portable.errors import ConfigError
 from portable.generics import Generic, T
-from portable.jsontext import decoder_of, encode_text
+from portable.jsontext import encode_text, quick_decoder_of
 from portable.resources import Resource, declared_at
 
 TYPE_CHECKING = False
@@ -51,11 +51,12 @@ class Queue(Resource, Generic[T]):
         attempts: int = self.options["max_attempts"]
         return attempts
 
-    def decode(self, body: str | bytes) -> T:
-        """A body as sent, as ``T``. Raises ValueError naming the field that does not fit."""
+    @property
+    def decode(self) -> Callable[[str | bytes], T]:
+        """A function from a body as sent to ``T``. It raises ValueError naming the field that does not fit."""
         if self._decode is None:
-            self._decode = decoder_of(self.type)
-        return self._decode(body)
+            self._decode = quick_decoder_of(self.type)
+        return self._decode
 
     def same_as(self, other: Resource) -> bool:
         return super().same_as(other) and isinstance(other, Queue) and self.type == other.type

@@ -1,0 +1,289 @@
+"""The cloud's part between a bucket or a queue and a function, played here.
+
+**This delivery is an imitation.** What stands between a queue and a function in a cloud (Lambda's poller, Pub/Sub push,
+the Azure Functions host) exists on no development machine. The queue itself, the storage protocol, the event's native
+form, the codec and the runtime client are real; that a message is taken from the one and handed to the other, and what
+becomes of it after that, is the code below. Where it differs from a cloud:
+
+* a failed message comes back at once, whatever ``Retry(after=…)`` asked for, so that nothing here waits;
+* blob events are found by comparing two listings: what was written and deleted between them is not seen, two writes
+  of one key are one event;
+* a blob event is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous invocation; other
+  clouds go on for longer;
+* nothing is delivered twice, though every cloud may.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from portable.drivers import BlobInfo, BucketDriver, Platform, QueueDriver, Received
+from portable.errors import PortableError, UnsupportedError
+from portable.events import BlobEvent, Message
+from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
+from portable.resources import Resource
+from portable.resources.bucket import Bucket
+from portable.resources.queue import Queue
+from portable.samples import Event, Outcome
+
+__all__ = ["BLOB_ATTEMPTS", "Delivery", "Failure", "NotSettledError", "Settled", "open_resource", "resource_of"]
+
+BLOB_ATTEMPTS = 3
+"""Deliveries of one blob event before it is dropped: AWS's two retries of an asynchronous invocation."""
+
+FRESH_ROUNDS = 100
+"""Rounds with a new event in each before the app is taken for a loop."""
+
+CONFIRM = timedelta(milliseconds=200)
+"""How long an empty queue is listened to before it counts as empty: Pub/Sub may answer "nothing" while it has some."""
+
+AT_ONCE = 1000
+"""Messages taken from a queue in one round."""
+
+_LEASE = timedelta(minutes=15)
+_NOW = timedelta(0)
+
+
+class NotSettledError(PortableError):
+    """Events went on and on: a loop, or more work than the time allowed."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One delivery that failed. ``subject``: message id or ``bucket/key``; ``given_up``: no further attempt."""
+
+    function: str
+    subject: str
+    attempt: int
+    error: str
+    given_up: bool
+
+
+class Settled(msgspec.Struct):
+    """What a run of deliveries came to. ``delivered`` counts events that a function took."""
+
+    delivered: int = 0
+    failures: list[Failure] = []
+
+
+Call = Callable[[FunctionRecord, Event], Outcome]
+"""How an event reaches a function. It does not raise: what went wrong is the outcome's ``error``."""
+
+
+class Delivery:
+    """Plays one app's deliveries over a platform. Not safe under threads: one at a time."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        platform: Platform,
+        call: Call,
+        *,
+        batch_limit: int | None = None,
+        confirm: timedelta = CONFIRM,
+    ) -> None:
+        self._call = call
+        self._batch_limit = batch_limit
+        self._confirm = confirm
+        self._queues = [
+            (function, trigger, open_resource(platform, manifest.resource("queue", trigger.options["queue"])))
+            for function, trigger in _triggers(manifest, "message")
+        ]
+        self._attempts_of = {
+            trigger.options["queue"]: manifest.resource("queue", trigger.options["queue"]).options["max_attempts"]
+            for _, trigger in _triggers(manifest, "message")
+        }
+        watched = {trigger.options["bucket"] for _, trigger in _triggers(manifest, "blob")}
+        self._blob_functions = [function for function in manifest.functions if function.kind == "blob"]
+        self._watches = [
+            _Watch(name, open_resource(platform, manifest.resource("bucket", name))) for name in sorted(watched)
+        ]
+        self._waiting: list[_BlobTry] = []
+        self._attempts: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """Take what the buckets hold now as known, and drop the retries that wait."""
+        for watch in self._watches:
+            watch.changes()
+        self._waiting.clear()
+        self._attempts.clear()
+
+    def settle(self, timeout: float = 30.0) -> Settled:
+        """Deliver until every queue with a function is empty and no bucket changes any more.
+
+        Messages sent with a delay that has not passed are not waited for.
+
+        Raises:
+            NotSettledError: it took longer than ``timeout`` seconds, or every round of ``FRESH_ROUNDS`` brought new
+                events, as it does when a handler writes to the bucket or queue that triggers it.
+        """
+        limit = time.monotonic() + timeout
+        result = Settled()
+        fresh_rounds = 0
+        while True:
+            before = result.delivered + len(result.failures)
+            fresh = self.round(result, _NOW)
+            if result.delivered + len(result.failures) == before and not self._waiting:
+                fresh = self.round(result, self._confirm) if self._confirm else ""
+                if result.delivered + len(result.failures) == before and not self._waiting:
+                    return result
+            fresh_rounds += bool(fresh)
+            if fresh_rounds > FRESH_ROUNDS:
+                raise NotSettledError(
+                    f"after {FRESH_ROUNDS} rounds there is still a new event for {fresh}; does the handler write to "
+                    "the bucket or queue that triggers it? Write elsewhere, or give the trigger a prefix"
+                )
+            if time.monotonic() > limit:
+                raise NotSettledError(f"deliveries went on for {timeout:g} s; {_last(result)}")
+
+    def round(self, result: Settled, wait: timedelta = _NOW) -> str:
+        """Deliver what is there now, once. Returns what the last new event was, "" when there was none."""
+        fresh = ""
+        for watch in self._watches:
+            for event in watch.changes():
+                for function in self._blob_functions:
+                    if _wants(function, event):
+                        self._waiting.append(_BlobTry(function, event))
+        tries, self._waiting = self._waiting, []
+        for one in tries:
+            if one.attempt == 1:
+                fresh = f"{one.function.name}: blob {one.event.key!r} of bucket {one.event.bucket} {one.event.kind}"
+            self._deliver_blob(one, result)
+        for function, trigger, queue in self._queues:
+            narrowed = msgspec.structs.replace(function, triggers=[trigger])
+            size = min(trigger.options["batch_size"], self._batch_limit or trigger.options["batch_size"])
+            # All of them first: what a handler sends meanwhile belongs to the next round, so that a loop shows.
+            there = _take(queue, wait)
+            for start in range(0, len(there), size):
+                fresh = self._deliver_batch(narrowed, queue, there[start : start + size], result) or fresh
+        return fresh
+
+    def _deliver_blob(self, one: _BlobTry, result: Settled) -> None:
+        outcome = self._call(one.function, one.event)
+        if outcome.error is None:
+            result.delivered += 1
+            return
+        given_up = one.attempt >= BLOB_ATTEMPTS
+        subject = f"{one.event.bucket}/{one.event.key}"
+        result.failures.append(Failure(one.function.name, subject, one.attempt, outcome.error, given_up))
+        if not given_up:
+            self._waiting.append(_BlobTry(one.function, one.event, one.attempt + 1))
+
+    def _deliver_batch(
+        self, function: FunctionRecord, queue: QueueDriver, batch: list[Received], result: Settled
+    ) -> str:
+        name = function.triggers[0].options["queue"]
+        attempts = {one.id: self._attempt(name, one) for one in batch}
+        messages = [
+            Message(one.id, one.body, one.attributes, attempts[one.id], one.sent_at, one.group, one) for one in batch
+        ]
+        outcome = self._call(function, messages)
+        failed = set(attempts) if outcome.error is not None else set(outcome.failed)
+        for one in batch:
+            if one.id not in failed:
+                queue.acknowledge(one)
+                result.delivered += 1
+                self._attempts.pop(f"{name}/{one.id}", None)
+                continue
+            given_up = attempts[one.id] >= self._attempts_of[name]
+            error = outcome.error or "the function asks for it again"
+            result.failures.append(Failure(function.name, one.id, attempts[one.id], error, given_up))
+            self._give_back(queue, one, given_up)
+        new = [one.id for one in batch if attempts[one.id] == 1]
+        return f"{function.name}: message {new[-1]} of queue {name}" if new else ""
+
+    def _attempt(self, queue: str, received: Received) -> int:
+        """Which attempt this is. The queue says it; one that does not count is counted for."""
+        key = f"{queue}/{received.id}"
+        self._attempts[key] = max(received.attempt, self._attempts.get(key, 0) + 1)
+        return self._attempts[key]
+
+    @staticmethod
+    def _give_back(queue: QueueDriver, received: Received, given_up: bool) -> None:
+        if not given_up:
+            queue.retry(received, None)
+            return
+        queue.dead_letter(received.body, received.attributes)
+        queue.acknowledge(received)
+
+
+class _BlobTry:
+    """One blob event for one function."""
+
+    def __init__(self, function: FunctionRecord, event: BlobEvent, attempt: int = 1) -> None:
+        self.function = function
+        self.event = event
+        self.attempt = attempt
+
+
+class _Watch:
+    """What a bucket held when it was last looked at."""
+
+    def __init__(self, name: str, driver: BucketDriver) -> None:
+        self.name = name
+        self._driver = driver
+        self._known: dict[str, tuple[Any, ...]] = {}
+        self.changes()
+
+    def changes(self) -> list[BlobEvent]:
+        """An event for each difference since the last look, in order of the keys."""
+        now: dict[str, BlobInfo] = {info.key: info for info in self._driver.list("", None)}
+        known, self._known = self._known, {key: (info.etag, info.time, info.size) for key, info in now.items()}
+        events = [
+            BlobEvent("created", self.name, key, info.size, info.etag, info.time)
+            for key, info in now.items()
+            if known.get(key) != self._known[key]
+        ]
+        return events + [BlobEvent("deleted", self.name, key) for key in known if key not in now]
+
+
+def resource_of(record: ResourceRecord) -> Resource:
+    """The declaration a record was made from. Raises UnsupportedError for a kind this cannot open."""
+    if record.kind == "bucket":
+        return Bucket(record.name)
+    if record.kind == "queue":
+        return Queue(record.name, **record.options)
+    raise UnsupportedError(f"{record.kind} {record.name}: only buckets and queues are looked into here")
+
+
+def open_resource(platform: Platform, record: ResourceRecord) -> Any:
+    """The driver of a manifest's resource."""
+    return platform.open(resource_of(record))
+
+
+def _triggers(manifest: Manifest, kind: str) -> Iterable[tuple[FunctionRecord, TriggerRecord]]:
+    return [
+        (function, trigger) for function in manifest.functions for trigger in function.triggers if trigger.kind == kind
+    ]
+
+
+def _take(queue: QueueDriver, wait: timedelta) -> list[Received]:
+    """Every message there is, up to ``AT_ONCE``."""
+    there = queue.receive(10, wait, _LEASE)
+    more = bool(there)
+    while more and len(there) < AT_ONCE:
+        batch = queue.receive(10, _NOW, _LEASE)
+        there += batch
+        more = bool(batch)
+    return there
+
+
+def _wants(function: FunctionRecord, event: BlobEvent) -> bool:
+    return any(
+        trigger.options["bucket"] == event.bucket
+        and event.kind in trigger.options["kinds"]
+        and event.key.startswith(trigger.options["prefix"])
+        and event.key.endswith(trigger.options["suffix"])
+        for trigger in function.triggers
+    )
+
+
+def _last(result: Settled) -> str:
+    if not result.failures:
+        return f"{result.delivered} events were taken"
+    last = result.failures[-1]
+    return f"the last failure was {last.function} on {last.subject}: {last.error}"

@@ -1,0 +1,234 @@
+"""A built artifact running here: its functions under the cloud's own runtime client, its resources on emulators, and
+its events delivered.
+
+    with deployed(Path("dist/aws")) as deployment:
+        deployment.request(make_request("POST", "/images", body=png))
+        deployment.settle()
+        deployment.snapshot()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from portable.drivers import Platform, address_variable
+from portable.errors import ConfigError
+from portable.events import Request, Response
+from portable.http.answers import problem
+from portable.http.routing import Routes
+from portable.manifest import FunctionRecord, Manifest
+from portable.plugins import adapter
+from portable.run import parts
+from portable.run.delivery import Delivery, Settled
+from portable.run.storage import Contents, Storage
+from portable.run.target import Artifact, InvocationError, Runner, Running, open_artifact
+from portable.samples import Event, Outcome, Samples
+from portable.triggers import HTTPRoute, Settings
+
+__all__ = ["DEADLINE", "Deployment", "choose_function", "deployed", "given_addresses"]
+
+DEADLINE = 30.0
+"""Seconds a function has that asks for no timeout: the longest API Gateway's HTTP API waits."""
+
+
+class Deployment:
+    """See the module. Requests and events may come from several threads; ``settle`` runs in one at a time.
+
+    Attributes:
+        artifact: what runs. manifest: of its app. parts: the real parts in use, and their versions.
+        platform: opens the same resources for whoever drives it. environment: what the functions run with.
+    """
+
+    def __init__(
+        self, artifact: Artifact, running: Running, samples: Samples, platform: Platform, environment: Mapping[str, str]
+    ) -> None:
+        self.artifact = artifact
+        self.manifest = artifact.manifest
+        self.parts = running.parts
+        self.platform = platform
+        self.environment = environment
+        self._running = running
+        self._samples = samples
+        self._storage = Storage(self.manifest, platform)
+        self._delivery = Delivery(self.manifest, platform, self._deliver, batch_limit=samples.batch_limit)
+        self._choose = choose_function(self.manifest)
+
+    def request(self, request: Request) -> Response:
+        """Answer a request as the cloud's gateway does: 504 for a function past its deadline, 502 for one that failed
+        as a whole, 404 where the app has no HTTP function. Both bodies are problems naming the function.
+        """
+        function = self._choose(request)
+        if function is None:
+            return problem(404, "This app has no HTTP function")
+        try:
+            outcome = self._invoke(function, request)
+        except InvocationError as error:
+            return _failed(function, error)
+        if outcome.response is None:
+            return problem(502, f"Function {function.name} gave no HTTP answer: {outcome.error}")
+        return outcome.response
+
+    def deliver(self, function: str, event: Event) -> Outcome:
+        """Give a function an event, natively. A failed invocation is the outcome's ``error``.
+
+        Raises ConfigError for an unknown function.
+        """
+        return self._deliver(self.manifest.function(function), event)
+
+    def invoke_native(self, function: str, native: Any) -> Any:
+        """Give a function this cloud's own event, and return its own answer. Raises InvocationError and ConfigError."""
+        record = self.manifest.function(function)
+        return self._running.invoke(record.name, native, timeout=_deadline(record))
+
+    def settle(self, timeout: float = 30.0) -> Settled:
+        """Play the cloud's delivery until nothing is left to deliver: an imitation, see ``portable.run.delivery``.
+
+        ``timeout`` is seconds. Raises NotSettledError for a loop.
+        """
+        return self._delivery.settle(timeout)
+
+    def pump(self) -> Settled:
+        """Deliver what is there now, once."""
+        result = Settled()
+        self._delivery.round(result)
+        return result
+
+    def snapshot(self) -> Contents:
+        """What the buckets and queues hold."""
+        return self._storage.contents()
+
+    def dead_letters(self, queue: str) -> list[str]:
+        """Bodies of a queue's dead letters, as sent."""
+        return self._storage.dead_letters(queue)
+
+    def reset(self) -> None:
+        """Empty the buckets and queues, and forget the events of that."""
+        self._storage.clear()
+        self._delivery.forget()
+
+    def log(self) -> str:
+        """What the functions' processes printed."""
+        return self._running.log()
+
+    def _deliver(self, function: FunctionRecord, event: Event) -> Outcome:
+        try:
+            return self._invoke(function, event)
+        except InvocationError as error:
+            return Outcome(error=str(error))
+
+    def _invoke(self, function: FunctionRecord, event: Event) -> Outcome:
+        source = self.artifact.sources[function.name]
+        native = self._samples.native(function, event, source=source)
+        answer = self._running.invoke(function.name, native, timeout=_deadline(function))
+        return self._samples.outcome(function, event, answer, source=source)
+
+
+@contextlib.contextmanager
+def deployed(
+    folder: Path, *, log: Path | None = None, addresses: Mapping[str, str] | None = None
+) -> Iterator[Deployment]:
+    """Run ``dist/<target>`` until the block is left.
+
+    Args:
+        log: where the functions' processes print; left out, a file that goes with the block.
+        addresses: the environment the resources are reached with (see :func:`given_addresses`); left out, emulators
+            are started for the block.
+
+    Raises:
+        ConfigError: it is no artifact, its files are not those of its manifest, no adapter of this name is installed,
+            or a part is missing (the message says how to get it).
+    """
+    artifact = open_artifact(folder)
+    check_complete(artifact)
+    found = adapter(artifact.target)
+    runner: Runner = found.run
+    parts.need("python", artifact.python)
+    for part in () if addresses is not None else runner.emulators:
+        parts.need(part)
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True)))
+        environment = addresses
+        if environment is None:
+            environment = stack.enter_context(runner.emulate(artifact.manifest, scratch))
+        running = runner.start(artifact, environment, log or scratch / "functions.log")
+        stack.callback(running.close)
+        platform = found.platform(environment)
+        stack.callback(platform.close)
+        yield Deployment(artifact, running, found.samples, platform, environment)
+
+
+def given_addresses(manifest: Manifest, environment: Mapping[str, str] = os.environ) -> Mapping[str, str] | None:
+    """The environment to reach the app's resources with, when it holds their addresses; None when it holds none.
+
+    What belongs to this interpreter (``PYTHONPATH`` …) is left out. Raises ConfigError when some are there and some are
+    not: half the app on emulators would be a surprise.
+    """
+    wanted = [address_variable(one.kind, one.name) for one in manifest.resources]
+    missing = [variable for variable in wanted if not environment.get(variable)]
+    if len(missing) == len(wanted):
+        return None
+    if missing:
+        raise ConfigError(
+            f"the environment has addresses for some resources, but not {', '.join(missing)}; set all of them to run "
+            "on resources of your own, or none to run on emulators"
+        )
+    return {
+        name: value for name, value in environment.items() if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"
+    }
+
+
+def choose_function(manifest: Manifest) -> Any:
+    """A function of a Request that gives the HTTP function it belongs to, as the cloud's gateway routes it.
+
+    A path no function knows goes to ``http``, or to the first, whose app answers 404.
+    """
+    functions = [function for function in manifest.functions if function.kind == "http"]
+    if len(functions) <= 1:
+        return lambda request: functions[0] if functions else None
+    by_name = {function.name: function for function in functions}
+    fallback = by_name.get("http", functions[0])
+    own = {function.name: Routes(_routes(function)) for function in functions}
+    every = Routes(route for function in functions for route in _routes(function))
+
+    def choose(request: Request) -> FunctionRecord:
+        hit = every.find(request.method, request.raw_path)
+        if hit is not None:
+            return by_name[hit[0].function]
+        knows = (name for name, routes in own.items() if routes.methods(request.raw_path))
+        return by_name.get(next(knows, ""), fallback)
+
+    return choose
+
+
+def check_complete(artifact: Artifact) -> None:
+    """Raise ConfigError unless every bundle is there."""
+    for name, path in artifact.bundles.items():
+        if not path.is_dir():
+            raise ConfigError(
+                f"{artifact.folder} is incomplete: {path.relative_to(artifact.folder)}, its bundle"
+                f"{f' {name!r}' if name else ''}, is not there; build it again"
+            )
+
+
+def _routes(function: FunctionRecord) -> list[HTTPRoute]:
+    settings = Settings(function=function.name)
+    return [HTTPRoute(one.options["method"], one.options["path"], _no_handler, settings) for one in function.triggers]
+
+
+def _no_handler() -> None:
+    """Routes are looked up here, never called."""
+
+
+def _deadline(function: FunctionRecord) -> float:
+    return function.timeout or DEADLINE
+
+
+def _failed(function: FunctionRecord, error: InvocationError) -> Response:
+    if error.kind == "Timeout":
+        return problem(504, f"Function {function.name} did not answer within {_deadline(function):g} s")
+    return problem(502, f"Function {function.name} failed: {error.kind}")

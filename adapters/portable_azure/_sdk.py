@@ -1,0 +1,80 @@
+"""The only file that imports Azure's packages, each inside the function that needs it."""
+
+from __future__ import annotations
+
+from portable.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+__all__ = ["account_of", "error_class", "http_response", "queue_client"]
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+
+CONNECTION_VARIABLES = ("AzureWebJobsStorage", "AZURE_STORAGE_CONNECTION_STRING")
+"""Connection strings whose key is used for addresses in their account; else the managed identity is."""
+
+
+def _missing(package: str, error: ImportError) -> ConfigError:
+    return ConfigError(f"{package} is not installed ({error}): pip install 'portable-functions[azure]'")
+
+
+def http_response() -> Callable[..., Any]:
+    """The class of answers that the worker encodes."""
+    from azure.functions import HttpResponse
+
+    made: Callable[..., Any] = HttpResponse
+    return made
+
+
+def error_class() -> type[Exception]:
+    """The base of the SDK's errors."""
+    from azure.core.exceptions import AzureError
+
+    base: type[Exception] = AzureError
+    return base
+
+
+def queue_client(address: str, environment: Mapping[str, str]) -> Any:
+    """A client of one queue. Raises ConfigError without the SDK."""
+    try:
+        from azure.storage.queue import QueueClient
+    except ImportError as error:
+        raise _missing("azure-storage-queue", error) from error
+    return QueueClient.from_queue_url(
+        address,
+        credential=_credential(address, environment),
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retry_total=2,
+    )
+
+
+def account_of(address: str) -> str:
+    """The storage account in an address: a label of the host, or of the path where an emulator has it there."""
+    host, _, path = address.partition("://")[2].partition("?")[0].partition("/")
+    parts = path.strip("/").split("/")
+    return parts[0] if len(parts) > 1 else host.partition(".")[0]
+
+
+def _credential(address: str, environment: Mapping[str, str]) -> Any:
+    """None for an address with a signature of its own, the account's key where a connection string has it, else the
+    identity of the Function App (or of whoever is logged in).
+    """
+    if "?" in address:
+        return None
+    account = account_of(address)
+    for variable in CONNECTION_VARIABLES:
+        parts = dict(part.partition("=")[::2] for part in environment.get(variable, "").split(";"))
+        if parts.get("AccountName") == account and parts.get("AccountKey"):
+            from azure.core.credentials import AzureNamedKeyCredential
+
+            return AzureNamedKeyCredential(account, parts["AccountKey"])
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError as error:
+        raise _missing("azure-identity", error) from error
+    return DefaultAzureCredential()

@@ -1,0 +1,60 @@
+"""What Azure can do, each figure with its source.
+
+``documented``: read in Microsoft's documentation. ``source``: read in the host's or SDK's own code. ``secondary``: seen
+in a page that is not Microsoft's reference; treat it as likely.
+"""
+
+from __future__ import annotations
+
+HTTP_SECONDS = 230
+"""The load balancer before every Function App closes an idle request. Documented: functions-scale, "Function app
+timeout duration"."""
+
+PLAN_TIMEOUTS: dict[str, tuple[int, int | None]] = {
+    "flex": (1800, None),
+    "premium": (1800, None),
+    "consumption": (300, 600),
+}
+"""Default and longest ``functionTimeout`` in seconds by plan; None: unbounded. Documented: functions-scale."""
+
+PLAN_MEMORY: dict[str, tuple[int, ...]] = {
+    "flex": (512, 2048, 4096),
+    "premium": (3584, 7168, 14336),
+    "consumption": (1536,),
+}
+"""Instance sizes in MiB by plan. Documented: flex-consumption-plan "Instance sizes", functions-premium-plan "Available
+instance SKUs" (EP1 to EP3), functions-scale for Consumption (1.5 GB an instance)."""
+
+DEFAULT_MEMORY: dict[str, int] = {"flex": 2048, "premium": 3584, "consumption": 1536}
+"""What an app has that asks for nothing. Documented: flex-consumption-plan."""
+
+QUEUE_MESSAGE_BYTES = 64 * 1024
+"""A storage queue's message as stored. Documented: storage-queues-introduction."""
+
+QUEUE_TEXT_BYTES = QUEUE_MESSAGE_BYTES // 4 * 3
+"""What of it is text: the Functions host reads base64 by default, which leaves 48 KiB."""
+
+QUEUE_DELAY_SECONDS = 7 * 24 * 3600
+"""Longest visibility timeout. Documented: Put Message, "visibilitytimeout"."""
+
+QUEUE_RECEIVE = 32
+"""Most messages of one Get Messages or Peek Messages. Documented: Get Messages, "numofmessages"."""
+
+QUEUE_BATCH = 32
+"""Largest ``batchSize`` of host.json: fetched at once, then each delivered singly. Documented: functions-bindings-storage-
+queue, "host.json settings"."""
+
+BLOB_NAME_CHARACTERS = 1024
+"""Longest name of a blob. Documented: Naming and referencing containers, blobs, and metadata."""
+
+BLOB_NAME_SEGMENTS = 254
+"""Most segments between slashes in a name, without a hierarchical namespace. Documented: as above."""
+
+NAME_LENGTH = (3, 63)
+"""Of containers and queues. Documented: as above, and Naming queues and metadata."""
+
+RESERVED_ROUTES = ("admin", "runtime")
+"""First segments the host keeps for itself. Source: azure-functions-host, HttpTrigger route validation."""
+
+RESERVED_FUNCTIONS = ("host",)
+"""A function may not bear this name. Source: azure-functions-host, FunctionNameValidationRegex."""

@@ -1,0 +1,104 @@
+"""A batch of SQS messages from its event to the answer that says which come again."""
+
+from __future__ import annotations
+
+from portable.drivers import Received
+from portable.errors import Reject, Retry
+from portable.invoke import run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from portable.events import Message
+    from portable.invoke import MessageFunction, Outcomes
+    from portable.triggers import MessageTrigger
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """Hands the batches of one function's queues to its handlers.
+
+    What raises here fails the invocation, and then Lambda leaves the whole batch in the queue: no message is lost.
+    """
+
+    def __init__(self, function: MessageFunction, codec: Any) -> None:
+        self._function = function
+        self._codec = codec
+        self._only = function.triggers[0] if len(function.triggers) == 1 else None
+
+    def deliver(self, event: Any) -> dict[str, Any]:
+        """The answer to one event."""
+        batch = self._codec.decode(event)
+        if not batch:
+            return {"batchItemFailures": []}
+        trigger = self._only or self._trigger_of(event)
+        if batch[0].native.get("eventSourceARN", "").endswith(".fifo"):
+            outcomes = self._in_order(trigger, batch)
+        else:
+            outcomes = self._call(trigger, batch)
+        if outcomes.count(None) == len(batch):
+            return {"batchItemFailures": []}
+        for position, outcome in enumerate(outcomes):
+            if isinstance(outcome, (Retry, Reject)):
+                outcomes[position] = self._carry_out(trigger, batch[position], outcome)
+        answer: dict[str, Any] = self._codec.encode(batch, outcomes)
+        return answer
+
+    def _call(self, trigger: MessageTrigger, batch: list[Message[Any]]) -> Outcomes:
+        outcomes: Any = self._function(batch, None if self._only else trigger.source.name)
+        return run(outcomes) if trigger.is_async else outcomes  # type: ignore[no-any-return]
+
+    def _in_order(self, trigger: MessageTrigger, batch: list[Message[Any]]) -> Outcomes:
+        """After a failed message, the later ones of its group fail too, so that they come again behind it.
+
+        A handler of single messages does not see them. One that takes the batch has seen them all already.
+        """
+        if trigger.plan is None:
+            trigger.plan = self._function._plan(trigger)
+        takes_batch = trigger.plan[1]
+        whole = self._call(trigger, batch) if takes_batch else None
+        outcomes: Outcomes = []
+        stopped: set[str | None] = set()
+        for position, message in enumerate(batch):
+            group = message.group
+            if group in stopped:
+                outcomes.append(Retry(f"an earlier message of group {group} failed"))
+                continue
+            outcome = self._call(trigger, [message])[0] if whole is None else whole[position]
+            if outcome is not None and not isinstance(outcome, Reject):
+                stopped.add(group)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _carry_out(self, trigger: MessageTrigger, message: Message[Any], wish: Retry | Reject) -> BaseException | None:
+        """What becomes of the message: None when it is done. A wish that fails leaves it to be delivered again."""
+        if isinstance(wish, Retry) and wish.after is None:
+            return wish
+        try:
+            queue = trigger.source.driver()
+            if isinstance(wish, Retry):
+                queue.retry(Received(message.id, message.native["body"], message.native["receiptHandle"]), wish.after)
+                return wish
+            queue.dead_letter(message.native["body"], message.attributes)
+        except Exception:
+            from logging import getLogger
+
+            asked = "a later attempt" if isinstance(wish, Retry) else "the dead-letter queue"
+            getLogger("portable").exception(
+                "message %s of queue %s asked for %s, in vain", message.id, trigger.source.name, asked
+            )
+            return wish
+        return None
+
+    def _trigger_of(self, event: Any) -> MessageTrigger:
+        from portable.drivers import read_address
+        from portable.errors import ConfigError
+
+        physical = self._codec.queue(event)
+        for trigger in self._function.triggers:
+            if read_address("queue", trigger.source.name).rpartition("/")[2] == physical:
+                return trigger
+        names = ", ".join(trigger.source.name for trigger in self._function.triggers)
+        raise ConfigError(f"a batch of queue {physical!r}, whose address is none of those of {names}")

@@ -1,0 +1,253 @@
+"""Queues on SQS. The address is the queue's URL, as is that of its dead-letter queue."""
+
+from __future__ import annotations
+
+from portable.drivers import Received, SendFailure, read_address
+from portable.errors import ConfigError, ServiceError, UnsupportedError
+from portable_aws._sdk import Client, retrying
+from portable_aws.errors import code_of, translate
+from portable_aws.limits import (
+    BATCH_BYTES,
+    BATCH_MESSAGES,
+    DELAY_SECONDS,
+    MESSAGE_BYTES,
+    RECEIVE_WAIT_SECONDS,
+    VISIBILITY_SECONDS,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Any
+
+__all__ = ["SQSQueue"]
+
+_GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
+_ORDERED_GROUP = "portable"  # messages of a FIFO queue sent without a group: one order for all of them
+
+
+def fit(body: str) -> str:
+    """``body`` without the characters SQS refuses: as ``\\u`` escapes, which JSON reads back as what they were."""
+    if body.isascii():  # the encoder has escaped control characters already
+        return body
+    if not any(character in "\ufffe\uffff" or "\ud800" <= character <= "\udfff" for character in body):
+        return body
+    return "".join(
+        f"\\u{ord(character):04x}" if character in "\ufffe\uffff" or "\ud800" <= character <= "\udfff" else character
+        for character in body
+    )
+
+
+def _whole(span: timedelta) -> int:
+    """Whole seconds, rounded up: a wait is at least as long as was asked."""
+    return -int(-span.total_seconds() // 1)
+
+
+class SQSQueue:
+    """One queue, standard or FIFO. Sends and receives are tried once; what does no harm twice is tried again."""
+
+    def __init__(self, name: str, environment: Mapping[str, str] | None) -> None:
+        self._name = name
+        self._label = f"queue {name}"
+        self._environment = environment
+        self._url = read_address("queue", name, environment)
+        self._fifo = self._url.endswith(".fifo")
+        self._client = Client("sqs", environment, _region_of(self._url))
+
+    def send(
+        self,
+        body: str,
+        *,
+        attributes: Mapping[str, str],
+        delay: timedelta | None,
+        group: str | None,
+        dedup: str | None,
+    ) -> str:
+        """See ``portable.drivers``."""
+        options = self._ordering(group, dedup)
+        if delay is not None:
+            seconds = _whole(delay)
+            if self._fifo and seconds:
+                raise UnsupportedError("a FIFO queue of SQS delays no single message", resource=self._label)
+            if not 0 <= seconds <= DELAY_SECONDS:
+                raise UnsupportedError(f"SQS delays 0 to {DELAY_SECONDS} s, not {delay}", resource=self._label)
+            if seconds:
+                options["DelaySeconds"] = seconds
+        return self._send(self._url, body, attributes, options)
+
+    def _send(self, url: str, body: str, attributes: Mapping[str, str], options: dict[str, Any]) -> str:
+        body = fit(body)
+        self._check_size(body, attributes)
+        if attributes:
+            options["MessageAttributes"] = {
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            }
+        sent: str = self._call("send_message", url, MessageBody=body, **options)["MessageId"]
+        return sent
+
+    def _check_size(self, body: str, attributes: Mapping[str, str]) -> None:
+        size = len(body.encode())
+        size += sum(len(name.encode()) + len(value.encode()) + len("String") for name, value in attributes.items())
+        if size > MESSAGE_BYTES:
+            raise UnsupportedError(
+                f"SQS takes messages of {MESSAGE_BYTES} bytes, attributes included, not {size}", resource=self._label
+            )
+
+    def _ordering(self, group: str | None, dedup: str | None) -> dict[str, Any]:
+        if self._fifo:
+            from uuid import uuid4
+
+            return {"MessageGroupId": group or _ORDERED_GROUP, "MessageDeduplicationId": dedup or uuid4().hex}
+        if group is not None or dedup is not None:
+            raise UnsupportedError("a standard queue of SQS has no groups and no deduplication", resource=self._label)
+        return {}
+
+    def send_many(self, bodies: Sequence[str]) -> list[SendFailure]:
+        """See ``portable.drivers``. Ten messages or 1 MiB a call."""
+        failures: list[SendFailure] = []
+        for chunk in self._chunks(bodies, failures):
+            entries = [
+                {"Id": str(index), "MessageBody": body, **self._ordering(None, None)} for index, body in chunk.items()
+            ]
+            answer = self._call("send_message_batch", self._url, Entries=entries)
+            for row in answer.get("Failed", ()):
+                error = translate(_Refusal(row), self._label)
+                failures.append(SendFailure(int(row["Id"]), error))
+        return sorted(failures, key=lambda failure: failure.index)
+
+    def _chunks(self, bodies: Sequence[str], failures: list[SendFailure]) -> Iterator[dict[int, str]]:
+        chunk: dict[int, str] = {}
+        size = 0
+        for index, body in enumerate(bodies):
+            body = fit(body)
+            try:
+                self._check_size(body, {})
+            except UnsupportedError as error:
+                failures.append(SendFailure(index, error))
+                continue
+            weight = len(body.encode())
+            if chunk and (len(chunk) == BATCH_MESSAGES or size + weight > BATCH_BYTES):
+                yield chunk
+                chunk, size = {}, 0
+            chunk[index] = body
+            size += weight
+        if chunk:
+            yield chunk
+
+    def receive(self, limit: int, wait: timedelta, lease: timedelta) -> list[Received]:
+        """See ``portable.drivers``."""
+        hidden = min(_whole(lease), VISIBILITY_SECONDS)
+        left = _whole(wait)
+        found: list[Received] = []
+        while len(found) < limit:
+            pause = 0 if found else min(left, RECEIVE_WAIT_SECONDS)
+            got = self._receive(self._url, limit - len(found), pause, hidden)
+            found += got
+            left -= pause
+            if not got and (found or left <= 0):
+                break
+        return found
+
+    def _receive(self, url: str, limit: int, wait: int, hidden: int) -> list[Received]:
+        answer = self._call(
+            "receive_message",
+            url,
+            MaxNumberOfMessages=min(limit, BATCH_MESSAGES),
+            WaitTimeSeconds=wait,
+            VisibilityTimeout=hidden,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return [_received(message) for message in answer.get("Messages", ())]
+
+    def acknowledge(self, received: Received) -> None:
+        """See ``portable.drivers``."""
+        self._leased("delete_message", received.receipt)
+
+    def retry(self, received: Received, after: timedelta | None) -> None:
+        """See ``portable.drivers``. SQS waits 12 hours at most."""
+        seconds = 0 if after is None else max(0, min(_whole(after), VISIBILITY_SECONDS))
+        self._leased("change_message_visibility", received.receipt, VisibilityTimeout=seconds)
+
+    def _leased(self, method: str, receipt: str, **options: Any) -> None:
+        try:
+            retrying(lambda: self._call(method, self._url, ReceiptHandle=receipt, **options))
+        except ServiceError as error:
+            if (
+                code_of(error.__cause__).rpartition(".")[2] not in _GONE
+            ):  # the lease has ended: the message is somebody else's by now
+                raise
+
+    def dead_letter(self, body: str, attributes: Mapping[str, str]) -> None:
+        """See ``portable.drivers``."""
+        options: dict[str, Any] = self._ordering(None, None)
+        self._send(self._dead_letters_url(), body, attributes, options)
+
+    def dead_letters(self, limit: int) -> list[Received]:
+        """See ``portable.drivers``. Each look counts as an attempt, and a FIFO queue shows a group's first ones."""
+        url = self._dead_letters_url()
+        found: dict[str, Received] = {}
+        idle = 0
+        while len(found) < limit and idle < 2:
+            before = len(found)
+            # One second hidden, so that the next call of this look gives others.
+            for received in self._receive(url, limit - before, 0, 1):
+                found.setdefault(received.id, received)
+            idle = idle + 1 if len(found) == before else 0
+        return list(found.values())
+
+    def _dead_letters_url(self) -> str:
+        try:
+            return read_address("deadletter", self._name, self._environment)
+        except ConfigError as error:
+            raise UnsupportedError("the queue has no dead-letter queue here", resource=self._label) from error
+
+    def native(self) -> Any:
+        """The SQS client of botocore."""
+        return self._client.get()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def _call(self, method: str, url: str, **options: Any) -> Any:
+        try:
+            return getattr(self._client.get(), method)(QueueUrl=url, **options)
+        except Exception as error:
+            raise translate(error, self._label) from error
+
+
+class _Refusal(Exception):
+    """One entry of a batch that SQS did not take, in the form of botocore's own errors."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        super().__init__(f"{row.get('Code')}: {row.get('Message', '')}")
+        status = 400 if row.get("SenderFault") else 500
+        self.response = {"Error": {"Code": row.get("Code")}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+
+def _received(message: Mapping[str, Any]) -> Received:
+    from datetime import UTC, datetime
+
+    system = message.get("Attributes", {})
+    sent = system.get("SentTimestamp")
+    return Received(
+        message["MessageId"],
+        message["Body"],
+        message["ReceiptHandle"],
+        {
+            name: value["StringValue"]
+            for name, value in message.get("MessageAttributes", {}).items()
+            if "StringValue" in value
+        },
+        int(system.get("ApproximateReceiveCount", 1)),
+        None if sent is None else datetime.fromtimestamp(int(sent) / 1000, UTC),
+        system.get("MessageGroupId"),
+    )
+
+
+def _region_of(url: str) -> str | None:
+    """``eu-west-1`` of ``https://sqs.eu-west-1.amazonaws.com/…``."""
+    labels = url.partition("://")[2].partition("/")[0].split(".")
+    return labels[1] if labels[0] == "sqs" and len(labels) > 3 else None

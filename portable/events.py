@@ -184,12 +184,15 @@ class Request(Lazy):
         body: bytes, after any base64 of the cloud's.
         client: the caller's address as the cloud saw it, or None.
         scheme: ``https`` or ``http``. host: the ``Host`` the caller used.
+        content_type: the ``content-type`` header, or None.
+        sent_body: the body as the cloud gives it, str or bytes, after base64: what JSON is read from.
         native: the vendor's own event or request object.
     """
 
     __slots__ = (
         "body",
         "client",
+        "content_type",
         "cookies",
         "headers",
         "host",
@@ -201,6 +204,7 @@ class Request(Lazy):
         "raw_path",
         "root_path",
         "scheme",
+        "sent_body",
     )
     method: str
     path: str
@@ -214,12 +218,16 @@ class Request(Lazy):
     client: str | None
     scheme: str
     host: str
+    content_type: str | None
+    sent_body: str | bytes
     native: Any
     _lazy = {
         "path": _decode_path,
         "cookies": _read_cookies,
         "params": lambda request: {},
         "host": lambda request: request.headers.get("host", ""),
+        "content_type": lambda request: request.headers.get("content-type"),
+        "sent_body": lambda request: request.body,
     }
 
     def __init__(

@@ -280,15 +280,15 @@ def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
     decode = None if raw else decoder_of(binding.annotation)
 
     def get(request: Request) -> Any:
-        body = request.body
-        if most is not None and len(body) > most:
-            raise Misfit(413, "body", name, f"has {len(body)} bytes, at most {most} are taken")
+        if most is not None and len(request.body) > most:
+            raise Misfit(413, "body", name, f"has {len(request.body)} bytes, at most {most} are taken")
         if decode is None:
-            return body
+            return request.body
+        body = request.sent_body
         if not body and default is not MISSING:
             return default
-        kind = request.headers.get("content-type")
-        if kind is not None and not _is_json(kind):
+        kind = request.content_type
+        if kind is not None and kind != "application/json" and not _is_json(kind):
             raise Misfit(415, "body", name, f"expected application/json, got {kind}")
         try:
             return decode(body)

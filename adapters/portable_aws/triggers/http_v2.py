@@ -34,11 +34,27 @@ def _query(request: Request) -> Query:
     return Query(parse_query(text) if text else ())
 
 
+def _sent_body(request: Request) -> str | bytes:
+    event = request.native
+    if event.get("isBase64Encoded"):
+        return request.body
+    body: str = event.get("body") or ""
+    return body
+
+
+def _content_type(request: Request) -> str | None:
+    headers = request.native.get("headers") or {}
+    found: str | None = headers.get("content-type")  # this payload's header names are lower case
+    return found
+
+
 class _Request(Request):
     __slots__ = ()
     _lazy = {
         **Request._lazy,
         "body": decode_body,
+        "content_type": _content_type,
+        "sent_body": _sent_body,
         "client": lambda request: request.native["requestContext"]["http"].get("sourceIp"),
         "headers": _headers,
         "query": _query,

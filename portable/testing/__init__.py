@@ -1,4 +1,4 @@
-"""What tests use: the suites every driver has to pass, for adapters in this tree and third parties alike.
+"""What tests use: a client for an app's tests, and the suites every driver has to pass, for adapters in this tree and third parties alike.
 
 Names are looked up on first use, so that importing this package imports no pytest.
 """
@@ -9,15 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from portable.testing.client import Client as Client
+    from portable.testing.client import TestClient as TestClient
     from portable.testing.conformance import BucketConformance as BucketConformance
     from portable.testing.conformance import QueueConformance as QueueConformance
 
 _HOME = {
     "BucketConformance": "portable.testing.conformance",
+    "Client": "portable.testing.client",
     "QueueConformance": "portable.testing.conformance",
+    "TestClient": "portable.testing.client",
 }
 
-__all__ = ["BucketConformance", "QueueConformance"]
+__all__ = ["BucketConformance", "Client", "QueueConformance", "TestClient"]
 
 
 def __getattr__(name: str) -> Any:

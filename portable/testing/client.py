@@ -1,0 +1,251 @@
+"""A client for tests: requests, messages, ticks and calls, in this process or against a built artifact.
+
+    with TestClient(app) as client:
+        assert client.post("/images", body=png).status == 201
+        client.settle()                                        # blob events and messages are delivered
+        assert thumbnails.exists("cat.png")                    # resources work in the block as they do in a handler
+
+The same methods drive an artifact under its cloud's own runtime client; the ``client`` fixture of
+``portable.testing.plugin`` gives one or the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from http.cookies import SimpleCookie
+from types import TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from portable.app import App
+from portable.drivers import Platform
+from portable.errors import ConfigError
+from portable.events import Headers, Request, Response, Tick
+from portable.jsontext import encode_text
+from portable.manifest import FunctionRecord, Manifest
+from portable.resources import use_platform
+from portable.resources.bucket import Bucket
+from portable.resources.queue import Queue
+from portable.run.delivery import Settled, resource_of
+from portable.run.target import InvocationError
+from portable.samples import Event, Outcome
+from portable.samples.neutral import make_request
+
+__all__ = ["Answer", "Client", "Host", "TestClient"]
+
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Host(Protocol):
+    """What runs the app for a client: this process, or a deployment of a built artifact."""
+
+    manifest: Manifest
+    platform: Platform
+
+    def request(self, request: Request) -> Response: ...
+
+    def deliver(self, function: str, event: Event) -> Outcome: ...
+
+    def settle(self, timeout: float = 30.0) -> Settled: ...
+
+    def dead_letters(self, queue: str) -> list[str]: ...
+
+
+class Answer:
+    """An HTTP answer as it came. ``headers`` has names in any case, repeated ones kept; ``body`` is bytes."""
+
+    def __init__(self, response: Response) -> None:
+        body = response.body
+        self.status = response.status
+        self.headers = Headers(response.header_pairs())
+        self.body: bytes = b"" if body is None else body.encode() if isinstance(body, str) else bytes(body)
+
+    def text(self) -> str:
+        """The body as UTF-8."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body read as JSON. Raises ValueError when it is not JSON."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies this answer sets, by name."""
+        jar: SimpleCookie = SimpleCookie()
+        for line in self.headers.get_all("set-cookie"):
+            jar.load(line)
+        return {name: morsel.value for name, morsel in jar.items()}
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status} {self.body[:200]!r}>"
+
+
+class Client:
+    """Drives an app on a host. See the module."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    # --- HTTP
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Pairs = (),
+        headers: Pairs = (),
+        cookies: Mapping[str, str] | None = None,
+        body: bytes | str = b"",
+        json: Any = msgspec.UNSET,
+    ) -> Answer:
+        """Send a request.
+
+        Args:
+            path: as in a URL, with its query if it has one; ``%2F`` stays as it is, other characters are encoded.
+            query: added to the path's. headers: pairs or a mapping. cookies: sent as one ``cookie`` header.
+            body: a str as UTF-8. json: sent as ``application/json`` instead of ``body``.
+        """
+        pairs = _pairs(headers)
+        names = {name.lower() for name, _ in pairs}
+        if json is not msgspec.UNSET:
+            if body:
+                raise ValueError("a request has one body: give body or json")
+            body = encode_text(json)
+            if "content-type" not in names:
+                pairs.append(("content-type", "application/json"))
+        if cookies:
+            pairs.append(("cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
+        target = quote(path, safe="/%:@!$&'()*+,;=~-._?")
+        if added := _pairs(query):
+            target += ("&" if "?" in target else "?") + urlencode(added)
+        data = body.encode() if isinstance(body, str) else bytes(body)
+        return Answer(self.host.request(make_request(method, target, headers=pairs, body=data)))
+
+    def get(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("DELETE", path, **options)
+
+    def head(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("HEAD", path, **options)
+
+    def options(self, path: str, **options: Any) -> Answer:
+        """See :meth:`request`."""
+        return self.request("OPTIONS", path, **options)
+
+    # --- events
+
+    def send(self, queue: Queue[Any] | str, body: Any, **options: Any) -> str:
+        """Send a message, as ``Queue.send`` does; :meth:`settle` delivers it. Returns its id."""
+        found = self.queue(queue) if isinstance(queue, str) else queue
+        with use_platform(self.host.platform):
+            return found.send(body, **options)
+
+    def tick(self, handler: Callable[..., Any] | str, at: datetime | None = None) -> None:
+        """Call a schedule's handler as if it were due, now or at an aware datetime. Raises InvocationError."""
+        self.deliver(handler, Tick(at or datetime.now(UTC)))
+
+    def call(self, handler: Callable[..., Any] | str, payload: Any = None) -> Any:
+        """Call a direct function with JSON values, and return its own. Raises InvocationError."""
+        return self.deliver(handler, payload).value
+
+    def deliver(self, handler: Callable[..., Any] | str, event: Event) -> Outcome:
+        """Give a function an event, once: nothing is retried. Raises InvocationError when it fails as a whole."""
+        outcome = self.host.deliver(self.function(handler).name, event)
+        if outcome.error is not None:
+            kind, _, message = outcome.error.partition(": ")
+            raise InvocationError(kind, message)
+        return outcome
+
+    def settle(self, timeout: float = 30.0) -> Settled:
+        """Deliver messages and blob events until it is quiet, ``timeout`` seconds at most.
+
+        What was delivered and what failed is in the answer; a failed delivery raises nothing, as in a cloud. Raises
+        NotSettledError for a loop.
+        """
+        return self.host.settle(timeout)
+
+    # --- resources
+
+    def bucket(self, name: str) -> Bucket:
+        """A bucket of the app by its name, to be used where this client's platform is in force."""
+        found = resource_of(self.host.manifest.resource("bucket", name))
+        assert isinstance(found, Bucket)
+        return found
+
+    def queue(self, name: str) -> Queue[Any]:
+        """A queue of the app by its name; bodies are any JSON values."""
+        found = resource_of(self.host.manifest.resource("queue", name))
+        assert isinstance(found, Queue)
+        return found
+
+    def dead_letters(self, queue: Queue[Any] | str) -> list[Any]:
+        """Bodies of a queue's dead letters, as JSON values."""
+        name = queue if isinstance(queue, str) else queue.name
+        return [msgspec.json.decode(body) for body in self.host.dead_letters(name)]
+
+    def function(self, handler: Callable[..., Any] | str) -> FunctionRecord:
+        """The function a handler belongs to, or of this name. Raises ConfigError."""
+        if isinstance(handler, str):
+            return self.host.manifest.function(handler)
+        spec = f"{handler.__module__}:{getattr(handler, '__qualname__', '?')}"
+        for function in self.host.manifest.functions:
+            if any(trigger.handler == spec for trigger in function.triggers):
+                return function
+        raise ConfigError(f"{spec} is no handler of app {self.host.manifest.app!r}")
+
+
+class TestClient(Client):
+    """An app in this process, on a local platform of its own that is empty at the start and gone at the end.
+
+    Args:
+        overrides: drivers of your own by resource (``uploads`` or ``"bucket:uploads"``): anything with the methods of
+            ``portable.drivers``.
+        raise_errors: what a handler raises comes out of ``get``, ``tick`` and ``call``. False: a 500 and an
+            InvocationError, as in a cloud. ``settle`` never raises it.
+    """
+
+    __test__ = False  # pytest takes a class of this name for tests
+
+    def __init__(self, app: App, overrides: Mapping[Any, Any] | None = None, *, raise_errors: bool = True) -> None:
+        from portable.testing.inprocess import InProcess
+
+        self._host = InProcess(app, overrides or {}, raise_errors)
+        super().__init__(self._host)
+
+    def __enter__(self) -> Self:
+        self._host.open()
+        self._scope = use_platform(self._host.platform)
+        self._scope.__enter__()
+        self._host.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._scope.__exit__(kind, error, trace)
+        self._host.close()
+
+
+def _pairs(given: Pairs) -> list[tuple[str, str]]:
+    return list(given.items() if isinstance(given, Mapping) else given)

@@ -1,0 +1,207 @@
+"""An app in this process: its handlers are called directly, over a local platform in a temporary folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from portable.app import App
+from portable.drivers import Platform
+from portable.errors import ConfigError, Reject
+from portable.events import Context, Request, Response, current_context
+from portable.http.answers import choose_encoder, problem
+from portable.invoke import make_function, run_shared
+from portable.manifest import FunctionRecord, describe_app
+from portable.plugins import adapter
+from portable.resources import Resource, use_platform
+from portable.resources.queue import Queue
+from portable.run.delivery import Delivery, Settled
+from portable.run.deployment import DEADLINE, choose_function
+from portable.run.storage import Storage
+from portable.samples import Event, Outcome
+
+__all__ = ["InProcess", "OverriddenPlatform"]
+
+
+class InProcess:
+    """The host of ``TestClient``. ``open``, then ``start`` with its platform in force, and ``close``."""
+
+    platform: Platform
+
+    def __init__(self, app: App, overrides: Mapping[Any, Any], raise_errors: bool) -> None:
+        self.app = app
+        self.manifest = describe_app(app, "app:app", _folder(app))
+        self._overrides = overrides
+        self._raise_errors = raise_errors
+        self._functions = {name: make_function(triggers) for name, triggers in app.functions().items()}
+        self._choose = choose_function(self.manifest)
+        self._warm: set[str] = set()
+        self._stack = contextlib.ExitStack()
+
+    def open(self) -> None:
+        """Make the platform."""
+        local = adapter("local")
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True))
+        environment = self._stack.enter_context(local.run.emulate(self.manifest, Path(folder)))
+        platform = local.platform(environment)
+        self._stack.callback(platform.close)
+        self.platform = OverriddenPlatform(platform, self._overrides)
+        self._storage = Storage(self.manifest, self.platform)
+        self._delivery = Delivery(self.manifest, self.platform, self._deliver, confirm=timedelta(0))
+
+    def start(self) -> None:
+        """Call the app's ``on_start`` hooks: every client is a new instance."""
+        self.app._started = False
+        choose_encoder()
+        self.app.start(run_shared)
+
+    def close(self) -> None:
+        """Close and delete the platform."""
+        self._stack.close()
+
+    def request(self, request: Request) -> Response:
+        """Answer a request. Raises what the handler raised when that was asked for."""
+        function = self._choose(request)
+        if function is None:
+            return problem(404, "This app has no HTTP function")
+        with _logged_errors() as errors:
+            response: Response = self._invoke(function, request)
+        if errors and self._raise_errors:
+            raise errors[0]
+        return response
+
+    def deliver(self, function: str, event: Event) -> Outcome:
+        """Give a function an event. Raises what the handler raised when that was asked for."""
+        record = self.manifest.function(function)
+        if isinstance(event, Request):
+            return Outcome(response=self.request(event))
+        with _logged_errors() as errors:
+            outcome = self._deliver(record, event, self._raise_errors)
+        if errors and self._raise_errors:
+            raise errors[0]
+        return outcome
+
+    def settle(self, timeout: float = 30.0) -> Settled:
+        """Deliver until it is quiet. Raises NotSettledError."""
+        with _logged_errors():
+            return self._delivery.settle(timeout)
+
+    def dead_letters(self, queue: str) -> list[str]:
+        """Bodies of a queue's dead letters, as sent."""
+        return self._storage.dead_letters(queue)
+
+    def _deliver(self, function: FunctionRecord, event: Event, raise_errors: bool = False) -> Outcome:
+        if function.kind == "message":
+            return self._deliver_messages(function, event)
+        try:
+            value = self._invoke(function, event)
+        except Exception as error:
+            if raise_errors:
+                raise
+            return Outcome(error=f"{type(error).__name__}: {error}")
+        return Outcome(value=value if function.kind == "direct" else None)
+
+    def _deliver_messages(self, function: FunctionRecord, batch: Any) -> Outcome:
+        ids = [message.id for message in batch]
+        queues = function.asks("queue")
+        outcomes = self._invoke(function, batch, *([queues[0]] if len(queues) == 1 else []))
+        failed = []
+        for message, identity, outcome in zip(batch, ids, outcomes, strict=True):
+            if isinstance(outcome, Reject):
+                self._reject(function, message)
+            elif outcome is not None:
+                failed.append(identity)
+        return Outcome(failed=failed)
+
+    def _reject(self, function: FunctionRecord, message: Any) -> None:
+        """No further attempt: the body as it was received goes to the dead letters."""
+        received = message.native
+        if received is not None:
+            driver = self.platform.open(_queue(function))
+            driver.dead_letter(received.body, received.attributes)
+
+    def _invoke(self, function: FunctionRecord, event: Any, *more: Any) -> Any:
+        context = Context(
+            function.name,
+            str(uuid4()),
+            deadline_at=time.time() + (function.timeout or DEADLINE),
+            cold_start=function.name not in self._warm,
+            target="local",
+        )
+        self._warm.add(function.name)
+        token = current_context.set(context)
+        try:
+            with use_platform(self.platform):
+                value = self._functions[function.name](event, *more)
+                return run_shared(value) if hasattr(value, "send") else value
+        finally:
+            current_context.reset(token)
+
+
+class OverriddenPlatform:
+    """A platform with some drivers put in place of its own.
+
+    Args:
+        overrides: drivers by resource, or by ``kind:name``. Raises ConfigError for a key that is neither.
+    """
+
+    def __init__(self, platform: Platform, overrides: Mapping[Any, Any]) -> None:
+        self.target = platform.target
+        self._platform = platform
+        self._drivers = {_override_key(key): driver for key, driver in overrides.items()}
+
+    def open(self, resource: Resource) -> Any:
+        """The driver put in, or the platform's own; opened once."""
+        key = resource.kind, resource.name
+        if key not in self._drivers:
+            self._drivers[key] = self._platform.open(resource)
+        return self._drivers[key]
+
+    def close(self) -> None:
+        """Close the platform under it."""
+        self._platform.close()
+
+
+def _override_key(key: Any) -> tuple[str, str]:
+    if isinstance(key, Resource):
+        return key.kind, key.name
+    kind, colon, name = key.partition(":") if isinstance(key, str) else ("", "", "")
+    if not colon:
+        raise ConfigError(f"overrides are by resource or by 'kind:name' ('bucket:uploads'), got {key!r}")
+    return kind, name
+
+
+def _queue(function: FunctionRecord) -> Resource:
+    return Queue(function.triggers[0].options["queue"])
+
+
+def _folder(app: App) -> Path:
+    """The project's folder: where the first handler or resource was written."""
+    places = [trigger.where[0] for trigger in app.triggers] + [one.where[0] for one in app.resources.values()]
+    existing = (Path(place).parent for place in places if Path(place).is_file())
+    return next(existing, Path.cwd())
+
+
+@contextlib.contextmanager
+def _logged_errors() -> Iterator[list[BaseException]]:
+    """What handlers raise inside the block: the invoke seam logs it and answers for it, as it does in a cloud."""
+    errors: list[BaseException] = []
+
+    class Catch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                errors.append(record.exc_info[1])
+
+    logger, catch = logging.getLogger("portable"), Catch()
+    logger.addHandler(catch)
+    try:
+        yield errors
+    finally:
+        logger.removeHandler(catch)

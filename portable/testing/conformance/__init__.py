@@ -18,7 +18,7 @@ from __future__ import annotations
 import pytest
 
 # Before the imports: a failed case then shows the values in its assertion, as in a test file.
-pytest.register_assert_rewrite("portable.testing.conformance")
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("bucket", "bucket_keys", "cases", "queue")))
 
 from portable.testing.conformance.bucket import BucketConformance  # noqa: E402
 from portable.testing.conformance.queue import QueueConformance  # noqa: E402

@@ -1,0 +1,192 @@
+"""The only file that imports Google's libraries and Flask: each inside a function, on first use."""
+
+from __future__ import annotations
+
+from portable.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    from portable.events import Response
+
+__all__ = [
+    "cloud_event_target",
+    "current_request",
+    "http_target",
+    "native_response",
+    "publisher",
+    "read_token",
+    "refuse",
+    "storage",
+    "subscriber",
+]
+
+
+def _missing(what: str, error: ImportError) -> NoReturn:
+    raise ConfigError(
+        f"{what} needs a library that is not installed ({error}); pip install 'portable-functions[gcp]'"
+    ) from error
+
+
+# --- Pub/Sub
+
+
+def publisher(environment: Mapping[str, str]) -> Any:
+    """The generated client, which publishes at once: its id means that the message was accepted.
+
+    The other one (``google.cloud.pubsub_v1``) collects messages on a thread, which a frozen instance may never run.
+    """
+    try:
+        from google.pubsub_v1 import PublisherClient
+        from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+    except ImportError as error:
+        _missing("a queue on Google Cloud", error)
+    return _client(PublisherClient, PublisherGrpcTransport, environment)
+
+
+def subscriber(environment: Mapping[str, str]) -> Any:
+    """The generated client that pulls and acknowledges."""
+    try:
+        from google.pubsub_v1 import SubscriberClient
+        from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+    except ImportError as error:
+        _missing("a queue on Google Cloud", error)
+    return _client(SubscriberClient, SubscriberGrpcTransport, environment)
+
+
+def _client(client: Any, transport: Any, environment: Mapping[str, str]) -> Any:
+    emulator = environment.get("PUBSUB_EMULATOR_HOST")
+    if not emulator:
+        return client()
+    from google.auth.credentials import AnonymousCredentials
+    from grpc import insecure_channel  # type: ignore[import-untyped]
+
+    channel = insecure_channel(emulator.removeprefix("http://"))
+    return client(transport=transport(channel=channel, credentials=AnonymousCredentials()))  # type: ignore[no-untyped-call]
+
+
+# --- Cloud Storage
+
+
+def storage(environment: Mapping[str, str]) -> Any:
+    """The client of Cloud Storage. It names no project: a bucket's name is enough for all that is done with blobs."""
+    try:
+        from google.cloud.storage import Client
+    except ImportError as error:
+        _missing("a bucket on Google Cloud", error)
+    emulator = environment.get("STORAGE_EMULATOR_HOST")
+    if not emulator:
+        return Client(project=None)
+    from google.auth.credentials import AnonymousCredentials
+
+    endpoint = emulator if "://" in emulator else f"http://{emulator}"
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return Client(project="emulated", credentials=anonymous, client_options={"api_endpoint": endpoint})
+
+
+# --- identity
+
+
+def read_token(token: str, certificates: Mapping[str, str] | None, audience: str) -> Mapping[str, Any]:
+    """The claims of an OIDC token. Raises ValueError unless signature, audience and times hold.
+
+    ``certificates``: PEM by key id. None reads the claims without a signature, for a token whose signature Cloud Run
+    has checked and removed; audience and times are checked all the same.
+    """
+    try:
+        from google.auth import exceptions, jwt
+    except ImportError as error:
+        _missing("the check of a caller's OIDC token", error)
+    try:
+        if certificates is not None:
+            claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
+                token, certificates, audience=audience, clock_skew_in_seconds=10
+            )
+            return claims
+        claims = jwt.decode(token, verify=False)  # type: ignore[no-untyped-call]
+    except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{error}") from error
+    from time import time
+
+    if claims.get("aud") != audience:
+        raise ValueError(f"Token has wrong audience {claims.get('aud')!r}")
+    if not isinstance(claims.get("exp"), (int, float)) or claims["exp"] + 10 < time():
+        raise ValueError("Token expired")
+    return claims
+
+
+# --- functions-framework, which is Flask
+
+
+def http_target(target: Callable[..., Any], name: str) -> Any:
+    """``target`` known to functions-framework by ``name`` as taking HTTP requests, whatever its flags say.
+
+    Requests that its own routes turn away before the target (``//a``, ``/robots.txt``, ``/favicon.ico``) reach it too:
+    what an app answers must not hang on the server's taste.
+    """
+    try:
+        from flask import current_app, has_app_context, request
+        from functions_framework import http
+    except ImportError as error:
+        _missing("a function on Google Cloud", error)
+    target.__name__ = target.__qualname__ = name
+    if has_app_context():
+
+        def turned_away() -> Any:
+            if request.routing_exception is None and request.endpoint == "run":
+                return None
+            return target(current_request())
+
+        current_app.before_request(turned_away)
+    return http(target)
+
+
+def cloud_event_target(target: Callable[..., Any], name: str) -> Any:
+    """``target`` known to functions-framework by ``name`` as taking CloudEvents.
+
+    An event whose data is not what its content type says is a 400; functions-framework alone would answer 500, and
+    Eventarc deliver it again and again.
+    """
+    try:
+        from cloudevents.exceptions import GenericException
+        from flask import current_app, has_app_context
+        from functions_framework import cloud_event
+    except ImportError as error:
+        _missing("a function on Google Cloud", error)
+    target.__name__ = target.__qualname__ = name
+    if has_app_context():
+
+        def malformed(error: Exception) -> Any:
+            from portable.http.answers import problem
+
+            return native_response(problem(400, f"not a CloudEvent: {error}"))
+
+        current_app.register_error_handler(GenericException, malformed)
+    return cloud_event(target)
+
+
+def current_request() -> Any:
+    """The Flask request under way."""
+    from flask import request
+
+    return request._get_current_object()  # type: ignore[attr-defined]
+
+
+def native_response(response: Response) -> Any:
+    """A portable Response, its body str, bytes or None, as Flask's."""
+    from flask import Response as FlaskResponse
+
+    pairs = response.header_pairs()
+    answer = FlaskResponse(response.body, response.status, pairs)
+    if not any(name == "content-type" for name, _ in pairs):
+        del answer.headers["Content-Type"]  # Flask adds text/html where nothing is said
+    return answer
+
+
+def refuse(response: Response) -> NoReturn:
+    """End the request with this answer, from where functions-framework takes none."""
+    from werkzeug.exceptions import HTTPException
+
+    raise HTTPException(response=native_response(response))

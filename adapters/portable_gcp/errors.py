@@ -1,0 +1,49 @@
+"""From the errors of Google's libraries to ours: one table, by the name of the class.
+
+By name, so that a library that is not installed or not yet imported need not be. An error's base classes are looked up
+too. https://googleapis.dev/python/google-api-core/latest/exceptions.html,
+https://googleapis.dev/python/google-auth/latest/reference/google.auth.exceptions.html
+"""
+
+from __future__ import annotations
+
+from portable.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    ServiceError,
+    UnavailableError,
+    UnsupportedError,
+)
+
+__all__ = ["TABLE", "translate"]
+
+TABLE: dict[str, type[ServiceError]] = {
+    # google.api_core.exceptions, of Pub/Sub
+    "NotFound": NotFoundError,
+    "AlreadyExists": AlreadyExistsError,
+    "FailedPrecondition": PreconditionFailedError,
+    "PreconditionFailed": PreconditionFailedError,
+    "Forbidden": PermissionDeniedError,
+    "Unauthorized": PermissionDeniedError,
+    "MethodNotImplemented": UnsupportedError,
+    "TooManyRequests": UnavailableError,
+    "Cancelled": UnavailableError,
+    "Aborted": UnavailableError,
+    "RetryError": UnavailableError,
+    "ServerError": UnavailableError,
+    # google.auth.exceptions
+    "TransportError": UnavailableError,
+    "TimeoutError": UnavailableError,
+    "GoogleAuthError": PermissionDeniedError,
+    # requests.exceptions, which google-cloud-storage lets through
+    "ConnectionError": UnavailableError,
+    "Timeout": UnavailableError,
+}
+
+
+def translate(error: Exception, resource: str, key: str | None = None) -> ServiceError:
+    """Our error for a vendor's, to be raised from it. ``resource``: kind and declared name."""
+    kind = next((TABLE[base.__name__] for base in type(error).__mro__ if base.__name__ in TABLE), ServiceError)
+    return kind(f"{type(error).__name__}: {error}", resource=resource, key=key)

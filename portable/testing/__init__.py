@@ -1,4 +1,5 @@
-"""What tests use: a client for an app's tests, and the suites every driver has to pass, for adapters in this tree and third parties alike.
+"""What tests use: a client for an app's tests; the suites every driver has to pass, for adapters in this tree and
+third parties alike.
 
 Names are looked up on first use, so that importing this package imports no pytest.
 """

@@ -1,0 +1,79 @@
+"""``portable run dist/<target>``: a built artifact served on loopback until it is interrupted."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from portable.errors import PortableError
+from portable.run.delivery import Failure
+from portable.run.deployment import Deployment, deployed, given_addresses
+from portable.run.front import front
+from portable.run.target import open_artifact
+
+__all__ = ["PORT", "serve"]
+
+PORT = 8000
+"""The port when none is asked for."""
+
+_PAUSE = 0.25
+
+
+def serve(
+    folder: Path,
+    *,
+    port: int = PORT,
+    log: Path | None = None,
+    say: Callable[[str], object] = lambda line: sys.stdout.write(line + "\n"),
+    stop: threading.Event | None = None,
+) -> None:
+    """Run ``dist/<target>`` and answer HTTP until ``stop`` is set or Ctrl-C.
+
+    Messages and blob events are delivered in the background (``portable.run.delivery`` says how far that is the
+    cloud's way). Resources are emulators', unless the environment has their addresses.
+
+    Args:
+        port: 0 takes a free one. log: where the functions print; left out, ``<target>.log`` beside the artifact.
+        say: gets each line for the user.
+
+    Raises:
+        ConfigError: no artifact, a missing part or interpreter, a port in use.
+    """
+    log = log or folder.parent / f"{folder.name}.log"
+    addresses = given_addresses(open_artifact(folder).manifest)
+    stop = stop or threading.Event()
+    with deployed(folder, log=log, addresses=addresses) as deployment, front(deployment, port) as address:
+        say(f"{deployment.manifest.app}, built for {deployment.artifact.target}, at {address}")
+        for name, version in deployment.parts.items():
+            say(f"  {name} {version}")
+        for function in deployment.manifest.functions:
+            source = deployment.artifact.sources[function.name]
+            say(f"  {function.name}: {function.kind} by {source}; POST {address}/_portable/functions/{function.name}")
+        say(f"  log: {log}")
+        try:
+            _pump(deployment, stop, say)
+        except KeyboardInterrupt:
+            say("stopping")
+
+
+def _pump(deployment: Deployment, stop: threading.Event, say: Callable[[str], object]) -> None:
+    """Deliver events as they come. One that cannot be (an emulator gone) is said once, and tried again."""
+    told = ""
+    while not stop.wait(_PAUSE):
+        try:
+            settled = deployment.pump()
+        except PortableError as error:
+            if str(error) != told:
+                told = str(error)
+                say(f"delivery: {told}")
+            continue
+        told = ""
+        for failure in settled.failures:
+            say(_describe(failure))
+
+
+def _describe(failure: Failure) -> str:
+    end = "given up" if failure.given_up else "will be tried again"
+    return f"{failure.function} failed on {failure.subject}, attempt {failure.attempt}: {failure.error} ({end})"

@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["account_of", "error_class", "http_response", "queue_client"]
+__all__ = [
+    "account_of",
+    "container_client",
+    "content_settings",
+    "error_class",
+    "http_response",
+    "queue_client",
+    "unless_changed",
+]
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
@@ -51,6 +59,35 @@ def queue_client(address: str, environment: Mapping[str, str]) -> Any:
         read_timeout=READ_SECONDS,
         retry_total=2,
     )
+
+
+def container_client(address: str, environment: Mapping[str, str]) -> Any:
+    """A client of one container. Raises ConfigError without the SDK."""
+    try:
+        from azure.storage.blob import ContainerClient
+    except ImportError as error:
+        raise _missing("azure-storage-blob", error) from error
+    return ContainerClient.from_container_url(
+        address,
+        credential=_credential(address, environment),
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retry_total=2,
+    )
+
+
+def content_settings(content_type: str | None) -> Any:
+    """How an upload says its content type."""
+    from azure.storage.blob import ContentSettings
+
+    return ContentSettings(content_type=content_type)
+
+
+def unless_changed(etag: str) -> dict[str, Any]:
+    """The options of a call that has to find this etag."""
+    from azure.core import MatchConditions
+
+    return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
 
 
 def account_of(address: str) -> str:

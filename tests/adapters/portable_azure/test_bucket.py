@@ -1,0 +1,93 @@
+"""Azure Blob Storage against Azurite, and keys as names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portable.errors import UnsupportedError
+from portable.resources import use_platform
+from portable.resources.bucket import Bucket
+from portable.run.emulators import Emulator
+from portable.testing import BucketConformance
+from portable_azure import _sdk
+from portable_azure.keys import decode_key, encode_key, prefixes_of
+from portable_azure.platform import AzurePlatform
+
+_numbers = count()
+
+
+@pytest.fixture
+def bucket(azurite: Emulator) -> Iterator[Bucket]:
+    storage = dict(part.partition("=")[::2] for part in azurite.environment["AzureWebJobsStorage"].split(";"))
+    address = f"{storage['BlobEndpoint']}/uploads-{next(_numbers)}"
+    environment = {
+        **azurite.environment,
+        "PORTABLE_BUCKET_UPLOADS": address,
+        "PORTABLE_BUCKET_MISSING": f"{storage['BlobEndpoint']}/not-there",
+    }
+    client = _sdk.container_client(address, environment)
+    client.create_container()
+    platform = AzurePlatform(environment)
+    with use_platform(platform):
+        yield Bucket("uploads")
+    platform.close()
+    client.delete_container()
+    client.close()
+
+
+class TestBucket(BucketConformance):
+    page_size = 5000
+
+    @pytest.fixture
+    def bucket(self, bucket: Bucket) -> Bucket:
+        return bucket
+
+
+ODD = st.text(st.sampled_from("ab/.%25CEF8\\\x01\x7f\x85\uffff\ufffe\U0001f600é"), min_size=1, max_size=12)
+
+
+@given(ODD)
+def test_every_key_comes_back(key: str) -> None:
+    name = encode_key(key)
+    assert decode_key(name) == key
+    assert not name.endswith(("/", "."))
+    assert "\\" not in name
+    assert all(not segment.endswith(".") for segment in name.split("/"))
+
+
+@given(ODD, ODD)
+def test_no_two_keys_share_a_name(one: str, other: str) -> None:
+    assert (encode_key(one) == encode_key(other)) == (one == other)
+
+
+@given(ODD, st.text(st.sampled_from("ab/.%25CEF8\\\x85"), max_size=6))
+def test_a_prefix_finds_the_names_of_its_keys_once(prefix: str, rest: str) -> None:
+    name = encode_key(prefix + rest)
+    assert sum(name.startswith(one) for one in prefixes_of(prefix)) == 1
+
+
+@given(ODD)
+def test_a_foreign_name_is_never_taken_for_a_key(name: str) -> None:
+    key = decode_key(name)
+    assert key == name or encode_key(key) == name
+
+
+@pytest.mark.parametrize("key", ["in/cat.png", "a b+c?#&", "100%", "x%20y", "é/🐍", "//", "/a"])
+def test_ordinary_keys_are_stored_as_they_are(key: str) -> None:
+    assert encode_key(key) == (key if key != "//" else "/%2F")
+
+
+def test_control_characters_come_back(bucket: Bucket) -> None:
+    bucket.write("a\x01b\n\uffff", b"1")
+    assert [row.key for row in bucket.list("a\x01")] == ["a\x01b\n\uffff"]
+    assert bucket.read("a\x01b\n\uffff") == b"1"
+
+
+def test_a_key_too_long_once_escaped_is_refused(bucket: Bucket) -> None:
+    with pytest.raises(UnsupportedError, match="1024 characters"):
+        bucket.write("\\" * 1000, b"")

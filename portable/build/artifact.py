@@ -1,0 +1,250 @@
+"""A project built for a target: ``dist/<target>``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import portable
+from portable.build import pythons, vendor
+from portable.build.bundle import (
+    application_layer,
+    check_layers,
+    framework_layer,
+    requirements_layer,
+    source_errors,
+    wanted_requirements,
+)
+from portable.build.bytecode import find_compiler
+from portable.build.description import Description, describe_project
+from portable.build.layers import Layer, link_files, write_zip
+from portable.build.project import Project
+from portable.build.requirements import read_requirements
+from portable.build.sources import check_names, find_sources
+from portable.build.target import BuildTarget, Bundle, Finding
+from portable.build.vendor import Place
+from portable.errors import BuildError, ConfigError
+
+__all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
+
+
+class FindingsError(BuildError):
+    """The target cannot give what the app asks. ``findings`` holds the errors, and the milder ones too."""
+
+    def __init__(self, target: str, findings: Sequence[Finding]) -> None:
+        errors = [one for one in findings if one.severity == "error"]
+        lines = [f"{one.where}: {one.message}{f'; {one.way_out}' if one.way_out else ''}" for one in errors]
+        super().__init__(f"{target} cannot give what the app asks:\n" + "\n".join(lines))
+        self.findings = findings
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a build may choose. ``python`` None: the settings', else the target's default.
+
+    ``for_here``: dependencies for this machine instead of the cloud's, and a Python this machine has.
+    ``upgrade``: choose the versions of the dependencies anew. ``out``: the folder, else ``dist/<target>``.
+    """
+
+    python: str | None = None
+    arch: str = "x86_64"
+    for_here: bool = False
+    upgrade: bool = False
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a bundle: how many files, and their bytes as they are and as the zip holds them."""
+
+    name: str
+    files: int
+    size: int
+    packed: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build wrote.
+
+    Attributes:
+        folder: the artifact. zips: path and bytes of each zip. parts: of each bundle by its name.
+        findings: warnings and notes. python, place: what it was built for. lock: exact versions of the dependencies.
+    """
+
+    folder: Path
+    python: str
+    place: str
+    zips: Mapping[Path, int]
+    parts: Mapping[str, Sequence[Part]]
+    findings: Sequence[Finding]
+    lock: Sequence[str]
+    functions: int
+
+
+def check(project: Project, target: BuildTarget) -> tuple[Description, list[Finding]]:
+    """The app's description, and what the target cannot give it. Raises BuildError and ConfigError."""
+    description = describe_project(project)
+    return description, list(target.check(description.manifest, project.settings(target.name)))
+
+
+def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -> Built:
+    """Write the artifact of a project for a target, and say what is in it.
+
+    Atomic: until all of it is there, the artifact of an earlier build stays. Not safe under threads: the app is
+    imported here. Raises FindingsError, BuildError and ConfigError.
+    """
+    wanted = wanted or Wanted()
+    place = _choose_place(project, target, wanted)
+    sources = find_sources(project)
+    reserved = ("portable", *target.adapter_packages)
+    check_names(sources, (*reserved, *target.reserved), ())
+    listed = read_requirements(project)
+    description, findings = check(project, target)
+    if any(one.severity == "error" for one in findings):
+        raise FindingsError(target.name, findings)
+    return _Work(project, target, wanted, place, sources, listed, description, findings).write()
+
+
+@dataclass
+class _Work:
+    project: Project
+    target: BuildTarget
+    wanted: Wanted
+    place: Place
+    sources: Mapping[str, Path]
+    listed: Sequence[str]
+    description: Description
+    findings: list[Finding]
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def write(self) -> Built:
+        manifest, settings = self.description.manifest, self.project.settings(self.target.name)
+        kept = self.project.root / ".portable" / "build" / self.target.name
+        compiler = find_compiler(self.place.python)
+        if compiler is None:
+            self._note(f"no Python {self.place.python} here to compile with: the bundle ships without bytecode")
+        memory = kept / "lock.json"
+        if self.wanted.upgrade:
+            memory.unlink(missing_ok=True)
+        asked = wanted_requirements(self.listed, self.target.requirements(manifest, settings), manifest, self.sources)
+        folder = self.target.dependency_folder
+        installed, lock = requirements_layer(asked, self.place, folder, compiler, self.project.root, memory)
+        check_layers(self.target, self.sources, installed)
+        framework, framework_hash = framework_layer(self.target.adapter_packages, compiler)
+        inputs: dict[str, Any] = {
+            "python": self.place.python,
+            "compiler": compiler.version if compiler else None,
+            "arch": self.place.arch,
+            "platform": f"manylinux_2_{vendor.GLIBC}" if self.place.arch else "this machine",
+            "zlib": zlib.ZLIB_RUNTIME_VERSION,
+            "portable": framework_hash,
+            "app": {},
+            "lock": lock,
+        }
+        bundles = list(self.target.bundles(manifest, settings))
+        parts: dict[str, list[Part]] = {}
+        out = (self.wanted.out or self.project.root / "dist" / self.target.name).absolute()
+        with _replacing(out) as fresh:
+            for bundle in bundles:
+                app, inputs["app"][bundle.name] = application_layer(
+                    self.sources, bundle, compiler, kept / f"app-{bundle.name or 'bundle'}"
+                )
+                self._refuse_broken(app)
+                layers = {"app": app, "portable": framework, "dependencies": installed}
+                parts[bundle.name] = [_part(name, layer) for name, layer in layers.items()]
+                self._write_bundle(fresh, bundle, [installed, framework, app])
+            self._write_manifest(fresh, bundles, inputs)
+        zips = {
+            out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
+        }
+        return Built(out, self.place.python, str(self.place), zips, parts, self.findings, lock, len(manifest.functions))
+
+    def _write_bundle(self, fresh: Path, bundle: Bundle, layers: Sequence[Layer]) -> None:
+        path = _path(bundle)
+        for layer in layers:
+            link_files(layer, fresh / path)
+            for name, entry in layer.files.items():
+                self.files[f"{path}/{name}"] = {"size": entry.size, "sha256": entry.sha256}
+        archive = fresh / _zip(bundle)
+        digest = write_zip(archive, layers)
+        self.files[archive.name] = {"size": archive.stat().st_size, "sha256": digest}
+
+    def _write_manifest(self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any]) -> None:
+        document = {
+            "portable": portable.__version__,
+            "target": self.target.name,
+            "for_here": self.wanted.for_here,
+            "app": self.description.manifest,
+            "bundles": {one.name: {"path": _path(one), "sources": one.sources} for one in bundles},
+            "inputs": inputs,
+            "files": dict(sorted(self.files.items())),
+        }
+        (fresh / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(document)))
+
+    def _refuse_broken(self, app: Layer) -> None:
+        for one in source_errors(app):
+            message = f"no Python {self.place.python}: {one.message}"
+            if one.file in self.description.files:
+                raise BuildError(f"{one.file}:{one.line}: {message}; the app imports it")
+            self.findings.append(Finding("warning", f"{one.file}:{one.line}", message, "nothing must import it"))
+
+    def _note(self, message: str) -> None:
+        self.findings.append(Finding("info", "", message))
+
+
+def _choose_place(project: Project, target: BuildTarget, wanted: Wanted) -> Place:
+    asked = wanted.python or project.python
+    if wanted.for_here:
+        default = target.pythons[0]
+        return Place(asked or (default if find_compiler(default) else pythons.CURRENT), None)
+    if wanted.arch not in vendor.ARCHITECTURES:
+        raise ConfigError(f"no architecture {wanted.arch!r}; there are {', '.join(vendor.ARCHITECTURES)}")
+    if asked is not None and asked not in target.pythons:
+        raise ConfigError(f"{target.name} does not run Python {asked}; it runs {', '.join(target.pythons)}")
+    return Place(asked or target.pythons[0], wanted.arch)
+
+
+def _path(bundle: Bundle) -> str:
+    return f"bundle/{bundle.name}" if bundle.name else "bundle"
+
+
+def _zip(bundle: Bundle) -> str:
+    return f"bundle-{bundle.name}.zip" if bundle.name else "bundle.zip"
+
+
+def _part(name: str, layer: Layer) -> Part:
+    entries = layer.files.values()
+    return Part(name, len(entries), sum(one.size for one in entries), sum(one.packed for one in entries))
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``out`` when the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not (out / "manifest.json").is_file() and any(out.iterdir()):
+        raise BuildError(f"{out} holds something else than an artifact; remove it, or build somewhere else")
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        fresh, old = scratch / "new", scratch / "old"
+        fresh.mkdir()
+        yield fresh
+        if out.exists():
+            os.rename(out, old)
+        try:
+            os.rename(fresh, out)
+        except OSError:
+            with suppress(OSError):
+                os.rename(old, out)
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,111 @@
+"""Bytecode that ships: ``.pyc`` files of the artifact's Python version, never checked against their source.
+
+A file system that takes no ``__pycache__`` (or a zip, which keeps no usable time stamp) would have every cold start
+compile everything again. Each set of files is compiled by one fresh interpreter in one order: what ``marshal`` writes
+depends on which strings the interpreter has met before, so equal inputs give equal bytes only that way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from portable.build import pythons
+from portable.build.caches import user_cache
+from portable.errors import BuildError
+
+__all__ = ["Compiler", "SourceError", "compile_files", "find_compiler"]
+
+# Runs under the artifact's interpreter, without its site-packages. Reads [folder, [file, …]], writes the .pyc files
+# and answers with [[file, line, message], …] for what is no Python of this version.
+_SCRIPT = """
+import json, marshal, os, sys
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+root, files = json.load(sys.stdin)
+os.chdir(root)
+failed, made = [], set()
+for file in files:
+    with open(file, "rb") as source:
+        text = source.read()
+    try:
+        code = compile(text, file, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError) as error:
+        failed.append([file, getattr(error, "lineno", None) or 1, getattr(error, "msg", str(error))])
+        continue
+    target = cache_from_source(file)
+    folder = os.path.dirname(target)
+    if folder not in made:
+        os.makedirs(folder, exist_ok=True)
+        made.add(folder)
+    with open(target, "wb") as out:
+        out.write(MAGIC_NUMBER + b"\\1\\0\\0\\0" + source_hash(text) + marshal.dumps(code))
+print(json.dumps(failed))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """An interpreter of the artifact's version. ``version`` is its full one (``3.13.2``)."""
+
+    path: Path
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceError:
+    """A file that is no Python of the artifact's version."""
+
+    file: str
+    line: int
+    message: str
+
+
+def find_compiler(python: str) -> Compiler | None:
+    """The interpreter of a version (``3.13``), None when this machine has none.
+
+    Asking interpreters for their version takes longer than a build: the answer is kept for as long as the file stays
+    the same.
+    """
+    memo = user_cache() / "build" / f"python-{python}.json"
+    with suppress(OSError, ValueError, KeyError):
+        known = json.loads(memo.read_text("utf-8"))
+        if known["stamp"] == _stamp(Path(known["path"])):
+            return Compiler(Path(known["path"]), known["version"])
+    path = pythons.interpreter(python)
+    version = pythons.full_version(path) if path else None
+    if path is None or version is None:
+        return None
+    with suppress(OSError):
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        fresh = memo.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps({"path": str(path), "version": version, "stamp": _stamp(path)}), "utf-8")
+        fresh.replace(memo)
+    return Compiler(path, version)
+
+
+def compile_files(compiler: Compiler, root: Path, files: Iterable[str]) -> list[SourceError]:
+    """Write the ``.pyc`` of each file (relative to ``root``) beside it. Answers with those that do not compile.
+
+    Raises BuildError when the interpreter itself fails.
+    """
+    done = subprocess.run(
+        [compiler.path, "-I", "-S", "-W", "ignore", "-c", _SCRIPT],
+        input=json.dumps([str(root), sorted(files)]),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BuildError(f"{compiler.path} could not compile the bundle:\n{done.stderr.strip()}")
+    return [SourceError(*one) for one in json.loads(done.stdout)]
+
+
+def _stamp(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_mtime_ns, found.st_size]

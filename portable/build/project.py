@@ -1,0 +1,116 @@
+"""A project: its folder, its settings, and which App in it is meant."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portable.errors import ConfigError
+
+__all__ = ["Project", "find_project", "nearest", "parse_spec"]
+
+_KEYS = {"app": str, "python": str, "include": list, "exclude": list}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with an app.
+
+    Attributes:
+        root: the folder, absolute. spec: ``module:variable`` of the App.
+        python: the version the settings ask for, None when they say nothing.
+        include, exclude: patterns of files for the bundle; see ``portable.build.sources``.
+        targets: the tables ``[tool.portable.<target>]``. document: the whole ``pyproject.toml``.
+    """
+
+    root: Path
+    spec: str
+    python: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, target: str) -> Mapping[str, Any]:
+        """``[tool.portable.<target>]``, empty when it is not there."""
+        return self.targets.get(target, {})
+
+    def check_targets(self, known: Iterable[str]) -> None:
+        """Raise ConfigError for a table that is no installed target's."""
+        names = list(known)
+        for name in self.targets:
+            if name not in names:
+                raise ConfigError(f"[tool.portable.{name}] is no target's table{nearest(name, [*names, *_KEYS])}")
+
+
+def find_project(start: Path, spec: str | None = None) -> Project:
+    """The project that holds ``start``: the nearest folder, upwards, with a ``pyproject.toml`` or an ``app.py``.
+
+    ``spec`` (``module:variable``, ``module`` or ``file.py:variable``) goes before the settings'. Raises ConfigError
+    when there is no such folder, or the settings are wrong.
+    """
+    start = start.resolve()
+    if not start.is_dir():
+        raise ConfigError(f"{start} is no folder; a project is a folder with an app.py or a pyproject.toml")
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").is_file() or (folder / "app.py").is_file():
+            return _read(folder, spec)
+    raise ConfigError(
+        f"no project in {start}: neither it nor a folder above holds an app.py or a pyproject.toml; "
+        "`portable new NAME` makes one"
+    )
+
+
+def parse_spec(spec: str) -> str:
+    """``module:variable`` of what a user wrote: the variable is ``app`` when left out, and a file is its module."""
+    module, _, variable = spec.partition(":")
+    if module.endswith(".py"):
+        module = module.removesuffix(".py").replace("\\", "/").strip("/").replace("/", ".")
+    variable = variable or "app"
+    if not all(part.isidentifier() for part in module.split(".")) or not variable.isidentifier():
+        raise ConfigError(f"app {spec!r} is not module:variable (shop.main:app)")
+    return f"{module}:{variable}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the nearest known one, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1, 0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+
+
+def _read(root: Path, spec: str | None) -> Project:
+    document: dict[str, Any] = {}
+    file = root / "pyproject.toml"
+    if file.is_file():
+        try:
+            document = tomllib.loads(file.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    table = document.get("tool", {}).get("portable", {})
+    for key, value in table.items():
+        if key in _KEYS:
+            _check(key, value)
+        elif not isinstance(value, dict):
+            raise ConfigError(f"[tool.portable] has no setting {key!r}{nearest(key, _KEYS)}")
+    return Project(
+        root,
+        parse_spec(spec or table.get("app", "app:app")),
+        table.get("python"),
+        tuple(table.get("include", ())),
+        tuple(table.get("exclude", ())),
+        {key: value for key, value in table.items() if key not in _KEYS},
+        document,
+    )
+
+
+def _check(key: str, value: Any) -> None:
+    if not isinstance(value, _KEYS[key]):
+        wanted = "a list of patterns" if _KEYS[key] is list else 'text in quotes, like "3.13"'
+        raise ConfigError(f"[tool.portable] {key} is {wanted if key != 'app' else 'module:variable'}, got {value!r}")
+    if isinstance(value, list) and not all(isinstance(pattern, str) for pattern in value):
+        raise ConfigError(f"[tool.portable] {key} is a list of patterns, got {value!r}")

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from datetime import timedelta
     from types import TracebackType
-    from typing import Any, Literal, TypeVar, overload
+    from typing import Any, Literal, TypeVar, Unpack, overload
 
     from portable.drivers import Platform
-    from portable.signature_types import BlobHandler, Handler, MessageDecorator, TickHandler
+    from portable.signature_types import BlobHandler, Handler, MessageDecorator, RouteOptions, TickHandler
 
     T = TypeVar("T")
     H = TypeVar("H", bound=Handler)
@@ -99,23 +99,23 @@ class Router:
 
         return decorate
 
-    def get(self, path: str, **options: Any) -> Callable[[H], H]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """See :meth:`route`. HEAD is answered too."""
         return self.route(path, methods=("GET",), **options)
 
-    def post(self, path: str, **options: Any) -> Callable[[H], H]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """See :meth:`route`."""
         return self.route(path, methods=("POST",), **options)
 
-    def put(self, path: str, **options: Any) -> Callable[[H], H]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """See :meth:`route`."""
         return self.route(path, methods=("PUT",), **options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[H], H]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """See :meth:`route`."""
         return self.route(path, methods=("PATCH",), **options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[H], H]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """See :meth:`route`."""
         return self.route(path, methods=("DELETE",), **options)
 

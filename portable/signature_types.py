@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from datetime import timedelta
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from portable.events import BlobEvent, Message, Tick
 
@@ -14,6 +15,17 @@ T = TypeVar("T")
 Handler = Callable[..., Any]
 BlobHandler = Callable[Concatenate[BlobEvent, ...], Any]
 TickHandler = Callable[Concatenate[Tick, ...], Any] | Callable[[], Any]
+
+
+class RouteOptions(TypedDict, total=False):
+    """What ``get``, ``post`` … take besides the path: see ``Router.route``."""
+
+    status: int | None
+    memory: int | None
+    timeout: timedelta | None
+    function: str | None
+    auth: Literal["public", "cloud"]
+    max_body: int | None
 
 
 class MessageDecorator(Protocol[T]):

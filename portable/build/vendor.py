@@ -57,7 +57,7 @@ def resolve(requirements: Sequence[str], place: Place, project: Path) -> list[st
     with _listed(requirements) as (file, nowhere):
         command = [*_pip_install(place, nowhere, file), "--dry-run", "--ignore-installed", "--report", "-"]
         report = json.loads(_run(command, (), place, project))
-    return sorted(_pin_of(found) for found in report["install", "resolve"])
+    return sorted(_pin_of(found) for found in report["install"])
 
 
 def install(pins: Sequence[str], place: Place, into: Path, project: Path) -> None:

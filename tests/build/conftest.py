@@ -91,7 +91,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     folder.mkdir()
     for variable in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
         monkeypatch.setenv(variable, str(folder))
-    for variable in ("UV_NO_INDEX", "PIP_NO_INDEX"):
+    for variable in ("UV_OFFLINE", "PIP_NO_INDEX"):
         monkeypatch.setenv(variable, "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 

@@ -10,11 +10,14 @@ its events delivered.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from portable.drivers import Platform, address_variable
 from portable.errors import ConfigError
@@ -49,7 +52,7 @@ class Deployment:
     ) -> None:
         self.artifact = artifact
         self.manifest = artifact.manifest
-        self.parts = running.parts
+        self.parts: Mapping[str, str] = running.parts
         self.platform = platform
         self.environment = environment
         self._running = running
@@ -159,7 +162,10 @@ def deployed(
         stack.callback(running.close)
         platform = found.platform(environment)
         stack.callback(platform.close)
-        yield Deployment(artifact, running, found.samples, platform, environment)
+        deployment = Deployment(artifact, running, found.samples, platform, environment)
+        if addresses is None:
+            deployment.parts = {**_versions(runner.emulators), **running.parts}
+        yield deployment
 
 
 def given_addresses(manifest: Manifest, environment: Mapping[str, str] = os.environ) -> Mapping[str, str] | None:
@@ -206,13 +212,25 @@ def choose_function(manifest: Manifest) -> Any:
 
 
 def check_complete(artifact: Artifact) -> None:
-    """Raise ConfigError unless every bundle is there."""
-    for name, path in artifact.bundles.items():
+    """Raise ConfigError unless every bundle is there, and its files are those the manifest lists."""
+    for path in artifact.bundles.values():
         if not path.is_dir():
-            raise ConfigError(
-                f"{artifact.folder} is incomplete: {path.relative_to(artifact.folder)}, its bundle"
-                f"{f' {name!r}' if name else ''}, is not there; build it again"
-            )
+            missing = path.relative_to(artifact.folder)
+            raise ConfigError(f"{artifact.folder} is incomplete: {missing} is not there; build it again")
+    document = msgspec.json.decode((artifact.folder / "manifest.json").read_bytes())
+    for name, recorded in document.get("files", {}).items():
+        if name.endswith(".zip") and "/" not in name:  # what runs here is the folder
+            continue
+        try:
+            digest = hashlib.sha256((artifact.folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ConfigError(f"{artifact.folder} is incomplete: {name}: {error.strerror}; build it again") from error
+        if digest != recorded["sha256"]:
+            raise ConfigError(f"{artifact.folder}: {name} was changed after the build; build it again")
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    return {name: part.version for name in names if (part := parts.find(name)) is not None}
 
 
 def _routes(function: FunctionRecord) -> list[HTTPRoute]:

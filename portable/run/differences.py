@@ -1,0 +1,61 @@
+"""What differs between clouds and cannot be made equal: as data, each explained in docs/reference/differences.md.
+
+``portable verify`` counts what it meets of these and does not fail on it. Everything else is a difference.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import msgspec
+
+__all__ = ["DECLARED", "Declared", "declared_for"]
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """One unavoidable difference.
+
+    Attributes:
+        name: its heading in docs/reference/differences.md.
+        fields: patterns of what may differ: ``status``, ``body``, ``header:NAME``, ``bucket:NAME/KEY``.
+        targets: the targets whose value may be another than everyone else's; empty for all.
+        only: a pattern the request's path as sent must match, such as ``*%2F*``; empty for every step.
+        what, why: for people.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    what: str
+    why: str
+    targets: tuple[str, ...] = ()
+    only: str = ""
+
+
+DECLARED: tuple[Declared, ...] = (
+    Declared(
+        "server-headers",
+        ("header:date", "header:server", "header:connection", "header:keep-alive", "header:transfer-encoding"),
+        "Headers about the connection and the server, and the date",
+        "They belong to the server in front of the function, which is another one on each cloud.",
+    ),
+    Declared(
+        "content-length",
+        ("header:content-length",),
+        "Whether an answer carries its length",
+        "Servers and gateways add it, or send the answer in chunks. The body itself is compared byte by byte.",
+    ),
+)
+"""Every declared difference. Two more are no values that differ but two ways to write one value, and are made alike
+before anything is compared: ``request-id`` and ``joined-headers`` (``portable.run.comparison``)."""
+
+
+def declared_for(field: str, target: str, path: str) -> Declared | None:
+    """The entry that allows ``target`` another value of ``field``, in a step with this request path ("" for none)."""
+    for one in DECLARED:
+        if (
+            (not one.targets or target in one.targets)
+            and any(fnmatchcase(field, pattern) for pattern in one.fields)
+            and (not one.only or fnmatchcase(path.upper(), one.only.upper()))
+        ):
+            return one
+    return None

@@ -1,0 +1,196 @@
+"""How a bundle for Cloud Run functions is made: ``main.py`` with one functions-framework target a function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from portable.build.target import Bundle, Finding
+from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
+from portable_gcp import limits
+from portable_gcp.triggers import SOURCES
+
+__all__ = ["TARGET", "GoogleTarget"]
+
+_MAIN = '''\
+"""One functions-framework target a function: ``--target {first}``. Written by `portable build`."""
+
+_FUNCTIONS = {{
+{rows}}}
+
+
+def __getattr__(_target):
+    # On first use, so that a function imports the modules of its own handlers and no others.
+    if _target not in _FUNCTIONS:
+        raise AttributeError(f"no function has the target {{_target!r}}; there are {{', '.join(_FUNCTIONS)}}")
+    from portable_gcp.runtime import entry
+
+    _found = globals()[_target] = entry({spec!r}, *_FUNCTIONS[_target])
+    return _found
+'''
+
+
+class GoogleTarget:
+    """See ``portable.build.target.BuildTarget``."""
+
+    name = "gcp"
+    pythons: Sequence[str] = limits.PYTHONS
+    reserved = frozenset({"main"})
+    dependency_folder = ""
+    adapter_packages: Sequence[str] = ("portable_gcp",)
+
+    def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:  # noqa: ARG002 - no setting changes what Google Cloud can do
+        """What Google Cloud cannot give."""
+        found: list[Finding] = []
+        for queue in manifest.of_kind("queue"):
+            found += _check_queue(queue)
+        for function in manifest.functions:
+            found += _check_function(function)
+        return found
+
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+        """The server always, a library for each kind of resource, and google-auth where callers are verified.
+
+        A queue that only triggers needs Pub/Sub's library as well: a rejected message is published to its dead letters.
+        """
+        needed = ["functions-framework>=3.8"]
+        if any(function.kind in ("message", "blob", "schedule") for function in manifest.functions):
+            needed.append("google-auth>=2.35")
+        if manifest.of_kind("queue"):
+            needed.append("google-cloud-pubsub>=2.26")
+        if manifest.of_kind("bucket"):
+            needed.append("google-cloud-storage>=2.18")
+        return needed
+
+    def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
+        """One folder for all functions: each is deployed from it, with its own target."""
+        sources = {function.name: _source(function, settings) for function in manifest.functions}
+        rows = "".join(
+            f"    {function.name.replace('-', '_')!r}: "
+            f"({function.name!r}, {tuple(function.modules)!r}, {sources[function.name]!r}),\n"
+            for function in manifest.functions
+        )
+        first = manifest.functions[0].name.replace("-", "_") if manifest.functions else "TARGET"
+        main = _MAIN.format(rows=rows, spec=manifest.spec, first=first)
+        return [Bundle("", sources, {"main.py": main.encode()})]
+
+
+def _source(function: FunctionRecord, settings: Mapping[str, Any]) -> str:
+    """``[tool.portable.gcp] message_source = "pubsub-eventarc"`` chooses Eventarc's subscription."""
+    chosen: str = settings.get(f"{function.kind}_source") or SOURCES[function.kind][0]
+    return chosen
+
+
+def _check_queue(queue: ResourceRecord) -> Iterator[Finding]:
+    least, most = limits.DELIVERY_ATTEMPTS
+    attempts = queue.options["max_attempts"]
+    if not least <= attempts <= most:
+        yield Finding(
+            "error",
+            queue.where,
+            f"queue {queue.name}: Pub/Sub moves a message to the dead-letter topic after {least} to {most} attempts, "
+            f"not after {attempts}",
+            f"max_attempts={min(max(attempts, least), most)}",
+        )
+
+
+def _check_function(function: FunctionRecord) -> Iterator[Finding]:
+    where = function.triggers[0].where
+    if function.name.endswith("-"):
+        yield Finding("error", where, f"a Cloud Run service cannot be called {function.name!r}", "drop the last dash")
+    yield from _check_timeout(function, where)
+    yield from _check_memory(function, where)
+    if function.kind == "http":
+        yield from _check_identity(function)
+    for trigger in function.triggers:
+        yield from _CHECKS.get(trigger.kind, lambda function, trigger: ())(function, trigger)
+
+
+_TIMEOUTS: dict[str, tuple[timedelta, str]] = {
+    "http": (limits.HTTP_TIMEOUT, "Cloud Run ends a request"),
+    "direct": (limits.HTTP_TIMEOUT, "Cloud Run ends a request"),
+    "message": (
+        timedelta(seconds=limits.ACK_DEADLINE_MAX),
+        "Pub/Sub delivers again, the first still running,",
+    ),
+    "blob": (limits.EVENT_TIMEOUT, "Eventarc delivers again, the first still running,"),
+    "schedule": (limits.SCHEDULER_DEADLINE, "Cloud Scheduler gives a job up"),
+}
+
+
+def _check_timeout(function: FunctionRecord, where: str) -> Iterator[Finding]:
+    longest, what = _TIMEOUTS[function.kind]
+    if function.timeout is not None and function.timeout > longest.total_seconds():
+        yield Finding(
+            "error",
+            where,
+            f"function {function.name}: {what} after {longest.total_seconds():g} s, {function.timeout:g} s are asked",
+            "a shorter timeout, or parts of the work in messages of their own",
+        )
+
+
+def _check_memory(function: FunctionRecord, where: str) -> Iterator[Finding]:
+    least, most = limits.MEMORY
+    if function.memory is None:
+        return
+    if function.memory > most:
+        message = f"function {function.name}: {function.memory} MiB are asked, Cloud Run has {most}"
+        yield Finding("error", where, message, "less")
+    elif function.memory < least:
+        yield Finding("info", where, f"function {function.name}: it gets {least} MiB, the least Cloud Run has")
+
+
+def _check_identity(function: FunctionRecord) -> Iterator[Finding]:
+    asked = {trigger.options["auth"] for trigger in function.triggers}
+    if len(asked) > 1:
+        guarded = next(trigger for trigger in function.triggers if trigger.options["auth"] != "public")
+        yield Finding(
+            "error",
+            guarded.where,
+            f"function {function.name} has public routes and guarded ones; Cloud Run's IAM check stands before "
+            "all of it",
+            "function='…' for the guarded routes",
+        )
+
+
+def _check_route(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:
+    size = trigger.options["max_body"]
+    if size is not None and size > limits.REQUEST_BYTES:
+        message = f"function {function.name}: Cloud Run takes requests of {limits.REQUEST_BYTES} bytes, not {size}"
+        yield Finding("error", trigger.where, message, "let clients upload to a bucket")
+
+
+def _check_message(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:
+    if trigger.options["batch_size"] > limits.PUSH_BATCH:
+        yield Finding(
+            "warning",
+            trigger.where,
+            f"function {function.name}: Pub/Sub pushes one message a request, so every batch holds one",
+            "batch_size=1 says so, and silences this",
+        )
+
+
+def _check_blob(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:
+    options = trigger.options
+    if options["prefix"] or options["suffix"]:
+        yield Finding(
+            "warning",
+            trigger.where,
+            f"function {function.name}: Cloud Storage sends the events of the whole bucket {options['bucket']}; prefix "
+            "and suffix are looked at when the function has been called",
+            "a bucket of its own, where other blobs are many",
+        )
+    if "deleted" in options["kinds"]:
+        yield Finding(
+            "warning",
+            trigger.where,
+            f"function {function.name}: overwriting a blob sends 'deleted' for the old one too, unless bucket "
+            f"{options['bucket']} keeps versions",
+            "look whether the key is still there",
+        )
+
+
+_CHECKS: dict[str, Any] = {"http": _check_route, "message": _check_message, "blob": _check_blob}
+
+TARGET = GoogleTarget()

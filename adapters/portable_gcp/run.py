@@ -1,0 +1,235 @@
+"""Runs a built artifact under Google's functions-framework, the one in its bundle, with the artifact's interpreter.
+
+A process a function, as Cloud Run has a service a function; started on first use. Nothing enforces a timeout in there:
+gunicorn's is off for threads, and in the cloud it is Cloud Run's front end that answers 504 while the handler goes on.
+That front end is played here.
+
+Events are posted without an OIDC token, which is Google's to sign; the processes take them from loopback alone
+(``PORTABLE_EVENT_AUTH``, see ``portable_gcp.triggers.identity``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from portable.drivers import address_variable
+from portable.manifest import Manifest, ResourceRecord
+from portable.run import emulators, parts
+from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
+from portable.run.target import Artifact, InvocationError
+from portable_gcp.limits import DEFAULT_TIMEOUT, DELIVERY_ATTEMPTS
+from portable_gcp.samples import body_of, with_body
+from portable_gcp.triggers.identity import UNVERIFIED
+
+__all__ = ["RUNNER", "FunctionsFramework", "GoogleRunner"]
+
+_CONNECT = 10.0  # seconds a started process may take to take a connection
+
+
+class FunctionsFramework:
+    """See ``portable.run.target.Running``."""
+
+    def __init__(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> None:
+        self._artifact = artifact
+        self._environment = environment
+        self._log = log
+        python = parts.need("python", artifact.python)
+        self._python = python.path
+        self._stack = contextlib.ExitStack()
+        self._lock = Lock()
+        self._starting = {function.name: Lock() for function in artifact.manifest.functions}
+        self._ports: dict[str, int] = {}
+        self.parts: Mapping[str, str] = {"python": python.version, **_vendored(artifact)}
+
+    def invoke(self, function: str, native: Any, *, timeout: float | None = None) -> Any:
+        """Send the request, and return its answer, whatever its status.
+
+        Raises InvocationError: an import error's own type when the function does not start, ``Timeout``, and
+        ``ConnectionError`` when the process ended meanwhile.
+        """
+        record = self._artifact.manifest.function(function)
+        seconds = timeout or record.timeout or DEFAULT_TIMEOUT.total_seconds()
+        if self._artifact.sources[function] == "storage-eventarc":
+            native = _with_physical_bucket(native, self._environment)
+        port = self._started(function)
+        limit = time.monotonic() + seconds
+        try:
+            return _exchange(port, native, limit)
+        except TimeoutError as error:
+            raise InvocationError("Timeout", f"function {function} did not answer within {seconds:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            trace = "".join(self.log().splitlines(keepends=True)[-30:])
+            message = f"function {function} ended the connection: {type(error).__name__}: {error}"
+            raise InvocationError("ConnectionError", message, trace) from error
+
+    def log(self) -> str:
+        """What the processes printed so far."""
+        return self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""
+
+    def close(self) -> None:
+        """End every process."""
+        with self._lock:
+            self._ports.clear()
+            self._stack.close()
+
+    def _started(self, function: str) -> int:
+        with self._starting[function]:
+            port = self._ports.get(function)
+            if port is None:
+                port = self._start(function)
+                self._ports[function] = port
+        return port
+
+    def _start(self, function: str) -> int:
+        port = free_port()
+        bundle = self._artifact.bundle_of(function)
+        target = function.replace("-", "_")
+        signature = "cloudevent" if self._artifact.sources[function].endswith("-eventarc") else "http"
+        # -S: the artifact has to do without what is installed beside the interpreter.
+        command = [self._python, "-S", "-P", "-m", "functions_framework", "--source", bundle / "main.py"]
+        command += ["--target", target, "--signature-type", signature, "--host", LOOPBACK, "--port", str(port)]
+        record = self._artifact.manifest.function(function)
+        seconds = record.timeout or DEFAULT_TIMEOUT.total_seconds()
+        environment = {
+            **self._environment,
+            "PYTHONPATH": str(bundle),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CLOUD_RUN_TIMEOUT_SECONDS": str(max(1, round(seconds))),
+            "PORTABLE_EVENT_AUTH": UNVERIFIED,
+        }
+        block = running(
+            f"functions-framework {function}",
+            command,
+            ready=lambda _: accepts(port),
+            environment=environment,
+            inherit=False,
+            log=self._log,
+            timeout=60.0,
+        )
+        try:
+            process = block.__enter__()
+        except StartError as error:
+            raise _start_error(function, str(error)) from error
+        del process
+        with self._lock:
+            self._stack.push(block.__exit__)
+        return port
+
+
+def _exchange(port: int, native: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    """One request with its target and headers as they are, and its answer. Raises OSError and HTTPException."""
+    body = body_of(native)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_CONNECT)
+    try:
+        connection.connect()
+        connection.putrequest(native["method"], native["path"], skip_host=True, skip_accept_encoding=True)
+        names = set()
+        for name, value in native["headers"]:
+            lowered = name.lower()
+            if lowered not in ("content-length", "transfer-encoding", "connection"):
+                connection.putheader(name, value.encode("utf-8"))
+                names.add(lowered)
+        if "host" not in names:
+            connection.putheader("host", f"{LOOPBACK}:{port}")
+        if body or native["method"] in ("POST", "PUT", "PATCH"):
+            connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body or None)
+        assert connection.sock is not None
+        connection.sock.settimeout(max(0.001, limit - time.monotonic()))
+        answer = connection.getresponse()
+        data = answer.read()
+    finally:
+        connection.close()
+    headers = [[name.lower(), value] for name, value in answer.getheaders()]
+    return with_body({"status": answer.status, "headers": headers}, data)
+
+
+def _start_error(function: str, message: str) -> InvocationError:
+    """The Python error a process ended with, from the end of its log."""
+    found = re.findall(r"^([A-Za-z_][\w.]*): (.*)$", message, re.MULTILINE)
+    kind, text = found[-1] if found else ("StartError", message.splitlines()[0])
+    return InvocationError(kind.rpartition(".")[2], f"function {function} does not start: {text}", message)
+
+
+def _with_physical_bucket(native: Any, environment: Mapping[str, str]) -> Any:
+    """A sample names a bucket as it is declared; the function knows it by its address."""
+    try:
+        document = json.loads(body_of(native))
+        name = document["bucket"]
+        address = environment[address_variable("bucket", name)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return native  # malformed, or physical already: as it is
+    document["bucket"] = address.removeprefix("gs://")
+    return with_body(native, json.dumps(document).encode())
+
+
+def _vendored(artifact: Artifact) -> dict[str, str]:
+    found = {}
+    for bundle in artifact.bundles.values():
+        for info in bundle.glob("functions_framework-*.dist-info"):
+            found["functions-framework"] = info.name.removeprefix("functions_framework-").removesuffix(".dist-info")
+    return found
+
+
+class GoogleRunner:
+    """See ``portable.run.target.Runner``. functions-framework itself comes with the artifact."""
+
+    parts: Sequence[str] = ("python",)
+    emulators: Sequence[str] = ("fake-gcs-server", "java", "pubsub-emulator")
+
+    def start(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> FunctionsFramework:
+        """Nothing runs yet: a function's process starts with its first event."""
+        return FunctionsFramework(artifact, environment, log)
+
+    @contextlib.contextmanager
+    def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
+        """fake-gcs-server for buckets, Google's emulator for queues; each only where the app has one."""
+        environment: dict[str, str] = {"GOOGLE_CLOUD_PROJECT": emulators.PROJECT}
+        with contextlib.ExitStack() as stack:
+            if manifest.of_kind("bucket"):
+                storage = stack.enter_context(emulators.fake_gcs(log=folder / "fake-gcs-server.log"))
+                environment |= storage.environment
+                for bucket in manifest.of_kind("bucket"):
+                    _call("POST", f"{storage.endpoint}/storage/v1/b", {"name": f"{bucket.name}-local"})
+                    environment[address_variable("bucket", bucket.name)] = f"gs://{bucket.name}-local"
+            if manifest.of_kind("queue"):
+                pubsub = stack.enter_context(emulators.pubsub(log=folder / "pubsub-emulator.log"))
+                environment |= pubsub.environment
+                for queue in manifest.of_kind("queue"):
+                    environment |= _make_queue(pubsub.endpoint, queue)
+            yield environment
+
+
+def _make_queue(endpoint: str, queue: ResourceRecord) -> dict[str, str]:
+    """Topic, pull subscription and both for dead letters. A name with a dot is no queue's."""
+    project = f"projects/{emulators.PROJECT}"
+    topic, dead = f"{project}/topics/{queue.name}", f"{project}/topics/dead-letters.{queue.name}"
+    least, most = DELIVERY_ATTEMPTS
+    attempts = min(max(queue.options["max_attempts"], least), most)
+    policy = {"deadLetterTopic": dead, "maxDeliveryAttempts": attempts}
+    for name in (topic, dead):
+        _call("PUT", f"{endpoint}/v1/{name}", {})
+    for name, options in ((dead, {}), (topic, {"deadLetterPolicy": policy})):
+        subscription = name.replace("/topics/", "/subscriptions/")
+        _call("PUT", f"{endpoint}/v1/{subscription}", {"topic": name, "ackDeadlineSeconds": 60, **options})
+    return {address_variable("queue", queue.name): topic, address_variable("deadletter", queue.name): dead}
+
+
+def _call(method: str, url: str, document: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(document).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        answer.read()
+
+
+RUNNER = GoogleRunner()

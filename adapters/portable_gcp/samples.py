@@ -1,0 +1,219 @@
+"""Events as Google Cloud posts them, and what the answers say: the inverse of ``portable_gcp.triggers``.
+
+A native event is the HTTP request a function gets, ``{"method", "path", "headers": [[name, value]], "body",
+"base64"}``; its answer is ``{"status", "headers", "body", "base64"}``. Bodies that are no text are in base64.
+
+Identity is left out: an OIDC token is Google's to sign. Names of projects, and a bucket's own name, belong to a
+deployment: here the project is ``my-project`` and a bucket is called as it is declared.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from portable.errors import ConfigError
+from portable.events import BlobEvent, Message, Request, Response, Tick
+from portable.jsontext import encode_text
+from portable.manifest import FunctionRecord
+from portable.samples import Event, Outcome
+from portable.samples.neutral import request_target
+from portable_gcp.bucket import name_of
+from portable_gcp.triggers import SOURCES
+from portable_gcp.triggers.pubsub import PubSubEventarc
+from portable_gcp.triggers.storage import KINDS
+
+__all__ = ["SAMPLES", "GoogleSamples"]
+
+PROJECT = "my-project"
+
+# What the server adds to any answer, RFC 9110 and 9112; it is none of the function's.
+_OF_THE_SERVER = ("connection", "date", "keep-alive", "server", "transfer-encoding")
+_TYPES = {kind: name for name, kind in KINDS.items()}
+
+
+class GoogleSamples:
+    """See ``portable.samples.Samples``."""
+
+    batch_limit: int | None = 1
+
+    def sources(self, kind: str) -> Sequence[str]:
+        """The event sources of a trigger kind, the default first."""
+        return SOURCES[kind]
+
+    def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:
+        """The request that brings an event. Raises ConfigError for more than one message: a push holds one."""
+        source = source or SOURCES[function.kind][0]
+        if source not in SOURCES[function.kind]:
+            raise ConfigError(f"{source!r} is no source of {function.kind} events; {', '.join(SOURCES[function.kind])}")
+        made: dict[str, Any] = _MAKERS[source](function, event)
+        return made
+
+    def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:  # noqa: ARG002 - an answer says the same whatever brought the event
+        """What the answer says."""
+        body = body_of(answer)
+        if function.kind == "http":
+            return Outcome(response=_response(event, answer, body))
+        status = answer["status"]
+        if 200 <= status < 300:
+            return Outcome(value=json.loads(body) if function.kind == "direct" and body else None)
+        if function.kind == "message" and status in (429, 500):
+            return Outcome(failed=[message.id for message in event])
+        return Outcome(error=_error(status, body))
+
+
+def body_of(native: Any) -> bytes:
+    """The bytes of a native event's or answer's body."""
+    text = native.get("body") or ""
+    return base64.b64decode(text) if native.get("base64") else text.encode()
+
+
+def with_body(native: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """A native event or answer with these bytes as its body."""
+    try:
+        return {**native, "body": body.decode(), "base64": False}
+    except UnicodeDecodeError:
+        return {**native, "body": base64.b64encode(body).decode(), "base64": True}
+
+
+def _error(status: int, body: bytes) -> str:
+    try:
+        detail = str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = body.decode(errors="replace")
+    return detail if status >= 500 else f"HTTPError: {status} {detail}"
+
+
+def _response(event: Any, answer: Any, body: bytes) -> Response:
+    headers = [(name.lower(), value) for name, value in answer["headers"] if name.lower() not in _OF_THE_SERVER]
+    if getattr(event, "method", "") != "HEAD":
+        headers = [pair for pair in headers if pair[0] != "content-length"]
+    return Response(body or None, answer["status"], headers)
+
+
+def _posted(path: str, headers: list[list[str]], body: str) -> dict[str, Any]:
+    return {"method": "POST", "path": path, "headers": headers, "body": body, "base64": False}
+
+
+def _http(_: FunctionRecord, event: Request) -> dict[str, Any]:
+    """Google's front end adds the caller's address, and the scheme it was reached by."""
+    headers = [[name, value] for name, value in event.headers.items()]
+    if event.client:
+        headers.append(["x-forwarded-for", event.client])
+    headers.append(["x-forwarded-proto", event.scheme])
+    request = {"method": event.method, "path": request_target(event), "headers": headers}
+    return with_body(request, event.body)
+
+
+def _instant(time: datetime | None) -> str:
+    return (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _push(function: FunctionRecord, event: Sequence[Message[str]]) -> dict[str, Any]:
+    """https://cloud.google.com/pubsub/docs/push#receive_push, with fields in both spellings, as production has them."""
+    if len(event) != 1:
+        raise ConfigError(f"Pub/Sub pushes one message at a time, not {len(event)}")
+    (message,) = event
+    time = _instant(message.sent_at)
+    inner: dict[str, Any] = {
+        "attributes": dict(message.attributes),
+        "data": base64.b64encode(message.body.encode()).decode(),
+        "messageId": message.id,
+        "message_id": message.id,
+        "publishTime": time,
+        "publish_time": time,
+    }
+    if message.group is not None:
+        inner["orderingKey"] = message.group
+    queue = function.triggers[0].options["queue"]
+    subscription = f"projects/{PROJECT}/subscriptions/{queue}"
+    return {"deliveryAttempt": message.attempt, "message": inner, "subscription": subscription}
+
+
+def _pubsub_push(function: FunctionRecord, event: Sequence[Message[str]]) -> dict[str, Any]:
+    headers = [["content-type", "application/json"], ["user-agent", "CloudPubSub-Google"]]
+    queue = function.triggers[0].options["queue"]
+    return _posted(f"/{queue}", headers, json.dumps(_push(function, event)))
+
+
+def _cloud_event(attributes: dict[str, str], data: Any) -> dict[str, Any]:
+    """Binary mode, https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/http-protocol-binding.md."""
+    headers = [["content-type", "application/json"], ["ce-specversion", "1.0"]]
+    headers += [
+        [f"ce-{name}", quote(value, safe="!#$&'()*+,/:;<=>?@[]^_`{|}~-.")] for name, value in attributes.items()
+    ]
+    return _posted("/", headers, json.dumps(data))
+
+
+def _pubsub_eventarc(function: FunctionRecord, event: Sequence[Message[str]]) -> dict[str, Any]:
+    """https://cloud.google.com/eventarc/docs/cloudevents#pubsub."""
+    document = _push(function, event)
+    attributes = {
+        "id": event[0].id,
+        "source": f"//pubsub.googleapis.com/projects/{PROJECT}/topics/{function.triggers[0].options['queue']}",
+        "type": PubSubEventarc.event_type,
+        "time": document["message"]["publishTime"],
+    }
+    return _cloud_event(attributes, document)
+
+
+def _storage(_: FunctionRecord, event: BlobEvent) -> dict[str, Any]:
+    """https://cloud.google.com/eventarc/docs/cloudevents#cloud_storage."""
+    name, time = name_of(event.key), _instant(event.time)
+    generation = event.version or "1774771200000000"
+    address = f"https://www.googleapis.com/storage/v1/b/{event.bucket}/o/{quote(name, safe='')}"
+    data = {
+        "kind": "storage#object",
+        "id": f"{event.bucket}/{name}/{generation}",
+        "selfLink": address,
+        "name": name,
+        "bucket": event.bucket,
+        "generation": generation,
+        "metageneration": "1",
+        "contentType": "application/octet-stream",
+        "timeCreated": time,
+        "updated": time,
+        "storageClass": "STANDARD",
+        "size": str(event.size or 0),
+        "mediaLink": f"{address}?alt=media",
+    }
+    attributes = {
+        "id": generation,
+        "source": f"//storage.googleapis.com/projects/_/buckets/{event.bucket}",
+        "type": _TYPES[event.kind],
+        "subject": f"objects/{name}",
+        "time": time,
+        "bucket": event.bucket,
+    }
+    return _cloud_event(attributes, data)
+
+
+def _scheduler(function: FunctionRecord, event: Tick) -> dict[str, Any]:
+    headers = [
+        ["content-type", "application/octet-stream"],
+        ["user-agent", "Google-Cloud-Scheduler"],
+        ["x-cloudscheduler", "true"],
+        ["x-cloudscheduler-jobname", function.name],
+        ["x-cloudscheduler-scheduletime", _instant(event.scheduled_at)],
+    ]
+    return _posted("/", headers, "")
+
+
+def _direct(_: FunctionRecord, event: Any) -> dict[str, Any]:
+    return _posted("/", [["content-type", "application/json"]], encode_text(event))
+
+
+_MAKERS: dict[str, Any] = {
+    "http": _http,
+    "pubsub-push": _pubsub_push,
+    "pubsub-eventarc": _pubsub_eventarc,
+    "storage-eventarc": _storage,
+    "scheduler": _scheduler,
+    "direct": _direct,
+}
+
+SAMPLES = GoogleSamples()

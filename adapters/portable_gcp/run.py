@@ -95,7 +95,15 @@ class FunctionsFramework:
         target = function.replace("-", "_")
         signature = "cloudevent" if self._artifact.sources[function].endswith("-eventarc") else "http"
         # -S: the artifact has to do without what is installed beside the interpreter.
-        command = [self._python, "-S", "-P", "-m", "functions_framework", "--source", bundle / "main.py"]
+        command: list[str | Path] = [
+            self._python,
+            "-S",
+            "-P",
+            "-m",
+            "functions_framework",
+            "--source",
+            bundle / "main.py",
+        ]
         command += ["--target", target, "--signature-type", signature, "--host", LOOPBACK, "--port", str(port)]
         record = self._artifact.manifest.function(function)
         seconds = record.timeout or DEFAULT_TIMEOUT.total_seconds()

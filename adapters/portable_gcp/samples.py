@@ -62,7 +62,8 @@ class GoogleSamples:
         if 200 <= status < 300:
             return Outcome(value=json.loads(body) if function.kind == "direct" and body else None)
         if function.kind == "message" and status in (429, 500):
-            return Outcome(failed=[message.id for message in event])
+            messages: Any = event
+            return Outcome(failed=[message.id for message in messages])
         return Outcome(error=_error(status, body))
 
 

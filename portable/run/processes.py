@@ -29,6 +29,18 @@ class StartError(PortableError):
     """A process ended, or was not ready in time. The message holds the end of its log."""
 
 
+BASIC_ENVIRONMENT = (
+    ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    if sys.platform != "win32"
+    else ("PATH", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE", "COMSPEC")
+)
+
+
+def basic_environment() -> dict[str, str]:
+    """What any process needs of this one's environment, and nothing that could change what it does."""
+    return {name: os.environ[name] for name in BASIC_ENVIRONMENT if name in os.environ}
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A started process.
@@ -56,6 +68,7 @@ def running(
     *,
     ready: Callable[[Running], bool],
     environment: Mapping[str, str] | None = None,
+    inherit: bool = True,
     directory: Path | None = None,
     log: Path | None = None,
     timeout: float = 30.0,
@@ -66,6 +79,7 @@ def running(
 
     Args:
         environment: added to this process's own.
+        inherit: False leaves of this process's own only what any process needs (``BASIC_ENVIRONMENT``).
         directory: its working directory; left out, an empty one of its own.
         log: appended to; left out, a file that goes when the block is left.
         timeout: seconds until it has to be ready.
@@ -85,7 +99,7 @@ def running(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            env={**(os.environ if inherit else basic_environment()), **(environment or {})},
             cwd=workplace,
             start_new_session=True,  # so that Ctrl-C reaches only this process, which then stops the others in order
         )

@@ -83,7 +83,8 @@ class Report(msgspec.Struct, frozen=True):
         if not self.undeclared:
             return "\n".join([*lines, "no other difference"])
         lines += ["", *_table(self.undeclared, width), ""]
-        return "\n".join([*lines, f"{len(self.undeclared)} differences"])
+        count = len(self.undeclared)
+        return "\n".join([*lines, f"{count} difference{'s' if count > 1 else ''}"])
 
 
 def verify(

@@ -6,6 +6,7 @@ It is laid out as any third party's adapter, so that what runs artifacts is test
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import itertools
 import json
 import sys
@@ -16,11 +17,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
 
 from portable.app import App
+from portable.build.target import Bundle
 from portable.drivers import BlobInfo, Received
 from portable.errors import NotFoundError
 from portable.events import Context, Response, current_context
@@ -134,7 +137,8 @@ class MemoryRunning:
 
     parts = {"memory": "1.0"}
 
-    def __init__(self, app: App, platform: MemoryPlatform) -> None:
+    def __init__(self, app: App, platform: MemoryPlatform, bend: Callable[[str, Any], Any]) -> None:
+        self.bend = bend
         self.app = app
         self.platform = platform
         self.functions = {name: make_function(triggers) for name, triggers in app.functions().items()}
@@ -152,7 +156,7 @@ class MemoryRunning:
             raise InvocationError("Timeout", f"{function} took longer than {timeout} s")
         if isinstance(result[0], Exception):
             raise InvocationError(type(result[0]).__name__, str(result[0]))
-        return result[0]
+        return self.bend(function, result[0])
 
     def _invoke(self, function, native):
         current_context.set(Context(function, "r-1", deadline_at=time.time() + 5, target="memory"))
@@ -186,13 +190,15 @@ class MemoryRunner:
     parts: tuple[str, ...] = ()
     emulators: tuple[str, ...] = ()
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App | None, bend: Callable[[str, Any], Any]) -> None:
         self.app = app
+        self.bend = bend
         self.platforms: list[MemoryPlatform] = []
         self.running: list[MemoryRunning] = []
 
     def start(self, artifact, environment, log):
-        self.running.append(MemoryRunning(self.app, self.platforms[-1]))
+        app = self.app or app_in(artifact.bundles[""])
+        self.running.append(MemoryRunning(app, self.platforms[-1], self.bend))
         return self.running[-1]
 
     @contextlib.contextmanager
@@ -201,14 +207,47 @@ class MemoryRunner:
         yield {f"PORTABLE_{one.kind}_{one.name}".upper(): one.name for one in manifest.resources}
 
 
+class MemoryTarget:
+    pythons = (PYTHON,)
+    reserved: frozenset[str] = frozenset()
+    dependency_folder = ""
+    adapter_packages = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def check(self, manifest, settings):
+        return []
+
+    def requirements(self, manifest, settings):
+        return []
+
+    def bundles(self, manifest, settings):
+        return [Bundle("", {function.name: "memory" for function in manifest.functions}, {"entry.py": b""})]
+
+
+def app_in(bundle: Path) -> App:
+    name = f"app_{uuid4().hex}"
+    spec = importlib.util.spec_from_file_location(name, bundle / "app.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module.app
+
+
 @pytest.fixture
 def memory_cloud(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MemoryRunner]:
-    """``memory_cloud(app, name="memory")`` installs the adapter; its runner is returned."""
+    """``memory_cloud(app, name="memory")`` installs the adapter; its runner is returned.
+
+    Without an app it runs the one in the bundle. ``bend`` may change a function's native answer.
+    """
     adapters: dict[str, Adapter] = {}
     monkeypatch.setattr("portable.plugins.adapters", lambda: adapters)
 
-    def install(app: App, name: str = "memory") -> MemoryRunner:
-        runner = MemoryRunner(app)
+    def install(
+        app: App | None, name: str = "memory", bend: Callable[[str, Any], Any] = lambda function, answer: answer
+    ) -> MemoryRunner:
+        runner = MemoryRunner(app, bend)
         package = f"portable_{name}_of_tests"
         adapters[name] = Adapter(name, package, name.title())
         runtime = {"platform": lambda environment: runner.platforms[-1]}
@@ -216,6 +255,7 @@ def memory_cloud(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MemoryRunner]
             "run": {"RUNNER": runner},
             "samples": {"SAMPLES": MemorySamples()},
             "runtime": runtime,
+            "build": {"TARGET": MemoryTarget(name)},
         }.items():
             made = types.ModuleType(f"{package}.{module}")
             vars(made).update(members)

@@ -1,0 +1,97 @@
+"""What the worker of a built local artifact calls, and the platform of this machine."""
+
+from __future__ import annotations
+
+from portable.errors import Reject
+from portable.events import Context, Response, current_context
+from portable.instance import Instance
+from portable.invoke import run_shared
+from portable.resources import set_platform
+from portable_local.platform import LocalPlatform
+from portable_local.triggers import codec_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from portable.drivers import Platform
+
+__all__ = ["LocalFunction", "entry", "platform"]
+
+
+def platform(environment: Mapping[str, str] | None = None) -> Platform:
+    """This machine's drivers. ``environment``: addresses and state folder; None reads the process's own."""
+    return LocalPlatform(environment)
+
+
+def entry(spec: str, function: str, modules: Iterable[str] | None = None, source: str | None = None) -> LocalFunction:
+    """One function of an app, ready to be called from several threads at once.
+
+    Args:
+        spec: ``module:variable`` of the App. function: its name. modules: routers included by name that it needs.
+        source: the event source, which is the trigger's kind.
+
+    Raises ConfigError for an unknown function or source; what the app's own import raises passes through.
+    """
+    set_platform(platform())
+    return LocalFunction(Instance(spec, function, modules), source)
+
+
+class LocalFunction:
+    """Takes local events, gives local answers. Raises ValueError for a malformed event, and what a handler raised."""
+
+    def __init__(self, instance: Instance, source: str | None = None) -> None:
+        self._instance = instance
+        self._codec = codec_of(instance.kind, source)
+        self._serve = getattr(self, f"_serve_{instance.kind}")
+
+    def __call__(self, event: Any, request_id: str, deadline_at: float | None = None) -> Any:
+        """Answer one event. ``deadline_at`` is seconds since the epoch."""
+        instance = self._instance
+        context = Context(
+            instance.function,
+            request_id,
+            deadline_at=deadline_at,
+            cold_start=instance.take_cold_start(),
+            stage=instance.stage,
+            native=event,
+        )
+        token = current_context.set(context)
+        try:
+            instance.start(run_shared)
+            return self._serve(event)
+        finally:
+            current_context.reset(token)
+
+    def _serve_http(self, event: Any) -> Any:
+        response = self._instance.call(self._codec.decode(event))
+        if not isinstance(response, Response):
+            response = run_shared(response)
+        return self._codec.encode(response)
+
+    def _serve_message(self, event: Any) -> Any:
+        queue, messages = self._codec.decode(event)
+        triggers = {trigger.source.name: trigger for trigger in self._instance.call.triggers}
+        if queue not in triggers:
+            raise ValueError(f"function {self._instance.function} takes {', '.join(triggers)}, not queue {queue!r}")
+        outcomes = self._instance.call(messages, queue)
+        if triggers[queue].is_async:
+            outcomes = run_shared(outcomes)
+        for position, outcome in enumerate(outcomes):
+            if isinstance(outcome, Reject):
+                received = messages[position].native
+                triggers[queue].source.driver().dead_letter(received["body"], messages[position].attributes)
+                outcomes[position] = None
+        return self._codec.encode(messages, outcomes)
+
+    def _serve_direct(self, event: Any) -> Any:
+        call = self._instance.call
+        value = call(self._codec.decode(event))
+        return run_shared(value) if call.is_async else value
+
+    def _serve_blob(self, event: Any) -> None:
+        self._serve_direct(event)
+
+    def _serve_schedule(self, event: Any) -> None:
+        self._serve_direct(event)

@@ -1,0 +1,81 @@
+"""Local events for neutral ones, and back: the inverse of the codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from portable.events import BlobEvent, Request, Response, Tick
+from portable.manifest import FunctionRecord
+from portable.samples import Event, Outcome
+from portable_local.triggers import bytes_to_text, text_to_bytes
+
+__all__ = ["SAMPLES", "LocalSamples"]
+
+
+class LocalSamples:
+    """See ``portable.samples.Samples``."""
+
+    batch_limit: int | None = None
+
+    def sources(self, kind: str) -> Sequence[str]:
+        """One for each kind, of the same name."""
+        return (kind,)
+
+    def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:  # noqa: ARG002
+        """The event as JSON values."""
+        if isinstance(event, Request):
+            return _request(event)
+        if isinstance(event, BlobEvent):
+            fields: dict[str, Any] = {"kind": event.kind, "bucket": event.bucket, "key": event.key}
+            return {**fields, "size": event.size, "version": event.version, "time": event.time.isoformat()}
+        if isinstance(event, Tick):
+            return {"scheduled_at": event.scheduled_at.isoformat()}
+        if function.kind == "message":
+            return {"queue": function.asks("queue")[0], "messages": [_message(message) for message in event]}
+        return event
+
+    def outcome(
+        self,
+        function: FunctionRecord,
+        event: Event,  # noqa: ARG002 - a local answer says all itself
+        answer: Any,
+        *,
+        source: str | None = None,  # noqa: ARG002
+    ) -> Outcome:
+        """What the answer says."""
+        if function.kind == "http":
+            body = text_to_bytes(answer) if answer["base64"] else answer["body"]
+            return Outcome(response=Response(body, answer["status"], [tuple(pair) for pair in answer["headers"]]))
+        if function.kind == "message":
+            return Outcome(failed=[failed["id"] for failed in answer["failed"]])
+        return Outcome(value=answer)
+
+
+def _request(request: Request) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "path": request.raw_path,
+        "query": [list(pair) for pair in request.query.items()],
+        "headers": [list(pair) for pair in request.headers.items()],
+        **bytes_to_text(request.body),
+        "client": request.client,
+        "scheme": request.scheme,
+        "host": request.host,
+    }
+
+
+def _message(message: Any) -> dict[str, Any]:
+    sent_at: datetime | None = message.sent_at
+    return {
+        "id": message.id,
+        "body": message.body,
+        "attributes": message.attributes,
+        "attempt": message.attempt,
+        "sent_at": sent_at.isoformat() if sent_at else None,
+        "group": message.group,
+    }
+
+
+SAMPLES = LocalSamples()

@@ -1,0 +1,182 @@
+"""The local event sources: neutral events as JSON, one class each. Nobody's format but ours, so nothing is renamed.
+
+    http      {"method", "path", "query": [[name, value]], "headers": [[name, value]], "body", "base64", "client",
+               "scheme", "host"}; "path" as sent, percent signs and all
+    message   {"queue", "messages": [{"id", "body", "attributes", "attempt", "sent_at", "group"}]}; "body" is JSON text
+    blob      {"kind", "bucket", "key", "size", "version", "time"}
+    schedule  {"scheduled_at"}
+    direct    the payload
+
+An event that lacks what it needs raises ValueError naming that.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from datetime import datetime
+
+from portable.errors import ConfigError, Retry
+from portable.events import BlobEvent, Headers, Message, Query, Request, Tick
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from portable.events import Response
+
+__all__ = ["SOURCES", "Blob", "Direct", "HTTP", "Queued", "Schedule", "codec_of"]
+
+
+def _need(event: Any, source: str, *names: str) -> None:
+    if not isinstance(event, dict):
+        raise ValueError(f"a local {source} event is an object, got {type(event).__name__}")  # noqa: TRY004
+    missing = [name for name in names if name not in event]
+    if missing:
+        raise ValueError(f"a local {source} event has no {', '.join(map(repr, missing))}")
+
+
+def _instant(event: dict[str, Any], name: str, source: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(event[name])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name!r} of a local {source} event is an ISO 8601 instant, got {event[name]!r}") from error
+    if found.tzinfo is None:
+        raise ValueError(f"{name!r} of a local {source} event has no UTC offset: {event[name]!r}")
+    return found
+
+
+class LocalRequest(Request):
+    """A request whose fields are read from its event when they are asked for."""
+
+    __slots__ = ()
+    _lazy = {
+        **Request._lazy,
+        "query": lambda request: Query(request.native.get("query") or ()),
+        "headers": lambda request: Headers(request.native.get("headers") or ()),
+        "body": lambda request: text_to_bytes(request.native),
+        "client": lambda request: request.native.get("client"),
+        "scheme": lambda request: request.native.get("scheme") or "http",
+        "host": lambda request: request.native.get("host") or request.headers.get("host", ""),
+    }
+
+
+def text_to_bytes(event: dict[str, Any]) -> bytes:
+    """The body of an HTTP event or answer."""
+    body = event.get("body") or ""
+    return b64decode(body) if event.get("base64") else body.encode()
+
+
+def bytes_to_text(body: bytes | str | None) -> dict[str, Any]:
+    """A body as the two fields of an event or answer: text stays text."""
+    if isinstance(body, bytes):
+        try:
+            return {"body": body.decode(), "base64": False}
+        except UnicodeDecodeError:
+            return {"body": b64encode(body).decode(), "base64": True}
+    return {"body": body or "", "base64": False}
+
+
+class HTTP:
+    """Requests."""
+
+    source = "http"
+
+    @staticmethod
+    def decode(event: Any) -> Request:
+        """The request of an event."""
+        _need(event, "http", "method", "path")
+        request = LocalRequest.__new__(LocalRequest)
+        request.native = event
+        request.method = event["method"].upper()
+        request.raw_path = event["path"]
+        request.root_path = ""
+        return request
+
+    @staticmethod
+    def encode(response: Response) -> dict[str, Any]:
+        """The answer to a request."""
+        headers = [list(pair) for pair in response.header_pairs()]
+        return {"status": response.status, "headers": headers, **bytes_to_text(response.body)}
+
+
+class Queued:
+    """Batches of one queue."""
+
+    source = "message"
+
+    @staticmethod
+    def decode(event: Any) -> tuple[str, list[Message[Any]]]:
+        """The queue's declared name, and the messages with their bodies as sent."""
+        _need(event, "message", "queue", "messages")
+        messages: list[Message[Any]] = []
+        for record in event["messages"]:
+            _need(record, "message", "id", "body")
+            sent_at = _instant(record, "sent_at", "message") if record.get("sent_at") else None
+            attempt, attributes = record.get("attempt") or 1, dict(record.get("attributes") or {})
+            messages.append(
+                Message(record["id"], record["body"], attributes, attempt, sent_at, record.get("group"), record)
+            )
+        return event["queue"], messages
+
+    @staticmethod
+    def encode(messages: Sequence[Message[Any]], outcomes: Sequence[BaseException | None]) -> dict[str, Any]:
+        """``{"failed": [{"id", "error", "after"}]}``: messages to deliver again, ``after`` seconds or None."""
+        failed = []
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if outcome is None:
+                continue
+            after = outcome.after if isinstance(outcome, Retry) else None
+            seconds = None if after is None else after.total_seconds()
+            failed.append({"id": message.id, "error": f"{type(outcome).__name__}: {outcome}", "after": seconds})
+        return {"failed": failed}
+
+
+class Blob:
+    """Changes of a bucket."""
+
+    source = "blob"
+
+    @staticmethod
+    def decode(event: Any) -> BlobEvent:
+        """The blob event."""
+        _need(event, "blob", "kind", "bucket", "key", "time")
+        if event["kind"] not in ("created", "deleted"):
+            raise ValueError(f"'kind' of a local blob event is created or deleted, got {event['kind']!r}")
+        time = _instant(event, "time", "blob")
+        size, version = event.get("size"), event.get("version")
+        return BlobEvent(event["kind"], event["bucket"], event["key"], size, version, time, event)
+
+
+class Schedule:
+    """Ticks."""
+
+    source = "schedule"
+
+    @staticmethod
+    def decode(event: Any) -> Tick:
+        """The tick."""
+        _need(event, "schedule", "scheduled_at")
+        return Tick(_instant(event, "scheduled_at", "schedule"), event)
+
+
+class Direct:
+    """Calls by name: the event is the payload, and the answer is the value."""
+
+    source = "direct"
+
+    @staticmethod
+    def decode(event: Any) -> Any:
+        """The payload."""
+        return event
+
+
+SOURCES: dict[str, Any] = {codec.source: codec for codec in (HTTP, Queued, Blob, Schedule, Direct)}
+"""By trigger kind, which names the source too: there is one for each."""
+
+
+def codec_of(kind: str, source: str | None) -> Any:
+    """The codec of a function. Raises ConfigError for a source this machine does not have."""
+    if source not in (None, kind):
+        raise ConfigError(f"{source!r} is no local event source of a {kind} function; it has {kind!r}")
+    return SOURCES[kind]

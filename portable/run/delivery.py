@@ -45,7 +45,7 @@ CONFIRM = timedelta(milliseconds=200)
 AT_ONCE = 1000
 """Messages taken from a queue in one round."""
 
-_LEASE = timedelta(minutes=15)
+_LEASE = timedelta(minutes=10)  # the longest Pub/Sub has
 _NOW = timedelta(0)
 
 

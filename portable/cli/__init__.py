@@ -1,0 +1,5 @@
+"""The command line: parse, call, print. Nothing is imported for a command but what it runs."""
+
+from portable.cli.parser import main
+
+__all__ = ["main"]

@@ -1,0 +1,51 @@
+"""Write dist/TARGET: the folder to deploy, the same as a zip, and a manifest.
+
+Dependencies come from the project's pyproject.toml or requirements.txt, for
+the cloud's Python and machine. Their versions stay as they are until they are
+asked for otherwise, or with --upgrade. What the target cannot give stops the
+build with the file and line; a build that fails leaves the last artifact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from portable.cli.options import add_project, add_target, chosen_adapter, chosen_project
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``portable.cli.parser``."""
+    add_target(parser, help="what to build for")
+    add_project(parser)
+    parser.add_argument("--arch", default="x86_64", choices=("x86_64", "arm64"), help="the machine (default: x86_64)")
+    parser.add_argument("--python", metavar="VERSION", help="as 3.13 (default: the settings', else the target's)")
+    parser.add_argument(
+        "--for-here",
+        action="store_true",
+        help="a variant whose dependencies are this machine's, to run here; labelled in its manifest",
+    )
+    parser.add_argument("--upgrade", action="store_true", help="choose the versions of the dependencies anew")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="instead of dist/TARGET")
+
+
+def run(options: argparse.Namespace) -> int:
+    """See ``portable.cli.parser``."""
+    started = time.perf_counter()
+    from portable.build.artifact import FindingsError, Wanted, build
+    from portable.cli.report import built_lines, finding_lines
+
+    adapter = chosen_adapter(options.target)
+    project = chosen_project(options)
+    wanted = Wanted(options.python, options.arch, options.for_here, options.upgrade, options.out)
+    try:
+        built = build(project, adapter.build, wanted)
+    except FindingsError as error:
+        print("\n".join(finding_lines(error.findings)), file=sys.stderr)
+        return 1
+    print("\n".join([*finding_lines(built.findings), *built_lines(built, time.perf_counter() - started)]))
+    return 0

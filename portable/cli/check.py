@@ -1,0 +1,36 @@
+"""Say what the app asks that a target cannot give, with the file and line.
+
+An error stops a build: a meaning would be lost. A warning: the same meaning,
+at another cost or delay. Exit status 1 when there is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from portable.cli.options import add_project, add_target, chosen_adapter, chosen_project
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``portable.cli.parser``."""
+    add_target(parser, help="what to check for")
+    add_project(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """See ``portable.cli.parser``."""
+    from portable.build.artifact import check
+    from portable.cli.report import finding_lines, function_lines
+
+    adapter = chosen_adapter(options.target)
+    description, findings = check(chosen_project(options), adapter.build)
+    manifest = description.manifest
+    print(f"{manifest.app} on {adapter.title}: {len(manifest.functions)} functions")
+    lines = [*function_lines(manifest.functions), *finding_lines(findings)]
+    print("\n".join(lines))
+    errors = sum(one.severity == "error" for one in findings)
+    if not findings:
+        print("nothing to say")
+    return 1 if errors else 0

@@ -1,0 +1,55 @@
+"""Arguments that several commands take, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portable.build.project import Project
+    from portable.hookspecs import Adapter
+
+__all__ = ["add_app", "add_project", "add_target", "chosen_adapter", "chosen_project"]
+
+
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """``--project`` and ``--app``."""
+    parser.add_argument(
+        "--project", type=Path, default=Path(), metavar="DIR", help="the project's folder, or one in it (default: .)"
+    )
+    add_app(parser)
+
+
+def add_app(parser: argparse.ArgumentParser, name: str = "--app", **more: str) -> None:
+    """``--app``, or the same by position."""
+    help = "module:variable of the App (default: the project's settings, else app:app)"
+    parser.add_argument(name, metavar="APP", help=help, **more)  # type: ignore[arg-type]
+
+
+def add_target(parser: argparse.ArgumentParser, *, required: bool = True, help: str = "the target") -> None:
+    """``--target``."""
+    parser.add_argument("--target", required=required, metavar="TARGET", help=f"{help}: aws, gcp, azure, local …")
+
+
+def chosen_project(options: argparse.Namespace) -> Project:
+    """The project the options mean. Raises ConfigError; a table for no installed target is one."""
+    from portable.build.project import find_project
+    from portable.plugins import adapters
+
+    project = find_project(options.project, options.app)
+    if project.targets:
+        project.check_targets(adapters())
+    return project
+
+
+def chosen_adapter(name: str) -> Adapter:
+    """The adapter of a target. Raises ConfigError that names the nearest one there is."""
+    from portable.build.project import nearest
+    from portable.errors import ConfigError
+    from portable.plugins import adapters
+
+    found = adapters()
+    if name not in found:
+        raise ConfigError(f"no target {name!r}{nearest(name, found)}")
+    return found[name]

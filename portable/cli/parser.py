@@ -1,0 +1,85 @@
+"""The parser of every command, and what an error becomes: one message, and a status a script can read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from textwrap import fill
+
+import portable
+from portable.errors import PortableError
+
+__all__ = ["COMMANDS", "main", "make_parser"]
+
+COMMANDS = {
+    "new": "a new project that runs and passes its test",
+    "dev": "serve the app on this machine, and reload it when it changes",
+    "invoke": "call one function on this machine",
+    "events": "print an event for a function, neutral or as a cloud sends it",
+    "check": "say what the app asks that a target cannot give",
+    "build": "write the artifact for a target",
+    "run": "run a built artifact under its cloud's own runtime client, here",
+    "verify": "build for every target, run each, send the same traffic, compare",
+    "doctor": "say what is missing on this machine, and how to get it",
+}
+"""Each command and its summary. ``portable.cli.<command>`` holds ``add_arguments(parser)`` and ``run(options)``."""
+
+STATUSES = """\
+Exit status: 0 done, 1 the answer is no (an error found, a difference),
+2 it could not be done."""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=79)
+
+
+def make_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser of these commands; one is enough to parse a line that begins with it."""
+    parser = argparse.ArgumentParser(
+        prog="portable", description=fill(portable.__doc__ or "", 79), epilog=STATUSES, formatter_class=_Formatter
+    )
+    parser.add_argument("--version", action="version", version=f"portable {portable.__version__}")
+    added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
+    for name in commands:
+        module = import_module(f"portable.cli.{name}")
+        one = added.add_parser(
+            name, help=COMMANDS[name], description=module.__doc__, epilog=STATUSES, formatter_class=_Formatter
+        )
+        module.add_arguments(one)
+        one.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    first = given[0] if given else "--help"
+    if not first.startswith("-") and first not in COMMANDS:
+        return _unknown(first)
+    parser = make_parser((first,) if first in COMMANDS else tuple(COMMANDS))
+    options = parser.parse_args(given or ["--help"])
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except PortableError as error:
+        print(f"portable {first}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # what read our output has seen enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
+
+
+def _unknown(command: str) -> int:
+    from difflib import get_close_matches
+
+    close = get_close_matches(command, COMMANDS, 1)
+    advice = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(COMMANDS)}"
+    print(f"portable: no command {command!r}; {advice}", file=sys.stderr)
+    return 2

@@ -1,0 +1,68 @@
+"""What commands print, at 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portable.build.artifact import Built
+    from portable.build.target import Finding
+    from portable.manifest import FunctionRecord
+
+__all__ = ["built_lines", "finding_lines", "function_lines", "size"]
+
+WIDTH = 79
+_NOUNS = {"http": "route", "message": "queue", "blob": "bucket", "schedule": "schedule", "direct": "direct call"}
+
+
+def size(count: int) -> str:
+    """Bytes for people, in thousands."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def finding_lines(findings: Iterable[Finding]) -> list[str]:
+    """Findings, the worst first: ``error app.py:12: what``, and below what to do."""
+    order = ("error", "warning", "info")
+    lines = []
+    for one in sorted(findings, key=lambda finding: order.index(finding.severity)):
+        where = f"{one.where}: " if one.where else ""
+        lines += _wrapped(f"{one.severity} {where}{one.message}", "", "    ")
+        if one.way_out:
+            lines += _wrapped(one.way_out, "    → ", "      ")
+    return lines
+
+
+def function_lines(functions: Iterable[FunctionRecord]) -> list[str]:
+    """Each function, with the largest memory and the longest timeout its handlers ask for."""
+    lines = []
+    for one in functions:
+        count = f"{len(one.triggers)} {_NOUNS[one.kind]}{'' if len(one.triggers) == 1 else 's'}"
+        asks = [f"{one.memory} MiB" if one.memory else "", f"{one.timeout:g} s" if one.timeout else "", *one.uses]
+        rest = ", ".join(part for part in (count, *asks) if part)
+        lines += _wrapped(f"{one.name}: {rest}", "  ", "      ")
+    return lines
+
+
+def built_lines(built: Built, seconds: float) -> list[str]:
+    """What a build wrote, part by part."""
+    lines = [f"{'':<16}{'files':>8}{'size':>12}{'in the zip':>14}"]
+    for name, parts in built.parts.items():
+        if name:
+            lines.append(f"{name}:")
+        lines += [f"  {one.name:<14}{one.files:>8}{size(one.size):>12}{size(one.packed):>14}" for one in parts]
+    lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
+    lines.append(f"{built.functions} functions, {built.place}, in {seconds:.2f} s")
+    return lines
+
+
+def _wrapped(text: str, first: str, then: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    )

@@ -237,7 +237,11 @@ class TestClient(Client):
         self._host.open()
         self._scope = use_platform(self._host.platform)
         self._scope.__enter__()
-        self._host.start()
+        try:
+            self._host.start()
+        except BaseException:  # an on_start hook's
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -38,20 +38,24 @@ class InProcess:
     def __init__(self, app: App, overrides: Mapping[Any, Any], raise_errors: bool) -> None:
         self.app = app
         self.manifest = describe_app(app, "app:app", _folder(app))
-        self._overrides = overrides
+        self._overrides = {_override_key(key): driver for key, driver in overrides.items()}
         self._raise_errors = raise_errors
         self._functions = {name: make_function(triggers) for name, triggers in app.functions().items()}
         self._choose = choose_function(self.manifest)
         self._warm: set[str] = set()
-        self._stack = contextlib.ExitStack()
 
     def open(self) -> None:
         """Make the platform."""
+        with contextlib.ExitStack() as stack:
+            self._open(stack)
+            self._stack = stack.pop_all()
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
         local = adapter("local")
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True))
-        environment = self._stack.enter_context(local.run.emulate(self.manifest, Path(folder)))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True))
+        environment = stack.enter_context(local.run.emulate(self.manifest, Path(folder)))
         platform = local.platform(environment)
-        self._stack.callback(platform.close)
+        stack.callback(platform.close)
         self.platform = OverriddenPlatform(platform, self._overrides)
         self._storage = Storage(self.manifest, self.platform)
         self._delivery = Delivery(self.manifest, self.platform, self._deliver, confirm=timedelta(0))
@@ -146,16 +150,12 @@ class InProcess:
 
 
 class OverriddenPlatform:
-    """A platform with some drivers put in place of its own.
+    """A platform with some drivers, by kind and name, put in place of its own."""
 
-    Args:
-        overrides: drivers by resource, or by ``kind:name``. Raises ConfigError for a key that is neither.
-    """
-
-    def __init__(self, platform: Platform, overrides: Mapping[Any, Any]) -> None:
+    def __init__(self, platform: Platform, drivers: Mapping[tuple[str, str], Any]) -> None:
         self.target = platform.target
         self._platform = platform
-        self._drivers = {_override_key(key): driver for key, driver in overrides.items()}
+        self._drivers = dict(drivers)
 
     def open(self, resource: Resource) -> Any:
         """The driver put in, or the platform's own; opened once."""

@@ -23,8 +23,8 @@ def add_project(parser: argparse.ArgumentParser) -> None:
 
 def add_app(parser: argparse.ArgumentParser, name: str = "--app", **more: str) -> None:
     """``--app``, or the same by position."""
-    help = "module:variable of the App (default: the project's settings, else app:app)"
-    parser.add_argument(name, metavar="APP", help=help, **more)  # type: ignore[arg-type]
+    meaning = "module:variable of the App (default: the project's settings, else app:app)"
+    parser.add_argument(name, metavar="APP", help=meaning, **more)  # type: ignore[arg-type]
 
 
 def add_target(parser: argparse.ArgumentParser, *, required: bool = True, help: str = "the target") -> None:

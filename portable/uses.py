@@ -7,7 +7,9 @@ time) is not found here; the manifest gives such a resource to every function.
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -19,11 +21,21 @@ __all__ = ["in_project", "resources_used"]
 
 def in_project(file: Path, root: Path) -> bool:
     """Whether a module's file is the project's own source, not an environment or a build inside its folder."""
-    file = file.resolve()
-    if not file.is_relative_to(root):
+    name = os.fspath(file)
+    if name.startswith("<"):  # <string>, <frozen importlib._bootstrap>
         return False
-    parts = file.relative_to(root).parts
+    folder, base = os.path.split(name)
+    home, folder = os.fspath(root), _real(folder)
+    if folder != home and not folder.startswith(home.rstrip(os.sep) + os.sep):
+        return False
+    parts = [*folder[len(home) :].split(os.sep), base]
     return not any(part.startswith(".") or part in ("site-packages", "dist", "node_modules") for part in parts)
+
+
+@cache
+def _real(folder: str) -> str:
+    """Asked for every module there is, and they lie in few folders."""
+    return os.path.realpath(folder)
 
 
 def resources_used(handlers: list[Any], root: Path) -> set[tuple[str, str]]:

@@ -8,7 +8,6 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +46,7 @@ class FindingsError(BuildError):
         self.findings = findings
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a build may choose. ``python`` None: the settings', else the target's default.
 
     ``for_here``: dependencies for this machine instead of the cloud's, and a Python this machine has.
@@ -62,8 +60,7 @@ class Wanted:
     out: Path | None = None
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A part of a bundle: how many files, and their bytes as they are and as the zip holds them."""
 
     name: str
@@ -72,8 +69,7 @@ class Part:
     packed: int
 
 
-@dataclass(frozen=True)
-class Built:
+class Built(msgspec.Struct, frozen=True):
     """What a build wrote.
 
     Attributes:
@@ -115,8 +111,7 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     return _Work(project, target, wanted, place, sources, listed, description, findings).write()
 
 
-@dataclass
-class _Work:
+class _Work(msgspec.Struct):
     project: Project
     target: BuildTarget
     wanted: Wanted
@@ -125,7 +120,7 @@ class _Work:
     listed: Sequence[str]
     description: Description
     findings: list[Finding]
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = {}
 
     def write(self) -> Built:
         manifest, settings = self.description.manifest, self.project.settings(self.target.name)

@@ -12,8 +12,9 @@ import os
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from portable.build import pythons
 from portable.build.caches import user_cache
@@ -48,16 +49,14 @@ print(json.dumps(failed))
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(msgspec.Struct, frozen=True):
     """An interpreter of the artifact's version. ``version`` is its full one (``3.13.2``)."""
 
     path: Path
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceError:
+class SourceError(msgspec.Struct, frozen=True):
     """A file that is no Python of the artifact's version."""
 
     file: str

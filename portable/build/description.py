@@ -8,12 +8,13 @@ again; installed packages stay, since they are the same for all.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import traceback
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import Any
 
 import msgspec
 
@@ -54,11 +55,12 @@ def imported_app(project: Project) -> Iterator[App]:
     Raises BuildError when it does not import, ConfigError when it is not there.
     """
     module = project.spec.partition(":")[0]
-    path, aside, no_bytecode = list(sys.path), _set_aside(project.root), sys.dont_write_bytecode
+    path, aside = list(sys.path), _set_aside(project.root)
     known = frozenset(sys.modules)
     sys.path.insert(0, str(project.root))
-    sys.dont_write_bytecode = True  # its time stamps are too coarse for two builds in one second
-    importlib.invalidate_caches()
+    hook = _finder(project.root)
+    sys.path_hooks.insert(0, hook)
+    _forget_finders(project.root)
     try:
         if not _exists(project.root, module):
             raise ConfigError(
@@ -75,7 +77,34 @@ def imported_app(project: Project) -> Iterator[App]:
             del sys.modules[name]
         sys.modules.update(aside)
         sys.path[:] = path
-        sys.dont_write_bytecode = no_bytecode
+        sys.path_hooks.remove(hook)
+        _forget_finders(project.root)
+
+
+class _SourceLoader(SourceFileLoader):
+    """Reads sources, never bytecode: its time stamps are too coarse to tell two edits in one second apart."""
+
+    def path_stats(self, path: str) -> Any:
+        raise OSError(f"no bytecode for {path}")
+
+
+def _finder(root: Path) -> Callable[[str], FileFinder]:
+    """A path hook for the project's folders."""
+    loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES)
+
+    def find(folder: str) -> FileFinder:
+        if Path(folder).is_dir() and in_project(Path(folder, "module.py"), root):
+            return FileFinder(folder, *loaders)
+        raise ImportError(f"{folder} is not the project's")
+
+    return find
+
+
+def _forget_finders(root: Path) -> None:
+    """Of the project's folders: they remember what was there, and what reads it."""
+    for folder in list(sys.path_importer_cache):
+        if folder.startswith(str(root)):
+            del sys.path_importer_cache[folder]
 
 
 def _files(root: Path) -> Iterator[str]:

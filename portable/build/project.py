@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from portable.errors import ConfigError
 
@@ -16,8 +17,7 @@ __all__ = ["Project", "find_project", "nearest", "parse_spec"]
 _KEYS = {"app": str, "python": str, "include": list, "exclude": list}
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     """A folder with an app.
 
     Attributes:
@@ -32,8 +32,8 @@ class Project:
     python: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    document: Mapping[str, Any] = field(default_factory=dict)
+    targets: Mapping[str, Mapping[str, Any]] = {}
+    document: Mapping[str, Any] = {}
 
     def settings(self, target: str) -> Mapping[str, Any]:
         """``[tool.portable.<target>]``, empty when it is not there."""

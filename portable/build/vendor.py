@@ -12,10 +12,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from portable.build.pythons import uv_command
 from portable.build.requirements import canonical
@@ -32,8 +33,7 @@ _OLDER = ("manylinux2014", "manylinux2010", "manylinux1")
 _INSTALLERS = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where the dependencies will run: a Python version, and an architecture of Linux; None means this machine."""
 
     python: str

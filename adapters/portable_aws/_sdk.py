@@ -65,7 +65,7 @@ class Client:
             from botocore.session import Session
         except ImportError as error:
             raise ConfigError(
-                "AWS's SDK is not installed: pip install 'portable-functions[aws]' (`portable build` puts it into a bundle)"
+                "AWS's SDK is not installed: pip install 'portable-functions[aws]' (`portable build` adds it itself)"
             ) from error
         config = Config(
             connect_timeout=CONNECT_SECONDS,

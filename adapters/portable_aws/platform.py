@@ -24,27 +24,30 @@ class AWSPlatform:
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = environment
-        self._open: list[Any] = []
+        self._drivers: dict[tuple[str, str], Any] = {}
 
     def open(self, resource: Resource) -> Any:
         """The driver of a bucket or a queue. Raises ConfigError: no address, no SDK, or no driver for the kind."""
-        driver: Any
+        known = self._drivers.get((resource.kind, resource.name))
+        if known is not None:
+            return known
+        driver = self._make(resource)
+        return self._drivers.setdefault((resource.kind, resource.name), driver)
+
+    def _make(self, resource: Resource) -> Any:
         if resource.kind == "bucket":
             from portable_aws.bucket import S3Bucket
 
-            driver = S3Bucket(resource.name, self._environment)
-        elif resource.kind == "queue":
+            return S3Bucket(resource.name, self._environment)
+        if resource.kind == "queue":
             from portable_aws.queue import SQSQueue
 
-            driver = SQSQueue(resource.name, self._environment)
-        else:
-            from portable.errors import ConfigError
+            return SQSQueue(resource.name, self._environment)
+        from portable.errors import ConfigError
 
-            raise ConfigError(f"portable has no {resource.kind} on AWS ({resource})")
-        self._open.append(driver)
-        return driver
+        raise ConfigError(f"portable has no {resource.kind} on AWS ({resource})")
 
     def close(self) -> None:
         """Close every client. The drivers can be used again: they connect anew."""
-        for driver in self._open:
+        for driver in self._drivers.values():
             driver.close()

@@ -1,0 +1,207 @@
+"""AWS events for neutral ones, and neutral outcomes for AWS answers: the inverse of ``portable_aws.triggers``."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from hashlib import md5
+from typing import Any
+from urllib.parse import quote_plus
+
+from portable.errors import ConfigError
+from portable.events import BlobEvent, Message, Response, Tick
+from portable.manifest import FunctionRecord
+from portable.samples import Event, Outcome
+from portable_aws.samples.http import alb, function_url, http_api, rest_api
+from portable_aws.triggers import CODECS
+
+__all__ = ["ACCOUNT", "REGION", "SAMPLES", "physical_name"]
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+
+def physical_name(kind: str, name: str) -> str:
+    """What a resource of the app is called in sample events, and in the emulator of ``portable run``."""
+    return f"{name}-{kind}"  # a bucket's name has three characters at least
+
+
+class AWSSamples:
+    """See ``portable.samples.Samples``."""
+
+    batch_limit: int | None = None
+
+    def sources(self, kind: str) -> Sequence[str]:
+        """The event sources of a trigger kind, the default first."""
+        return list(CODECS[kind])
+
+    def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:
+        """The event as Lambda hands it to the function."""
+        if function.kind == "direct":
+            return event
+        return _NATIVE[self._source(function, source)](function, event)
+
+    def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:
+        """What the function's answer says. An answer the source would refuse is an error."""
+        del event
+        self._source(function, source)
+        if function.kind == "http":
+            return _http_outcome(answer)
+        if function.kind == "message":
+            return Outcome(failed=[row["itemIdentifier"] for row in (answer or {}).get("batchItemFailures", ())])
+        return Outcome(value=answer if function.kind == "direct" else None)
+
+    @staticmethod
+    def _source(function: FunctionRecord, source: str | None) -> str:
+        sources = CODECS[function.kind]
+        chosen = source or next(iter(sources))
+        if chosen not in sources:
+            raise ConfigError(
+                f"AWS has no source {chosen!r} for {function.kind} functions; it has {', '.join(sources)}"
+            )
+        return chosen
+
+
+SAMPLES = AWSSamples()
+
+
+def _http_outcome(answer: Any) -> Outcome:
+    if not isinstance(answer, dict) or not isinstance(answer.get("statusCode"), int):
+        return Outcome(error=f"BadGateway: no statusCode in the answer {answer!r}")
+    pairs = [(name, value) for name, value in (answer.get("headers") or {}).items()]
+    pairs += [(name, one) for name, many in (answer.get("multiValueHeaders") or {}).items() for one in many]
+    pairs += [("set-cookie", cookie) for cookie in answer.get("cookies", ())]
+    body = answer.get("body") or ""
+    data = b64decode(body) if answer.get("isBase64Encoded") else body.encode()
+    return Outcome(response=Response(data, answer["statusCode"], pairs))
+
+
+def _instant(time: datetime, *, milliseconds: bool = False) -> str:
+    return time.isoformat(timespec="milliseconds" if milliseconds else "seconds").replace("+00:00", "Z")
+
+
+def _sqs(function: FunctionRecord, batch: Sequence[Message[str]]) -> dict[str, Any]:
+    queue = physical_name("queue", function.asks("queue")[0])
+    return {"Records": [_sqs_record(queue, message) for message in batch]}
+
+
+def _sqs_record(queue: str, message: Message[str]) -> dict[str, Any]:
+    sent = "" if message.sent_at is None else str(int(message.sent_at.timestamp() * 1000))
+    attributes = {
+        "ApproximateReceiveCount": str(message.attempt),
+        "SentTimestamp": sent,
+        "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+        "ApproximateFirstReceiveTimestamp": sent,
+    }
+    if message.group is not None:
+        attributes["MessageGroupId"] = message.group
+        queue += ".fifo"
+    return {
+        "messageId": message.id,
+        # A message that was received has a receipt the queue knows; a made-up one has not.
+        "receiptHandle": getattr(message.native, "receipt", "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a"),
+        "body": message.body,
+        "attributes": attributes,
+        "messageAttributes": {
+            name: {"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": "String"}
+            for name, value in message.attributes.items()
+        },
+        "md5OfBody": md5(message.body.encode(), usedforsecurity=False).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+        "awsRegion": REGION,
+    }
+
+
+def _s3(_: FunctionRecord, event: BlobEvent) -> dict[str, Any]:
+    bucket = physical_name("bucket", event.bucket)
+    blob: dict[str, Any] = {"key": quote_plus(event.key, safe="/"), "sequencer": "0A1B2C3D4E5F678901"}
+    if event.kind == "created":
+        blob |= {"size": event.size or 0, "eTag": event.version or "d41d8cd98f00b204e9800998ecf8427e"}
+    elif event.version is not None:
+        blob["versionId"] = event.version
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": REGION,
+        "eventTime": _instant(event.time, milliseconds=True),
+        "eventName": "ObjectCreated:Put" if event.kind == "created" else "ObjectRemoved:Delete",
+        "userIdentity": {"principalId": "AWS:AIDAINPONIXQXHT3IKHL2"},
+        "requestParameters": {"sourceIPAddress": "203.0.113.7"},
+        "responseElements": {
+            "x-amz-request-id": "C3D13FE58DE4C810",
+            "x-amz-id-2": "FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG4V5Wp6S7S/JRWeUWerMUE5JgHvANOjpD",
+        },
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "portable",
+            "bucket": {
+                "name": bucket,
+                "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
+                "arn": f"arn:aws:s3:::{bucket}",
+            },
+            "object": blob,
+        },
+    }
+    return {"Records": [record]}
+
+
+def _s3_eventbridge(_: FunctionRecord, event: BlobEvent) -> dict[str, Any]:
+    bucket = physical_name("bucket", event.bucket)
+    created = event.kind == "created"
+    blob: dict[str, Any] = {"key": event.key, "sequencer": "00617F08299329D189"}
+    if created:
+        blob |= {"size": event.size or 0, "etag": event.version or "d41d8cd98f00b204e9800998ecf8427e"}
+    elif event.version is not None:
+        blob["version-id"] = event.version
+    detail = {
+        "version": "0",
+        "bucket": {"name": bucket},
+        "object": blob,
+        "request-id": "N4N7GDK58NMKJ12R",
+        "requester": ACCOUNT,
+        "source-ip-address": "203.0.113.7",
+        "reason": "PutObject" if created else "DeleteObject",
+    }
+    if not created:
+        detail["deletion-type"] = "Permanently Deleted"
+    name = "Object Created" if created else "Object Deleted"
+    return _envelope("aws.s3", name, event.time, f"arn:aws:s3:::{bucket}", detail)
+
+
+def _envelope(source: str, detail_type: str, time: datetime, resource: str, detail: Any) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": detail_type,
+        "source": source,
+        "account": ACCOUNT,
+        "time": _instant(time),
+        "region": REGION,
+        "resources": [resource],
+        "detail": detail,
+    }
+
+
+def _scheduler(function: FunctionRecord, tick: Tick) -> dict[str, Any]:
+    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{function.name}"
+    return _envelope("aws.scheduler", "Scheduled Event", tick.scheduled_at, arn, "{}")
+
+
+def _rule(function: FunctionRecord, tick: Tick) -> dict[str, Any]:
+    arn = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{function.name}"
+    return _envelope("aws.events", "Scheduled Event", tick.scheduled_at, arn, {})
+
+
+_NATIVE: dict[str, Callable[[FunctionRecord, Any], dict[str, Any]]] = {
+    "http-api": lambda function, request: http_api(request),
+    "rest-api": lambda function, request: rest_api(request),
+    "alb": lambda function, request: alb(request),
+    "function-url": lambda function, request: function_url(request),
+    "sqs": _sqs,
+    "s3": _s3,
+    "s3-eventbridge": _s3_eventbridge,
+    "scheduler": _scheduler,
+    "eventbridge-rule": _rule,
+}

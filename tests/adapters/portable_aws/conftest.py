@@ -1,0 +1,65 @@
+"""An emulated AWS account: buckets and queues made with botocore, as a deployment would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from portable_aws._sdk import Client
+
+from portable.run.emulators import Emulator
+
+
+class Account:
+    """What a test makes in the emulator."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self._clients = {service: Client(service, environment) for service in ("s3", "sqs")}
+
+    def client(self, service: str) -> Any:
+        return self._clients[service].get()
+
+    def bucket(self, name: str) -> str:
+        self.client("s3").create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    def queue(self, name: str, **attributes: str) -> str:
+        url: str = self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        return url
+
+    def arn(self, url: str) -> str:
+        answer = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn: str = answer["Attributes"]["QueueArn"]
+        return arn
+
+    def queue_with_dead_letters(self, name: str, attempts: int = 5) -> tuple[str, str]:
+        dead = self.queue(f"{name}-dead")
+        policy = json.dumps({"deadLetterTargetArn": self.arn(dead), "maxReceiveCount": attempts})
+        return self.queue(name, RedrivePolicy=policy), dead
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+
+@pytest.fixture
+def account(moto_server: Emulator) -> Iterator[Account]:
+    moto_server.reset()
+    made = Account(dict(moto_server.environment))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def payload(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """A documented event: each file names its page in ``_source``, which is taken out."""
+
+    def load(name: str) -> Any:
+        document = json.loads((request.path.parent / "payloads" / f"{name}.json").read_text("utf-8"))
+        document.pop("_source")
+        return document
+
+    return load

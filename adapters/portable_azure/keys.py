@@ -69,9 +69,11 @@ def decode_key(name: str) -> str:
 def prefixes_of(prefix: str) -> list[str]:
     """Beginnings of names: each key with this prefix is stored under a name with exactly one of them."""
     found = [_write(prefix, False), _write(prefix, True)]
-    for position in range(max(0, len(prefix) - _LONGEST_ESCAPE), len(prefix)):
-        # What follows the prefix may make its last percent sign one that has to be escaped.
-        if prefix[position] == "%" and _ESCAPE.match(prefix, position) is None:
-            found.append(f"{_write(prefix[:position], False)}%25{_write(prefix[position + 1 :], False)}")
+    # What follows the prefix may make its last percent sign one that has to be escaped.
+    found += [
+        f"{_write(prefix[:position], False)}%25{_write(prefix[position + 1 :], False)}"
+        for position in range(max(0, len(prefix) - _LONGEST_ESCAPE), len(prefix))
+        if prefix[position] == "%" and _ESCAPE.match(prefix, position) is None
+    ]
     distinct = sorted(set(found))
     return [one for one in distinct if not any(one != other and one.startswith(other) for other in distinct)]

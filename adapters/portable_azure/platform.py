@@ -1,4 +1,4 @@
-"""Opens Azure's drivers. Addresses are ``PORTABLE_<KIND>_<NAME>``:
+"""Opens Azure's drivers, by addresses in ``PORTABLE_<KIND>_<NAME>``.
 
 * a bucket: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``
 * a queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``; ``PORTABLE_DEADLETTER_<NAME>`` only where its dead letters

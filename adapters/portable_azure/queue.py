@@ -207,7 +207,7 @@ class AzureQueue:
             found: list[Received] = []
             while len(found) < limit:
                 count = min(limit - len(found), limits.QUEUE_RECEIVE)
-                page = self._call(lambda count=count: self._receive_page(client, count, lease))
+                page = self._receive_page(client, count, lease)
                 found += [self._received(message) for message in page]
                 if len(page) < count:
                     break
@@ -219,7 +219,9 @@ class AzureQueue:
 
     def _receive_page(self, client: Any, count: int, lease: timedelta) -> list[Any]:
         hidden = max(1, self._seconds(lease))
-        return list(client.receive_messages(max_messages=count, messages_per_page=count, visibility_timeout=hidden))
+        options = {"max_messages": count, "messages_per_page": count, "visibility_timeout": hidden}
+        found: list[Any] = self._call(lambda: list(client.receive_messages(**options)))
+        return found
 
     def _received(self, message: Any) -> Received:
         try:

@@ -1,0 +1,55 @@
+"""How an Azure bundle is made: one folder a Function App."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portable.build.target import Bundle, Finding
+from portable.manifest import Manifest
+from portable_azure.build.check import check_app
+from portable_azure.build.files import files_of, source_of
+from portable_azure.build.plan import plan_apps, read_settings
+
+__all__ = ["TARGET", "AzureTarget"]
+
+
+class AzureTarget:
+    """See ``portable.build.target.BuildTarget``.
+
+    Python 3.13 alone: from it on Azure runs the worker that artifacts are proven under.
+    """
+
+    name = "azure"
+    pythons: Sequence[str] = ("3.13",)
+    reserved = frozenset({"function_app", "azure"})
+    dependency_folder = ".python_packages/lib/site-packages"
+    adapter_packages: Sequence[str] = ("portable_azure",)
+
+    def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
+        return list(check_app(manifest, read_settings(settings)))
+
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+        wanted = ["azure-functions>=1.21"]
+        if manifest.resources:
+            wanted.append("azure-identity>=1.19")
+        if manifest.of_kind("bucket"):
+            wanted.append("azure-storage-blob>=12.23")
+        if manifest.of_kind("queue"):
+            wanted.append("azure-storage-queue>=12.12")
+        return wanted
+
+    def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
+        chosen = read_settings(settings)
+        apps = plan_apps(manifest, chosen)
+        return [
+            Bundle(
+                "" if len(apps) == 1 else app.functions[0].name,
+                {function.name: source_of(function, chosen) for function in app.functions},
+                files_of(app, manifest.spec),
+            )
+            for app in apps
+        ]
+
+
+TARGET = AzureTarget()

@@ -1,0 +1,158 @@
+"""What Azure cannot give an app, said before it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from portable.build.target import Finding
+from portable.manifest import FunctionRecord, Manifest
+from portable_azure import limits
+from portable_azure.build.files import DIRECT_ROUTE, schedule_of, source_of
+from portable_azure.build.plan import Settings, needs_of, plan_apps
+
+__all__ = ["check_app"]
+
+
+def check_app(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
+    """Every finding, in the order of the manifest."""
+    yield from _check_names(manifest)
+    for function in manifest.functions:
+        yield from _check_size(function, settings)
+        yield from _check_duration(function, settings)
+        if function.kind == "http":
+            yield from _check_http(function, manifest)
+        elif function.kind == "message":
+            yield from _check_message(function)
+        elif function.kind == "blob":
+            yield from _check_blob(function, settings)
+        elif function.kind == "schedule":
+            yield from _check_schedule(function)
+    if settings.apps == "one" and manifest.functions:
+        yield from _check_union(manifest, settings)
+
+
+def _where(function: FunctionRecord) -> str:
+    return function.triggers[0].where
+
+
+def _check_names(manifest: Manifest) -> Iterator[Finding]:
+    for resource in manifest.resources:
+        if "--" in resource.name or resource.name.endswith("-"):
+            message = (
+                f"{resource.kind} {resource.name!r}: a name on Azure has no two dashes in a row and ends with none"
+            )
+            yield Finding("error", resource.where, message, "choose another name")
+    for function in manifest.functions:
+        if function.name in limits.RESERVED_FUNCTIONS:
+            yield Finding("error", _where(function), f"Azure keeps the function name {function.name!r}", "rename it")
+
+
+def _check_size(function: FunctionRecord, settings: Settings) -> Iterator[Finding]:
+    sizes = limits.PLAN_MEMORY[settings.plan]
+    if function.memory is None or function.memory in sizes:
+        return
+    asked = f"function {function.name!r} asks for {function.memory} MiB"
+    if function.memory > sizes[-1]:
+        message = f"{asked}; the {settings.plan} plan has at most {sizes[-1]}"
+        yield Finding("error", _where(function), message, "ask for less, or set plan in [tool.portable.azure]")
+    else:
+        size = next(one for one in sizes if one >= function.memory)
+        yield Finding("info", _where(function), f"{asked} and gets instances of {size} MiB")
+
+
+def _check_duration(function: FunctionRecord, settings: Settings) -> Iterator[Finding]:
+    if function.timeout is None:
+        return
+    asked = f"function {function.name!r} asks for {function.timeout:g} s"
+    longest = limits.PLAN_TIMEOUTS[settings.plan][1]
+    if longest is not None and function.timeout > longest:
+        message = f"{asked}; the {settings.plan} plan ends it after {longest}"
+        yield Finding("error", _where(function), message, "ask for less, or set plan in [tool.portable.azure]")
+    if function.kind in ("http", "direct") and function.timeout > limits.HTTP_SECONDS:
+        message = f"{asked}; Azure ends a request after {limits.HTTP_SECONDS}"
+        yield Finding("error", _where(function), message, "answer sooner, and put the work on a queue")
+
+
+def _check_http(function: FunctionRecord, manifest: Manifest) -> Iterator[Finding]:
+    first = next(one for one in manifest.functions if one.kind == "http")
+    if function is not first:
+        message = f"functions {first.name!r} and {function.name!r} both take requests; on Azure one function takes all"
+        yield Finding("error", _where(function), message, "leave function='…' out")
+    if len({trigger.options["auth"] for trigger in function.triggers}) > 1:
+        where = next(one.where for one in function.triggers if one.options["auth"] != "public")
+        message = "routes with and without auth='cloud' are one function on Azure, which has one level of access"
+        yield Finding("error", where, message, "give all of them auth='cloud', or none")
+    direct = any(one.kind == "direct" for one in manifest.functions)
+    reserved = {*limits.RESERVED_ROUTES, *([DIRECT_ROUTE] if direct else [])}
+    for trigger in function.triggers:
+        if trigger.options["path"].split("/")[1].lower() in reserved:
+            message = f"path {trigger.options['path']!r}: requests to it do not reach the app on Azure"
+            yield Finding("error", trigger.where, message, "choose another first segment")
+
+
+def _check_message(function: FunctionRecord) -> Iterator[Finding]:
+    for trigger in function.triggers:
+        queue = f"queue {trigger.options['queue']!r}"
+        if trigger.options["batch_size"] > 1:
+            message = f"{queue}: Azure hands over messages one by one, several at a time; a list of messages holds one"
+            yield Finding("warning", trigger.where, message)
+        message = (
+            f"{queue}: Azure cannot delay a failed message; Retry(after=…) sends it again, with its attempts counted "
+            "on, so a crash in between delivers it twice"
+        )
+        yield Finding("warning", trigger.where, message)
+
+
+def _check_blob(function: FunctionRecord, settings: Settings) -> Iterator[Finding]:
+    source = source_of(function, settings)
+    way_out = "set blob_source = 'eventgrid' in [tool.portable.azure]"
+    if source == "blob" and settings.plan == "flex":
+        message = f"function {function.name!r}: the flex plan has no blob trigger that polls"
+        yield Finding("error", _where(function), message, way_out)
+    elif source == "blob":
+        message = f"function {function.name!r}: a blob trigger that polls can be minutes late, and can miss blobs"
+        yield Finding("warning", _where(function), message, way_out)
+    if source != "event-grid":
+        message = f"function {function.name!r}: the host reads each blob whole into memory before it calls the function"
+        yield Finding("info", _where(function), message)
+    for trigger in function.triggers:
+        if trigger.options["suffix"]:
+            suffix = trigger.options["suffix"]
+            message = f"the suffix {suffix!r} is filtered in the entry: other blobs cost an invocation"
+            yield Finding("warning", trigger.where, message)
+
+
+def _check_schedule(function: FunctionRecord) -> Iterator[Finding]:
+    for trigger in function.triggers:
+        if trigger.options["timezone"] != "UTC":
+            message = f"timezone {trigger.options['timezone']!r}: timers of Linux apps on Azure run in UTC alone"
+            yield Finding("error", trigger.where, message, "write the schedule in UTC, and drop timezone=")
+        try:
+            schedule_of(trigger)
+        except ValueError as error:
+            text = trigger.options["cron"] or f"every {trigger.options['every']:g} s"
+            message = f"schedule {text!r}: {error}"
+            yield Finding("error", trigger.where, message, "use two functions, or another schedule")
+        if trigger.options != function.triggers[0].options:
+            message = f"function {function.name!r} has two schedules; a function on Azure has one timer"
+            yield Finding("error", trigger.where, message, "give each its own function")
+
+
+def _check_union(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
+    """What one app for all widens."""
+    [app] = plan_apps(manifest, settings)
+    for function in manifest.functions:
+        needs = needs_of(function, manifest, settings)
+        wider = []
+        if needs.memory < app.needs.memory:
+            wider.append(f"instances of {app.needs.memory} MiB")
+        if needs.timeout is not None and needs.timeout < app.timeout:
+            wider.append(f"{app.timeout:g} s instead of {needs.timeout:g}")
+        if needs.batch is not None and needs.batch > app.batch_size:
+            wider.append(f"{app.batch_size} messages fetched at once instead of {needs.batch}")
+        if wider:
+            message = f"apps = 'one' gives function {function.name!r} {', '.join(wider)}"
+            yield Finding("warning", _where(function), message)
+    if len({tuple(function.uses) for function in app.functions}) > 1:
+        message = "apps = 'one': every function has the identity of all, so each can use every resource of the app"
+        yield Finding("warning", _where(app.functions[0]), message)

@@ -1,0 +1,127 @@
+"""Which functions share a Function App: memory, timeout, dequeue count and batch size belong to the app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from portable.errors import ConfigError
+from portable.manifest import FunctionRecord, Manifest
+from portable_azure import limits
+
+__all__ = ["FunctionApp", "Settings", "needs_of", "plan_apps", "read_settings"]
+
+DEFAULT_ATTEMPTS = 5
+DEFAULT_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``[tool.portable.azure]``.
+
+    Attributes:
+        plan: ``"flex"``, ``"premium"`` or ``"consumption"``.
+        apps: ``"split"``: functions that disagree get an app each; ``"one"``: one app with the union of what they ask.
+        blob_source: ``"eventgrid"`` or ``"poll"``, for blob triggers.
+    """
+
+    plan: str = "flex"
+    apps: str = "split"
+    blob_source: str = "eventgrid"
+
+
+_CHOICES = {
+    "plan": tuple(limits.PLAN_TIMEOUTS),
+    "apps": ("split", "one"),
+    "blob_source": ("eventgrid", "poll"),
+}
+
+
+def read_settings(settings: Mapping[str, Any]) -> Settings:
+    """The settings this target knows. Raises ConfigError for a value that is none of theirs."""
+    found = {name: settings[name] for name in _CHOICES if name in settings}
+    for name, value in found.items():
+        if value not in _CHOICES[name]:
+            raise ConfigError(f"[tool.portable.azure] {name} = {value!r}: it is one of {', '.join(_CHOICES[name])}")
+    return Settings(**found)
+
+
+@dataclass
+class Needs:
+    """What one function asks of its app; None where it does not matter to it."""
+
+    memory: int
+    timeout: float | None
+    attempts: int | None
+    batch: int | None
+
+
+@dataclass
+class FunctionApp:
+    """Functions in one app, and what they agree on. ``timeout`` in seconds; ``memory`` in MiB."""
+
+    functions: list[FunctionRecord]
+    needs: Needs
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def timeout(self) -> float:
+        return self.needs.timeout or limits.PLAN_TIMEOUTS[self.settings.plan][0]
+
+    @property
+    def max_dequeue_count(self) -> int:
+        return self.needs.attempts or DEFAULT_ATTEMPTS
+
+    @property
+    def batch_size(self) -> int:
+        return self.needs.batch or DEFAULT_BATCH
+
+
+def memory_of(asked: int | None, plan: str) -> int:
+    """The instance size of a plan that holds what was asked, or its largest."""
+    if asked is None:
+        return limits.DEFAULT_MEMORY[plan]
+    return next((size for size in limits.PLAN_MEMORY[plan] if size >= asked), limits.PLAN_MEMORY[plan][-1])
+
+
+def needs_of(function: FunctionRecord, manifest: Manifest, settings: Settings) -> Needs:
+    """What a function asks of its app."""
+    attempts = batch = None
+    if function.kind == "message":
+        queues = [manifest.resource("queue", name) for name in function.asks("queue")]
+        attempts = max(queue.options["max_attempts"] for queue in queues)
+        batch = min(limits.QUEUE_BATCH, *function.asks("batch_size"))
+    return Needs(memory_of(function.memory, settings.plan), function.timeout, attempts, batch)
+
+
+def plan_apps(manifest: Manifest, settings: Settings) -> Sequence[FunctionApp]:
+    """The Function Apps of a manifest, each function in the first it agrees with."""
+    apps: list[FunctionApp] = []
+    for function in manifest.functions:
+        needs = needs_of(function, manifest, settings)
+        for app in apps:
+            if settings.apps == "one" or _agree(app.needs, needs):
+                app.functions.append(function)
+                app.needs = _union(app.needs, needs)
+                break
+        else:
+            apps.append(FunctionApp([function], needs, settings))
+    return apps
+
+
+def _agree(one: Needs, other: Needs) -> bool:
+    pairs = ((one.timeout, other.timeout), (one.attempts, other.attempts), (one.batch, other.batch))
+    return one.memory == other.memory and all(a is None or b is None or a == b for a, b in pairs)
+
+
+def _union(one: Needs, other: Needs) -> Needs:
+    def of(choose: Any, a: Any, b: Any) -> Any:
+        return choose(a, b) if a is not None and b is not None else a if b is None else b
+
+    return Needs(
+        max(one.memory, other.memory),
+        of(max, one.timeout, other.timeout),
+        of(max, one.attempts, other.attempts),
+        of(min, one.batch, other.batch),
+    )

@@ -1,0 +1,144 @@
+"""Runs Azure artifacts under Microsoft's own worker code, ``azure-functions-runtime``, one process a Function App.
+
+The worker is the one Azure runs from Python 3.13 on: it indexes ``function_app.py``, decodes bindings and executes. The
+Functions host is not here (it is a .NET program with tools of its own): what it does is imitated, and that is said here:
+choosing the function of a request, the shape of what it sends the worker, messages out of base64, physical names,
+cookies and the content type of an answer, ending the worker when an invocation exceeds its timeout. Retries and poison
+messages are played by ``portable.run.delivery``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from portable.drivers import address_variable
+from portable.manifest import Manifest
+from portable.run import emulators, parts
+from portable.run.target import Artifact, InvocationError
+from portable_azure import _sdk
+from portable_azure.queue import poison_address
+from portable_azure.run.process import AppProcess
+
+__all__ = ["RUNNER", "AzureRunner", "AzureRunning"]
+
+_START_SECONDS = 60.0  # an import of a large app on a busy machine
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT")
+
+
+class AzureRunning:
+    """See ``portable.run.target.Running``. A process starts with the first invocation of its app."""
+
+    def __init__(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> None:
+        self._worker = parts.need("azure-functions-runtime", artifact.python)
+        self._python = parts.need("python", artifact.python)
+        self._artifact = artifact
+        self._environment = {
+            **{name: os.environ[name] for name in _KEPT if name in os.environ},
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "TZ": "UTC",
+            **environment,
+        }
+        self._log = log
+        self._apps: dict[str, AppProcess] = {}
+        self._starting = Lock()
+        self.parts: Mapping[str, str] = {
+            "azure-functions-runtime": self._worker.version,
+            "python": self._python.version,
+        }
+
+    def invoke(self, function: str, native: Any, *, timeout: float | None = None) -> Any:
+        app = self._app(self._artifact.functions[function])
+        resource = native.get("resource") if isinstance(native, dict) else None
+        if not isinstance(native, dict) or not isinstance(native.get("data"), dict):
+            raise InvocationError(
+                "BadEvent", 'an event for Azure is {"data": {…}, "metadata": {…}}, see portable events'
+            )
+        names = [f"{function}_{resource}", function] if resource else [function]
+        try:
+            return app.invoke(names, self._with_physical_names(native), timeout)
+        except InvocationError as error:
+            if error.kind in ("Timeout", "WorkerExited"):
+                self._forget(app)
+            raise
+
+    def _app(self, bundle: str) -> AppProcess:
+        with self._starting:
+            app = self._apps.get(bundle)
+            if app is None:
+                app = self._apps[bundle] = AppProcess(
+                    self._python.path,
+                    self._artifact.bundles[bundle],
+                    self._worker.path,
+                    self._environment,
+                    self._log,
+                    _START_SECONDS,
+                )
+            return app
+
+    def _forget(self, app: AppProcess) -> None:
+        with self._starting:
+            for name, known in list(self._apps.items()):
+                if known is app:
+                    del self._apps[name]
+        app.close()
+
+    def _with_physical_names(self, native: dict[str, Any]) -> dict[str, Any]:
+        """Event Grid's events name the container, which a sample does not know."""
+        text, resource = native["data"].get("json"), native.get("resource")
+        address = self._environment.get(address_variable("bucket", resource)) if resource else None
+        if not text or not address:
+            return native
+        container = address.partition("?")[0].rstrip("/").rpartition("/")[2]
+        return {**native, "data": {"json": text.replace(f"/containers/{resource}/", f"/containers/{container}/")}}
+
+    def log(self) -> str:
+        return self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""
+
+    def close(self) -> None:
+        with self._starting:
+            apps, self._apps = self._apps, {}
+        for app in apps.values():
+            app.close()
+
+
+class AzureRunner:
+    """See ``portable.run.target.Runner``."""
+
+    parts: Sequence[str] = ("azure-functions-runtime", "python")
+    emulators: Sequence[str] = ("azurite", "node")
+
+    def start(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> AzureRunning:
+        return AzureRunning(artifact, environment, log)
+
+    @contextmanager
+    def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
+        if not manifest.resources:
+            yield {}
+            return
+        with emulators.azurite(log=folder / "azurite.log") as azurite:
+            storage = dict(part.partition("=")[::2] for part in azurite.environment["AzureWebJobsStorage"].split(";"))
+            environment = {"AzureWebJobsStorage": azurite.environment["AzureWebJobsStorage"]}
+            for resource in manifest.resources:
+                endpoint = storage["BlobEndpoint" if resource.kind == "bucket" else "QueueEndpoint"]
+                address = f"{endpoint}/portable-{resource.name}"
+                environment[address_variable(resource.kind, resource.name)] = address
+                _create(resource.kind, address, environment)
+            yield environment
+
+
+def _create(kind: str, address: str, environment: Mapping[str, str]) -> None:
+    if kind == "bucket":
+        with _sdk.container_client(address, environment) as container:
+            container.create_container()
+        return
+    for place in (address, poison_address(address)):
+        with _sdk.queue_client(place, environment) as queue:
+            queue.create_queue()
+
+
+RUNNER = AzureRunner()

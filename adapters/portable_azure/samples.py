@@ -1,0 +1,225 @@
+"""Native events as the Functions host gives them to the worker, in JSON.
+
+An invocation is ``{"data": {"http": {…}}, "metadata": {…}, "resource": "emails"}``. ``data`` and each value of
+``metadata`` are a ``TypedData``: one of ``string``, ``json`` (as text), ``bytes`` (base64), ``http``.
+``resource`` is the declared queue or bucket the trigger is bound to. Answers are ``{"return": TypedData or null}``.
+
+Shapes: the host's GrpcMessageConversionExtensions (RpcHttp), and Microsoft's pages functions-bindings-storage-queue-
+trigger, functions-bindings-storage-blob-trigger (metadata), functions-bindings-timer and event-schema-blob-storage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+from portable.errors import ConfigError
+from portable.events import BlobEvent, Message, Request, Response, Tick
+from portable.jsontext import encode_text
+from portable.manifest import FunctionRecord
+from portable.samples import Event, Outcome
+from portable_azure.keys import encode_key
+from portable_azure.queue import Envelope, pack
+
+__all__ = ["SAMPLES", "SOURCES", "AzureSamples"]
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "http": ("http",),
+    "message": ("storage-queue",),
+    "blob": ("blob-eventgrid", "blob", "event-grid"),
+    "schedule": ("timer",),
+    "direct": ("direct",),
+}
+"""Event sources by trigger kind, the default first."""
+
+
+class AzureSamples:
+    """See ``portable.samples.Samples``. One event carries one message: the host delivers each singly."""
+
+    batch_limit: int | None = 1
+
+    def sources(self, kind: str) -> Sequence[str]:
+        return SOURCES[kind]
+
+    def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:
+        source = source or SOURCES[function.kind][0]
+        if source not in SOURCES[function.kind]:
+            raise ConfigError(f"{source!r} is no event source of {function.kind} on Azure")
+        if source == "http":
+            assert isinstance(event, Request)
+            return _http(event)
+        if source == "direct":
+            body = encode_text(event).encode()
+            url = f"https://app.azurewebsites.net/portable-invoke/{function.name}"
+            return _http(Request("POST", f"/portable-invoke/{function.name}", body=body), url)
+        if source == "storage-queue":
+            return _message(function, event)
+        if source == "timer":
+            return _timer(event)
+        return _event_grid(event) if source == "event-grid" else _blob(event)
+
+    def outcome(
+        self,
+        function: FunctionRecord,
+        event: Event,  # noqa: ARG002
+        answer: Any,
+        *,
+        source: str | None = None,  # noqa: ARG002
+    ) -> Outcome:
+        if function.kind == "http":
+            return Outcome(response=_response(answer["return"]["http"]))
+        if function.kind != "direct":
+            return Outcome()
+        response = _response(answer["return"]["http"])
+        document = json.loads(response.body)
+        if response.status == 200:
+            return Outcome(value=document)
+        detail = document.get("detail", "")
+        return Outcome(error=detail if response.status == 500 else f"HTTPError: {response.status} {detail}")
+
+
+SAMPLES = AzureSamples()
+
+
+def _http(request: Request, url: str | None = None) -> Any:
+    headers: dict[str, str] = {}
+    for name in request.headers:
+        headers[name] = request.headers[name]
+    headers.setdefault("host", request.host or "app.azurewebsites.net")
+    if request.client is not None:
+        headers["x-forwarded-for"] = f"{f'[{request.client}]' if ':' in request.client else request.client}:50000"
+    if request.body:
+        headers["content-length"] = str(len(request.body))
+    path = _host_path(request.raw_path)
+    pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query.items())
+    http: dict[str, Any] = {
+        "method": request.method,
+        "url": url or f"{request.scheme}://{headers['host']}{path}{'?' if pairs else ''}{pairs}",
+        "headers": headers,
+        "query": {
+            name: ",".join(request.query.get_all(name)) for name in request.query if any(request.query.get_all(name))
+        },
+        "params": {"path": unquote(path[1:])},
+    }
+    if request.body:
+        http["body"] = {"bytes": b64encode(request.body).decode()}
+    return {"data": {"http": http}, "metadata": {}}
+
+
+def _host_path(raw_path: str) -> str:
+    """The host decodes a path but for %2F, and encodes it again for the worker."""
+    parts = re.split("(%2[Ff])", raw_path)
+    return "".join(part if part.upper() == "%2F" else quote(unquote(part), safe="/:@!$&'()*+,;=~-._") for part in parts)
+
+
+def _message(function: FunctionRecord, event: Event) -> Any:
+    messages: Any = event
+    [message] = messages
+    assert isinstance(message, Message)
+    sent_at = message.sent_at or datetime.now(UTC)
+    return {
+        "data": {"string": pack(Envelope(message.body, message.attributes))},
+        "metadata": {
+            "Id": {"string": message.id},
+            "DequeueCount": {"json": str(message.attempt)},
+            "InsertionTime": {"json": json.dumps(sent_at.isoformat())},
+            "ExpirationTime": {"json": json.dumps((sent_at + timedelta(days=7)).isoformat())},
+            "NextVisibleTime": {"json": json.dumps((sent_at + timedelta(minutes=10)).isoformat())},
+            "PopReceipt": {"string": "AgAAAAMAAAAAAAAA"},
+        },
+        "resource": function.triggers[0].options["queue"],
+    }
+
+
+def _blob(event: Event) -> Any:
+    assert isinstance(event, BlobEvent)
+    if event.kind != "created":
+        raise ConfigError("Azure's blob trigger knows no deletions; they come through Event Grid (source 'event-grid')")
+    name = encode_key(event.key)
+    properties = {
+        "ETag": f'"{event.version or "0x8D0000000000000"}"',
+        "LastModified": event.time.isoformat(),
+        "Length": event.size,
+        "ContentLength": event.size,
+        "BlobType": 0,
+    }
+    url = f"https://account.blob.core.windows.net/{event.bucket}/{quote(name)}"
+    return {
+        "data": {"bytes": ""},
+        "metadata": {
+            "BlobTrigger": {"string": f"{event.bucket}/{name}"},
+            "Uri": {"json": json.dumps(url)},
+            "Properties": {"json": json.dumps(properties)},
+            "Metadata": {"json": "{}"},
+        },
+        "resource": event.bucket,
+    }
+
+
+def _event_grid(event: Event) -> Any:
+    assert isinstance(event, BlobEvent)
+    name = encode_key(event.key)
+    data: dict[str, Any] = {
+        "api": "PutBlob" if event.kind == "created" else "DeleteBlob",
+        "clientRequestId": "6d79dbfb-0e37-4fc4-981f-442c9ca65760",
+        "requestId": "831e1650-001e-001b-66ab-eeb76e000000",
+        "contentType": "application/octet-stream",
+        "blobType": "BlockBlob",
+        "url": f"https://account.blob.core.windows.net/{event.bucket}/{quote(name)}",
+        "sequencer": "00000000000004420000000000028963",
+        "storageDiagnostics": {"batchId": "b68529f3-68cd-4744-baa4-3c0498ec19f0"},
+    }
+    if event.kind == "created":
+        data |= {"eTag": event.version or "0x8D0000000000000", "contentLength": event.size or 0}
+    document = {
+        "topic": "/subscriptions/0/resourceGroups/group/providers/Microsoft.Storage/storageAccounts/account",
+        "subject": f"/blobServices/default/containers/{event.bucket}/blobs/{name}",
+        "eventType": f"Microsoft.Storage.Blob{event.kind.capitalize()}",
+        "eventTime": event.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "id": "831e1650-001e-001b-66ab-eeb76e069631",
+        "data": data,
+        "dataVersion": "",
+        "metadataVersion": "1",
+    }
+    return {"data": {"json": json.dumps(document)}, "metadata": {}, "resource": event.bucket}
+
+
+def _timer(event: Event) -> Any:
+    assert isinstance(event, Tick)
+    due = event.scheduled_at.astimezone(UTC)
+    before = (due - timedelta(hours=1)).isoformat()
+    document = {
+        "Schedule": {"AdjustForDST": True},
+        "ScheduleStatus": {"Last": before, "LastUpdated": before, "Next": due.isoformat()},
+        "IsPastDue": False,
+    }
+    return {"data": {"json": json.dumps(document)}, "metadata": {}}
+
+
+def _response(http: Any) -> Response:
+    """What the host makes of the worker's answer: an empty content type is left out, cookies are written anew."""
+    headers = [(name.lower(), value) for name, value in http["headers"].items()]
+    headers = [(name, value) for name, value in headers if name != "content-type" or value]
+    headers += [("set-cookie", _cookie(cookie)) for cookie in http.get("cookies") or ()]
+    body = b64decode((http.get("body") or {}).get("bytes", ""))
+    return Response(body or None, int(http["status_code"]), headers)
+
+
+def _cookie(cookie: Any) -> str:
+    """``Set-Cookie`` with the value percent-encoded, as the host does; attributes in the order ``set_cookie`` has."""
+    parts = [f"{cookie['name']}={quote(cookie['value'], safe='')}"]
+    if cookie.get("max_age") is not None:
+        parts.append(f"Max-Age={int(cookie['max_age'])}")
+    if cookie.get("expires") is not None:
+        parts.append(f"Expires={format_datetime(datetime.fromtimestamp(cookie['expires'], UTC), usegmt=True)}")
+    parts += [f"{label}={cookie[field]}" for label, field in (("Path", "path"), ("Domain", "domain")) if cookie[field]]
+    parts += [label for label, field in (("Secure", "secure"), ("HttpOnly", "http_only")) if cookie.get(field)]
+    if cookie.get("same_site"):
+        parts.append(f"SameSite={cookie['same_site']}")
+    return "; ".join(parts)

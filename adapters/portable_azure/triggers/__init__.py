@@ -1,0 +1,1 @@
+"""One class an event source. Each decodes what the worker hands over, and encodes what the function answered."""

@@ -14,11 +14,13 @@ import msgspec
 
 from portable.app import App
 from portable.errors import ConfigError
+from portable.events import Context
 from portable.http.binding import describe
 from portable.jsontext import needs_msgspec
 from portable.resources import Resource
 from portable.resources.queue import Queue
-from portable.triggers import BlobTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+from portable.signatures import MISSING, parameters_of, split_optional
+from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 from portable.uses import in_project, resources_used
 
 __all__ = ["FunctionRecord", "Manifest", "ResourceRecord", "TriggerRecord", "describe_app"]
@@ -215,4 +217,7 @@ def _options(trigger: Trigger) -> dict[str, Any]:
 
 
 def _needs_msgspec(trigger: Trigger) -> bool:
+    if isinstance(trigger, DirectTrigger):
+        annotations = [one.annotation for one in parameters_of(trigger.handler) if one.annotation is not MISSING]
+        return any(needs_msgspec(one) for one in annotations if split_optional(one)[0] is not Context)
     return isinstance(trigger, HTTPRoute) and any(binding.needs_msgspec for binding in describe(trigger))

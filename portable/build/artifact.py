@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,31 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     return _Work(project, target, wanted, place, sources, listed, description, findings).write()
 
 
+class _Beside(threading.Thread):
+    """A call on a thread of its own."""
+
+    def __init__(self, call: Callable[[], tuple[Layer, str]]) -> None:
+        super().__init__(name="portable-build")
+        self._call = call
+        self._error: BaseException | None = None
+        self._result: tuple[Layer, str] | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> tuple[Layer, str]:
+        """What it gave. Raises what it raised."""
+        self.join()
+        if self._result is None:
+            assert self._error is not None
+            raise self._error
+        return self._result
+
+
 class _Work(msgspec.Struct):
     project: Project
     target: BuildTarget
@@ -133,9 +159,13 @@ class _Work(msgspec.Struct):
             memory.unlink(missing_ok=True)
         asked = wanted_requirements(self.listed, self.target.requirements(manifest, settings), manifest, self.sources)
         folder = self.target.dependency_folder
-        installed, lock = requirements_layer(asked, self.place, folder, compiler, self.project.root, memory)
+        # The one waits for the network and the installer, the other for a compiler.
+        beside = _Beside(lambda: framework_layer(self.target.adapter_packages, compiler))
+        try:
+            installed, lock = requirements_layer(asked, self.place, folder, compiler, self.project.root, memory)
+        finally:
+            framework, framework_hash = beside.result()
         check_layers(self.target, self.sources, installed)
-        framework, framework_hash = framework_layer(self.target.adapter_packages, compiler)
         inputs: dict[str, Any] = {
             "python": self.place.python,
             "compiler": compiler.version if compiler else None,

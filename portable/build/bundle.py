@@ -88,7 +88,7 @@ def requirements_layer(
         if pins:
             vendor.install(pins, place, files / folder, project)
         if compiler:
-            compile_files(compiler, files, _python_files(files))
+            compile_files(compiler, files)
         return []
 
     return layers.keep_layer(layers.layer_folder(key), key, make), pins
@@ -158,14 +158,10 @@ def _written(
             file.write_bytes(data)
             if path in executable:
                 file.chmod(0o755)
-        failed = compile_files(compiler, files, _python_files(files)) if compiler else []
+        failed = compile_files(compiler, files) if compiler else []
         return [[one.file, str(one.line), one.message] for one in failed]
 
     return layers.keep_layer(keep or layers.layer_folder(key), key, make), digest
-
-
-def _python_files(folder: Path) -> list[str]:
-    return [file.relative_to(folder).as_posix() for file in folder.rglob("*.py")]
 
 
 def _digest(lines: Sequence[str]) -> str:

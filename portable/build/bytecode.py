@@ -1,7 +1,7 @@
 """Bytecode that ships: ``.pyc`` files of the artifact's Python version, never checked against their source.
 
 A file system that takes no ``__pycache__`` (or a zip, which keeps no usable time stamp) would have every cold start
-compile everything again. Each set of files is compiled by one fresh interpreter in one order: what ``marshal`` writes
+compile everything again. Each set of files is compiled by fresh interpreters in one order: what ``marshal`` writes
 depends on which strings the interpreter has met before, so equal inputs give equal bytes only that way.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,13 +21,19 @@ from portable.errors import BuildError
 
 __all__ = ["Compiler", "SourceError", "compile_files", "find_compiler"]
 
-# Runs under the artifact's interpreter, without its site-packages. Reads [folder, [file, …]], writes the .pyc files
-# and answers with [[file, line, message], …] for what is no Python of this version.
+# Runs under the artifact's interpreter, without its site-packages. Takes a folder and which half of its sources is
+# meant, writes their .pyc files and answers with [[file, line, message], …] for what is no Python of this version.
 _SCRIPT = """
 import json, marshal, os, sys
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
-root, files = json.load(sys.stdin)
+root, half = sys.argv[1:]
 os.chdir(root)
+files = []
+for folder, folders, names in os.walk("."):
+    files += [os.path.join(folder, name)[2:].replace(os.sep, "/") for name in names if name.endswith(".py")]
+files.sort()
+middle = len(files) // 2
+files = files[:middle] if half == "0" else files[middle:]
 failed, made = [], set()
 for file in files:
     with open(file, "rb") as source:
@@ -87,22 +92,25 @@ def find_compiler(python: str) -> Compiler | None:
     return Compiler(path, version)
 
 
-def compile_files(compiler: Compiler, root: Path, files: Iterable[str]) -> list[SourceError]:
-    """Write the ``.pyc`` of each file (relative to ``root``) beside it. Answers with those that do not compile.
+def compile_files(compiler: Compiler, root: Path) -> list[SourceError]:
+    """Write the ``.pyc`` of each source below ``root`` beside it. Answers with those that do not compile.
 
-    Raises BuildError when the interpreter itself fails.
+    Two interpreters share the work, always in the same way. Raises BuildError when one itself fails.
     """
-    done = subprocess.run(
-        [compiler.path, "-I", "-S", "-W", "ignore", "-c", _SCRIPT],
-        input=json.dumps([str(root), sorted(files)]),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BuildError(f"{compiler.path} could not compile the bundle:\n{done.stderr.strip()}")
-    return [SourceError(*one) for one in json.loads(done.stdout)]
+    command: list[str | Path] = [compiler.path, "-I", "-S", "-W", "ignore", "-X", "utf8", "-c", _SCRIPT, root]
+    halves = [
+        subprocess.Popen(
+            [*command, half], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, encoding="utf-8"
+        )
+        for half in ("0", "1")
+    ]
+    said = [half.communicate() for half in halves]
+    found = []
+    for half, (out, error) in zip(halves, said, strict=True):
+        if half.returncode != 0:
+            raise BuildError(f"{compiler.path} could not compile the bundle:\n{error.strip()}")
+        found += [SourceError(*one) for one in json.loads(out)]
+    return found
 
 
 def _stamp(path: Path) -> list[int]:

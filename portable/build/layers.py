@@ -49,6 +49,7 @@ class Entry(msgspec.Struct, array_like=True):
 
 class _Index(msgspec.Struct):
     key: str
+    zlib: str
     files: dict[str, Entry]
     notes: list[list[str]]
 
@@ -135,7 +136,7 @@ def write_zip(file: Path, layers: Iterable[Layer]) -> str:
 def _open(folder: Path, key: str) -> Layer | None:
     try:
         index = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index)
-        if index.key != key:
+        if (index.key, index.zlib) != (key, zlib.ZLIB_RUNTIME_VERSION):
             return None
         start = f"{folder}/files/"
         for path, entry in index.files.items():
@@ -169,7 +170,7 @@ def _finish(folder: Path, key: str, notes: list[list[str]]) -> None:
             entry = Entry(len(data), digest, mode, zlib.crc32(data), len(packed), method, offset)
             offset += out.write(_local(path, entry) + packed)
             files[path] = entry
-    (folder / "index.json").write_bytes(msgspec.json.encode(_Index(key, files, notes)))
+    (folder / "index.json").write_bytes(msgspec.json.encode(_Index(key, zlib.ZLIB_RUNTIME_VERSION, files, notes)))
 
 
 def _flags(path: str) -> int:

@@ -115,7 +115,7 @@ def test_a_kept_layer_is_used_again(make_project: Make, target: Any, monkeypatch
     project = make_project()
     first = contents(build(project, target).folder)
     for module in (bytecode, vendor):
-        monkeypatch.setattr(module.subprocess, "run", None)
+        monkeypatch.setattr(module.subprocess, "Popen", None)
     assert contents(build(project, target).folder) == first
 
 
@@ -210,7 +210,7 @@ def test_syntax_of_another_version(make_project: Make, target: Any) -> None:
 
 def test_syntax_the_target_cannot_read(make_project: Make, target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = bytecode.SourceError("app.py", 4, "invalid syntax")
-    monkeypatch.setattr(bundle, "compile_files", lambda compiler, root, files: [found])
+    monkeypatch.setattr(bundle, "compile_files", lambda compiler, root: [found])
     with pytest.raises(
         BuildError, match=rf"app\.py:4: no Python {pythons.CURRENT}: invalid syntax; the app imports it"
     ):

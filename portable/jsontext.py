@@ -1,26 +1,33 @@
 """JSON in and out, for HTTP bodies and messages alike.
 
 The standard library's ``json`` serves what has no model; msgspec is imported only when a type or a value needs it (it
-costs 10 ms at a cold start). Both write the same text: compact, not escaped to ASCII.
+costs 10 ms at a cold start). Both write the same text, compact and not escaped to ASCII; only the exponent of a float
+may be spelled otherwise (``1e+16``, ``1e16``). NaN and the infinities, which JSON lacks, are written as null.
+
+What is read must be JSON in UTF-8 as RFC 8259 has it: no byte order mark, no other encoding, no NaN, no lone surrogate.
 """
 
 from __future__ import annotations
 
 import sys
-from json import JSONEncoder, encoder, loads
+from json import JSONDecoder, JSONEncoder, encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["decoder_of", "encode_text", "is_model", "needs_msgspec"]
-
-_PLAIN = (None, str, int, float, bool, dict, list)
+__all__ = ["decoder_of", "encode_text", "load_text", "needs_msgspec"]
 
 
 def _encode_foreign(value: Any) -> Any:
-    """What msgspec does not know: pydantic models, and types that say how they are written."""
+    """What msgspec does not know: pydantic models, subclasses of str, int and float, and None and bool as keys."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (int, float)):
+        return int.__int__(value) if isinstance(value, int) else float.__float__(value)
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json")
@@ -36,17 +43,58 @@ _make: Any = getattr(encoder, "c_make_encoder", None)
 _chunks: Callable[[Any, int], tuple[str, ...]] | None = None
 if _make is not None:
     _chunks = _make(None, _refuse, encoder.encode_basestring, None, ":", ",", False, False, False)
-_encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_refuse).encode
 
 
 def encode_text(value: Any) -> str:
-    """``value`` as JSON text. Raises TypeError naming the type that JSON cannot hold."""
-    try:
-        return _encode(value) if _chunks is None else "".join(_chunks(value, 0))
-    except (TypeError, ValueError):
-        import msgspec
+    """``value`` as JSON text that UTF-8 can hold.
 
+    Raises TypeError naming the type that JSON cannot hold, ValueError for a str with a lone surrogate, RecursionError
+    for a value that holds itself.
+    """
+    try:
+        text = _encode(value) if _chunks is None else "".join(_chunks(value, 0))
+        if not text.isascii():
+            text.encode()
+    except (TypeError, ValueError):
+        return _encode_by_msgspec(value)
+    return text
+
+
+def _encode_by_msgspec(value: Any) -> str:
+    import msgspec
+
+    try:
         return msgspec.json.encode(value, enc_hook=_encode_foreign).decode()
+    except OverflowError:  # msgspec stops at 64 bits, the standard library does not
+        return _encode(msgspec.to_builtins(value, enc_hook=_encode_foreign))
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_decode = JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def load_text(text: str | bytes) -> Any:
+    """What JSON text says. Raises ValueError when it is not JSON, or nested deeper than this interpreter bears."""
+    if not isinstance(text, str):
+        text = text.decode()
+    try:
+        value = _decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if "\\ud" in text or "\\uD" in text:
+        _refuse_lone_surrogates(value)
+    return value
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    try:
+        JSONEncoder(ensure_ascii=False).encode(value).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("half a surrogate pair stands alone in an escape") from error
 
 
 def _is_generic_of(annotation: Any, test: Callable[[Any], bool]) -> bool:
@@ -54,33 +102,25 @@ def _is_generic_of(annotation: Any, test: Callable[[Any], bool]) -> bool:
 
 
 def is_pydantic(annotation: Any) -> bool:
-    """Whether a type is a pydantic model. pydantic itself is not imported to find out."""
-    return isinstance(annotation, type) and hasattr(annotation, "__pydantic_validator__")
-
-
-def is_model(annotation: Any) -> bool:
-    """Whether a type is a Struct, dataclass, TypedDict, attrs class or pydantic model, or holds one."""
+    """Whether a type is a pydantic model, or a generic or union of one. pydantic is not imported to find out."""
     if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
-        return (
-            hasattr(annotation, "__struct_fields__")
-            or hasattr(annotation, "__dataclass_fields__")
-            or hasattr(annotation, "__required_keys__")
-            or hasattr(annotation, "__attrs_attrs__")
-            or hasattr(annotation, "__pydantic_validator__")
-        )
-    return _is_generic_of(annotation, is_model)
+        return hasattr(annotation, "__pydantic_validator__")
+    return _is_generic_of(annotation, is_pydantic)
+
+
+def _is_anything(annotation: Any) -> bool:
+    return annotation is None or annotation is object or repr(annotation) == "typing.Any"
 
 
 def is_plain(annotation: Any) -> bool:
     """Whether the standard library's ``json`` alone decodes it: no annotation, Any, object, or dict/list of those."""
-    if annotation in (None, object) or getattr(annotation, "_name", None) == "Any" or repr(annotation) == "typing.Any":
+    if _is_anything(annotation):
         return True
     origin = getattr(annotation, "__origin__", annotation)
     if origin not in (dict, list):
         return False
     arguments = getattr(annotation, "__args__", ()) or ()
-    inner = arguments[-1:]
-    return all(is_plain(argument) for argument in inner) and (origin is list or arguments[:1] in ((), (str,)))
+    return not arguments or (_is_anything(arguments[-1]) and (origin is list or arguments[0] is str))
 
 
 def needs_msgspec(annotation: Any) -> bool:
@@ -91,11 +131,11 @@ def needs_msgspec(annotation: Any) -> bool:
 def _plain_decoder(annotation: Any) -> Callable[[str | bytes], Any]:
     origin = getattr(annotation, "__origin__", annotation)
     if origin not in (dict, list):
-        return loads
+        return load_text
     wanted = "an object" if origin is dict else "an array"
 
     def decode(text: str | bytes) -> Any:
-        value = loads(text)
+        value = load_text(text)
         if type(value) is not origin:
             raise ModelError(f"Expected {wanted}, got {_json_name(value)}", "")
         return value
@@ -118,34 +158,58 @@ def _json_name(value: Any) -> str:
 
 
 def _pydantic_decoder(annotation: Any) -> Callable[[str | bytes], Any]:
-    validate = annotation.model_validate_json
+    from pydantic import TypeAdapter
+
+    validate = TypeAdapter(annotation).validate_json
 
     def decode(text: str | bytes) -> Any:
         try:
             return validate(text)
         except ValueError as error:
-            first = error.errors()[0]  # type: ignore[attr-defined]
-            if first["type"] == "json_invalid":
-                raise ValueError(first["msg"]) from error
-            raise ModelError(first["msg"], ".".join(str(part) for part in first["loc"])) from error
+            kind, detail, field = _first_problem(error)
+            if kind == "json_invalid":
+                raise ValueError(detail) from error
+            load_text(text)
+            raise ModelError(detail, field) from error
 
     return decode
+
+
+def _first_problem(error: Any) -> tuple[str, str, str]:
+    """Kind, detail and field of the first problem pydantic names, the field as msgspec spells it: ``items[0].id``."""
+    first = error.errors()[0]
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    return first["type"], first["msg"], "".join(parts).removeprefix(".")
 
 
 def _msgspec_decoder(annotation: Any) -> Callable[[str | bytes], Any]:
     import msgspec
 
-    decode_json = msgspec.json.Decoder(annotation).decode
+    decode_json = msgspec.json.Decoder(annotation, dec_hook=_decode_foreign).decode
 
     def decode(text: str | bytes) -> Any:
         try:
             return decode_json(text)
         except msgspec.ValidationError as error:
-            detail, _, at = str(error).partition(" - at `$")
-            field = at.rstrip("`").lstrip(".").replace("[...]", "[]")
+            load_text(text)  # msgspec stops at the first misfit, which may stand before what is no JSON at all
+            detail, _, at = str(error).partition(" - at `")
+            field = at.partition("$")[2].rstrip("`").removeprefix(".").replace("[...]", "[]")
             raise ModelError(detail, field) from error
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
 
     return decode
+
+
+def _decode_foreign(annotation: Any, value: Any) -> Any:
+    """A field of a type msgspec does not know: a pydantic model, or what the user gave no way to read."""
+    if not is_pydantic(annotation):
+        raise TypeError(f"{getattr(annotation, '__name__', annotation)} cannot be read from JSON")
+    try:
+        return annotation.model_validate(value)
+    except ValueError as error:
+        _, detail, field = _first_problem(error)
+        raise ValueError(f"{field}: {detail}" if field else detail) from error
 
 
 def decoder_of(annotation: Any) -> Callable[[str | bytes], Any]:
@@ -166,7 +230,7 @@ def quick_decoder_of(annotation: Any) -> Callable[[str | bytes], Any]:
         return decoder_of(annotation)
     import msgspec
 
-    decode: Callable[[str | bytes], Any] = msgspec.json.Decoder(annotation).decode
+    decode: Callable[[str | bytes], Any] = msgspec.json.Decoder(annotation, dec_hook=_decode_foreign).decode
     return decode
 
 
@@ -197,4 +261,4 @@ def converter_of_values(annotation: Any) -> Callable[[Any], Any]:
 
 def to_values(value: Any) -> Any:
     """``value`` as what JSON gives: dict, list, str, int, float, bool, None. Raises TypeError."""
-    return loads(encode_text(value))
+    return load_text(encode_text(value))

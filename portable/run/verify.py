@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from portable.build import pythons
-from portable.build.artifact import Wanted, build
 from portable.build.project import Project
 from portable.errors import PortableError
-from portable.plugins import adapter, adapters
+from portable.plugins import adapters
 from portable.run import traffic
+from portable.run.building import build_to_run
 from portable.run.comparison import (
     Difference,
     Observation,
@@ -101,7 +99,8 @@ def verify(
         BuildError, ConfigError: an artifact cannot be built or run; the message begins with the target.
     """
     names = list(targets) if targets else list(adapters())
-    folders = {name: _named(name, lambda name=name: _build(project, name)) for name in names}  # type: ignore[misc]
+    place = project.root / ".portable" / "verify"
+    folders = {name: _named(name, partial(build_to_run, project, name, place / name)) for name in names}
     manifest = open_artifact(folders[names[0]]).manifest
     written = traffic.load(project.root, manifest)
     steps = traffic.derived(manifest) if written is None else written
@@ -123,18 +122,6 @@ def verify(
     observed = {report.target: rows for report, rows in ran}
     source = traffic.FILE if written is not None else "the app's routes and triggers"
     return Report(manifest.app, source, len(steps), [report for report, _ in ran], compare(steps, observed))
-
-
-def _build(project: Project, name: str) -> Path:
-    """An artifact that runs here: the cloud's own where this machine is of its kind, else a variant for this one."""
-    target = adapter(name).build
-    machine = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(
-        platform.machine().lower()
-    )
-    python = project.python or target.pythons[0]
-    same = sys.platform == "linux" and machine is not None and pythons.interpreter(python) is not None
-    wanted = Wanted(arch=machine or "x86_64", for_here=not same, out=project.root / ".portable" / "verify" / name)
-    return build(project, target, wanted).folder
 
 
 def _material(step: Step, folder: Path, manifest: Any) -> Any:

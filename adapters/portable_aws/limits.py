@@ -14,25 +14,24 @@ __all__ = [
     "EVENT_BATCH",
     "EVENT_BATCH_WITHOUT_WINDOW",
     "FIFO_EVENT_BATCH",
-    "FUNCTION_NAME",
     "FUNCTION_SECONDS",
     "HTTP_API_SECONDS",
     "LAMBDA_PAYLOAD_BYTES",
     "MEMORY_LARGEST",
     "MEMORY_LEAST",
     "MESSAGE_BYTES",
-    "RECEIVE_COUNT",
+    "PYTHONS",
     "RECEIVE_WAIT_SECONDS",
     "REST_API_SECONDS",
     "VISIBILITY_SECONDS",
 ]
 
 # Lambda
+PYTHONS = ("3.13", "3.12", "3.11")  # [botocore] Runtime; the default first
 FUNCTION_SECONDS = 900  # [botocore] CreateFunction, Timeout; managed instances have 5,400 for events
 MEMORY_LEAST = 128  # [botocore] MemorySize
 MEMORY_LARGEST = 10_240  # [aws] lambda/latest/dg/gettingstarted-limits.html; the model's 32,768 is of managed instances
 LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024  # [botocore] Invoke, synchronous, either way
-FUNCTION_NAME = 64  # [botocore] CreateFunction, FunctionName
 
 # What calls a function over HTTP. The whole answer has to be there by then.
 HTTP_API_SECONDS = 30  # [botocore] apigatewayv2 CreateIntegration, TimeoutInMillis
@@ -46,7 +45,6 @@ BATCH_MESSAGES = 10  # [botocore] ReceiveMessage, MaxNumberOfMessages; SendMessa
 DELAY_SECONDS = 900  # [botocore] SendMessage, DelaySeconds
 VISIBILITY_SECONDS = 43_200  # [botocore] ChangeMessageVisibility
 RECEIVE_WAIT_SECONDS = 20  # [botocore] CreateQueue, ReceiveMessageWaitTimeSeconds
-RECEIVE_COUNT = 1_000  # [aws] AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html, maxReceiveCount
 
 # SQS to Lambda
 EVENT_BATCH = 10_000  # [botocore] CreateEventSourceMapping, BatchSize, standard queues

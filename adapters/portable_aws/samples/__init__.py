@@ -9,12 +9,11 @@ from hashlib import md5
 from typing import Any
 from urllib.parse import quote_plus
 
-from portable.errors import ConfigError
 from portable.events import BlobEvent, Message, Response, Tick
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable_aws.samples.http import alb, function_url, http_api, rest_api
-from portable_aws.triggers import CODECS
+from portable_aws.triggers import CODECS, source_of
 
 __all__ = ["ACCOUNT", "REGION", "SAMPLES", "physical_name"]
 
@@ -40,27 +39,16 @@ class AWSSamples:
         """The event as Lambda hands it to the function."""
         if function.kind == "direct":
             return event
-        return _NATIVE[self._source(function, source)](function, event)
+        return _NATIVE[source_of(function.kind, source)](function, event)
 
     def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:
         """What the function's answer says. An answer the source would refuse is an error."""
-        del event
-        self._source(function, source)
+        del event, source  # every source's answer has the same keys, where it has them
         if function.kind == "http":
             return _http_outcome(answer)
         if function.kind == "message":
             return Outcome(failed=[row["itemIdentifier"] for row in (answer or {}).get("batchItemFailures", ())])
         return Outcome(value=answer if function.kind == "direct" else None)
-
-    @staticmethod
-    def _source(function: FunctionRecord, source: str | None) -> str:
-        sources = CODECS[function.kind]
-        chosen = source or next(iter(sources))
-        if chosen not in sources:
-            raise ConfigError(
-                f"AWS has no source {chosen!r} for {function.kind} functions; it has {', '.join(sources)}"
-            )
-        return chosen
 
 
 SAMPLES = AWSSamples()

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["CODECS", "codec_of", "malformed"]
+__all__ = ["CODECS", "codec_of", "malformed", "source_of"]
 
 CODECS: dict[str, dict[str, tuple[str, str]]] = {
     "http": {
@@ -26,15 +26,21 @@ CODECS: dict[str, dict[str, tuple[str, str]]] = {
 """Module and class of each event source, by trigger kind; the default source first."""
 
 
-def codec_of(kind: str, source: str | None) -> Any:
-    """The class that reads this source's events; the kind's default when ``source`` is None. Raises ConfigError."""
+def source_of(kind: str, chosen: str | None) -> str:
+    """An event source of a trigger kind: its default when none is chosen. Raises ConfigError for one AWS has not."""
     sources = CODECS[kind]
-    known = next(iter(sources)) if source is None else source
-    if known not in sources:
+    if chosen is None:
+        return next(iter(sources))
+    if chosen not in sources:
         from portable.errors import ConfigError
 
-        raise ConfigError(f"AWS has no source {known!r} for {kind} functions; there are {', '.join(sources)}")
-    module, name = sources[known]
+        raise ConfigError(f"AWS has no source {chosen!r} for {kind} functions; there are {', '.join(sources)}")
+    return chosen
+
+
+def codec_of(kind: str, source: str | None) -> Any:
+    """The class that reads a source's events; of the kind's default when ``source`` is None. Raises ConfigError."""
+    module, name = CODECS[kind][source_of(kind, source)]
     full = f"{__name__}.{module}"
     __import__(full)
     from sys import modules

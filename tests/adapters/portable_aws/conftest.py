@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from portable_aws._sdk import Client
 
 from portable.run.emulators import Emulator
+from portable_aws._sdk import Client
 
 
 class Account:

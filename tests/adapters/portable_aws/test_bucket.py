@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from portable_aws.runtime import platform
 
 from portable import Bucket, PermissionDeniedError, UnavailableError
 from portable.resources import use_platform
 from portable.testing.conformance import BucketConformance
+from portable_aws.runtime import platform
 
 
 class TestBucket(BucketConformance):

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from portable_aws.limits import MESSAGE_BYTES
-from portable_aws.queue import fit
-from portable_aws.runtime import platform
 
 from portable import ConfigError, Queue, UnsupportedError
 from portable.resources import use_platform
 from portable.testing.conformance import QueueConformance
+from portable_aws.limits import MESSAGE_BYTES
+from portable_aws.queue import fit
+from portable_aws.runtime import platform
 
 
 class TestQueue(QueueConformance):

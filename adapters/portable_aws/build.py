@@ -1,0 +1,237 @@
+"""How a bundle for Lambda is made, ``portable_entry.py`` with one handler a function; and what AWS cannot give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from portable.build.target import Bundle, Finding
+from portable.manifest import FunctionRecord, Manifest, TriggerRecord
+from portable_aws import limits
+from portable_aws.triggers import CODECS, source_of
+
+__all__ = ["TARGET", "AWSTarget"]
+
+_ENTRY = '''\
+"""One Lambda handler a function: ``portable_entry.{first}``. Written by `portable build`."""
+
+_FUNCTIONS = {{
+{rows}}}
+
+
+def __getattr__(_handler):
+    # On first use, so that a function imports the modules of its own handlers and no others.
+    if _handler not in _FUNCTIONS:
+        raise AttributeError(f"no function has the handler {{_handler!r}}; there are {{', '.join(_FUNCTIONS)}}")
+    from portable_aws.runtime import entry
+
+    _found = globals()[_handler] = entry({spec!r}, *_FUNCTIONS[_handler])
+    return _found
+'''
+
+CHOSEN = ("http", "blob", "schedule")
+"""Trigger kinds whose event source is a setting: ``[tool.portable.aws] http = "function-url"``."""
+
+
+class AWSTarget:
+    """See ``portable.build.target.BuildTarget``."""
+
+    name = "aws"
+    pythons: Sequence[str] = limits.PYTHONS
+    reserved = frozenset({"portable_entry"})
+    dependency_folder = ""
+    adapter_packages: Sequence[str] = ("portable_aws",)
+
+    def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
+        """What AWS cannot give."""
+        found = list(_check_settings(settings))
+        if found:
+            return found
+        for function in manifest.functions:
+            found += _check_function(function, _source(function.kind, settings))
+        if _source("blob", settings) == "s3":
+            found += _check_notifications(manifest)
+        return found
+
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+        """The SDK's core when there is a bucket or a queue; nothing else: Lambda brings its runtime client.
+
+        A queue that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS.
+        """
+        return ["botocore>=1.35.70"] if manifest.of_kind("bucket") or manifest.of_kind("queue") else []
+
+    def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
+        """One folder for all functions: each is deployed from it, with its own handler. Raises ConfigError."""
+        sources = {function.name: _source(function.kind, settings) for function in manifest.functions}
+        rows = "".join(
+            f"    {handler_name(function.name)!r}: "
+            f"({function.name!r}, {tuple(function.modules)!r}, {sources[function.name]!r}),\n"
+            for function in manifest.functions
+        )
+        first = handler_name(manifest.functions[0].name) if manifest.functions else "FUNCTION"
+        entry = _ENTRY.format(rows=rows, spec=manifest.spec, first=first)
+        return [Bundle("", sources, {"portable_entry.py": entry.encode()})]
+
+
+TARGET = AWSTarget()
+
+
+def handler_name(function: str) -> str:
+    """The attribute of ``portable_entry`` that serves a function. Names have no underscores, so none are confused."""
+    return function.replace("-", "_")
+
+
+def _source(kind: str, settings: Mapping[str, Any]) -> str:
+    return source_of(kind, settings.get(kind) if kind in CHOSEN else None)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> Iterator[Finding]:
+    for kind in CHOSEN:
+        chosen = settings.get(kind)
+        if chosen is not None and chosen not in CODECS[kind]:
+            names = ", ".join(CODECS[kind])
+            yield Finding(
+                "error",
+                "pyproject.toml",
+                f"[tool.portable.aws] {kind} = {chosen!r}: AWS has no such source",
+                f"one of {names}",
+            )
+
+
+def _check_function(function: FunctionRecord, source: str) -> Iterator[Finding]:
+    where = function.triggers[0].where
+    if function.timeout is not None and function.timeout > limits.FUNCTION_SECONDS:
+        yield Finding(
+            "error",
+            where,
+            f"function {function.name}: Lambda ends an invocation after {limits.FUNCTION_SECONDS} s, "
+            f"and {function.timeout:g} s are asked for",
+            "split the work over a queue, or choose the target container",
+        )
+    if function.memory is not None and function.memory > limits.MEMORY_LARGEST:
+        yield Finding(
+            "error",
+            where,
+            f"function {function.name}: Lambda has {limits.MEMORY_LARGEST} MiB at most, not {function.memory}",
+            f"memory={limits.MEMORY_LARGEST}",
+        )
+    if function.memory is not None and function.memory < limits.MEMORY_LEAST:
+        yield Finding(
+            "warning",
+            where,
+            f"function {function.name}: Lambda gives {limits.MEMORY_LEAST} MiB at least, not {function.memory}",
+            f"memory={limits.MEMORY_LEAST}",
+        )
+    if function.kind == "http":
+        yield from _check_http(function, source)
+    for trigger in function.triggers:
+        if trigger.kind == "message":
+            yield from _check_batch(trigger)
+        if trigger.kind == "schedule":
+            yield from _check_schedule(trigger, source)
+
+
+def _check_http(function: FunctionRecord, source: str) -> Iterator[Finding]:
+    where = function.triggers[0].where
+    most = {"http-api": limits.HTTP_API_SECONDS, "rest-api": limits.REST_API_SECONDS}.get(source)
+    if most is not None and function.timeout is not None and function.timeout > most:
+        raised = source == "rest-api"
+        yield Finding(
+            "warning" if raised else "error",
+            where,
+            f"function {function.name}: {source} gives up after {most} s, and {function.timeout:g} s are asked for",
+            f"timeout of {most} s, or [tool.portable.aws] http = 'function-url'"
+            + (", or a raised quota of a regional REST API" if raised else ""),
+        )
+    kinds = {trigger.options["auth"] for trigger in function.triggers}
+    for trigger in function.triggers:
+        if trigger.options["auth"] == "cloud" and source == "alb":
+            yield Finding(
+                "error", trigger.where, "a load balancer has no IAM check for auth='cloud'", "http = 'http-api'"
+            )
+        elif trigger.options["auth"] == "cloud" and source == "function-url" and len(kinds) > 1:
+            yield Finding(
+                "error",
+                trigger.where,
+                f"a function URL is checked as a whole, and function {function.name} has public routes too",
+                "function='…' on one sort of them, or http = 'http-api'",
+            )
+        asked = trigger.options["max_body"]
+        if asked is not None and asked > limits.LAMBDA_PAYLOAD_BYTES:
+            yield Finding(
+                "warning",
+                trigger.where,
+                f"max_body of {asked} bytes: Lambda takes events of {limits.LAMBDA_PAYLOAD_BYTES} bytes, "
+                "and a binary body grows by a third in base64",
+                "let callers upload to a bucket",
+            )
+
+
+def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:
+    asked = trigger.options["batch_size"]
+    if asked > limits.EVENT_BATCH:
+        yield Finding(
+            "warning",
+            trigger.where,
+            f"batch_size={asked}: Lambda takes {limits.EVENT_BATCH} messages at most",
+            f"batch_size={limits.EVENT_BATCH}",
+        )
+    elif asked > limits.EVENT_BATCH_WITHOUT_WINDOW:
+        yield Finding(
+            "info",
+            trigger.where,
+            f"batch_size={asked}: above {limits.EVENT_BATCH_WITHOUT_WINDOW}, Lambda gathers messages for a second "
+            f"at least before a call; a FIFO queue gives {limits.FIFO_EVENT_BATCH} at most",
+        )
+
+
+def _check_schedule(trigger: TriggerRecord, source: str) -> Iterator[Finding]:
+    zone = trigger.options["timezone"]
+    if source == "eventbridge-rule" and trigger.options["cron"] is not None and zone != "UTC":
+        yield Finding(
+            "error",
+            trigger.where,
+            f"timezone={zone!r}: EventBridge rules run in UTC",
+            "leave out [tool.portable.aws] schedule: EventBridge Scheduler has time zones",
+        )
+    if trigger.options["cron"] is None:
+        return
+    _, _, day, _, weekday = trigger.options["cron"].split()
+    if not day.startswith("*") and not weekday.startswith("*"):
+        yield Finding(
+            "error",
+            trigger.where,
+            f"cron {trigger.options['cron']!r} is due on its days of the month and on its weekdays; "
+            "EventBridge takes one of the two",
+            "two handlers, one with each",
+        )
+
+
+def _check_notifications(manifest: Manifest) -> Iterator[Finding]:
+    """S3 refuses two notifications that one blob could fit."""
+    triggers = [
+        (function.name, trigger)
+        for function in manifest.functions
+        for trigger in function.triggers
+        if trigger.kind == "blob"
+    ]
+    for (name, one), (other_name, other) in combinations(triggers, 2):
+        if name != other_name and _overlap(one.options, other.options):
+            yield Finding(
+                "error",
+                other.where,
+                f"{other_name} and {name} ({one.where}) take the same blobs of bucket {one.options['bucket']}; "
+                "S3 notifies one function only",
+                "prefixes or suffixes that exclude each other, or [tool.portable.aws] blob = 's3-eventbridge'",
+            )
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if one["bucket"] != other["bucket"] or not set(one["kinds"]) & set(other["kinds"]):
+        return False
+    prefixes: list[str] = [one["prefix"], other["prefix"]]
+    suffixes: list[str] = [one["suffix"], other["suffix"]]
+    return any(a.startswith(b) for a, b in (prefixes, prefixes[::-1])) and any(
+        a.endswith(b) for a, b in (suffixes, suffixes[::-1])
+    )

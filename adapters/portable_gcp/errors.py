@@ -17,7 +17,7 @@ from portable.errors import (
     UnsupportedError,
 )
 
-__all__ = ["TABLE", "translate"]
+__all__ = ["TABLE", "kind_of", "translate"]
 
 TABLE: dict[str, type[ServiceError]] = {
     # google.api_core.exceptions, of Pub/Sub
@@ -43,7 +43,12 @@ TABLE: dict[str, type[ServiceError]] = {
 }
 
 
+def kind_of(error: type[Exception]) -> type[ServiceError]:
+    """The class of ours that stands for a vendor's; ServiceError itself where the table has none."""
+    return next((TABLE[base.__name__] for base in error.__mro__ if base.__name__ in TABLE), ServiceError)
+
+
 def translate(error: Exception, resource: str, key: str | None = None) -> ServiceError:
     """Our error for a vendor's, to be raised from it. ``resource``: kind and declared name."""
-    kind = next((TABLE[base.__name__] for base in type(error).__mro__ if base.__name__ in TABLE), ServiceError)
-    return kind(f"{type(error).__name__}: {error}", resource=resource, key=key)
+    name = type(error).__name__
+    return kind_of(type(error))(f"{name}: {error}", resource=resource, key=key)

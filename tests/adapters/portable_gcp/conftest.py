@@ -3,11 +3,17 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from portable.run.emulators import PROJECT, Emulator
 
@@ -18,6 +24,29 @@ def _call_json(method: str, url: str, body: Any = None) -> Any:
     with urllib.request.urlopen(request, timeout=10) as answer:
         text = answer.read()
     return json.loads(text) if text.strip() else {}
+
+
+class Signer:
+    """A key, and the certificate Google would publish for it."""
+
+    def __init__(self) -> None:
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .sign(self.key, hashes.SHA256())
+        )
+        self.certificate = certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def token(self, claims: Mapping[str, Any], *, kid: str | None = "key-1") -> str:
+        return jwt.encode(dict(claims), self.key, "RS256", headers={"kid": kid} if kid else None)
 
 
 class Topics:
@@ -61,3 +90,13 @@ def no_platform_left() -> Iterator[None]:
 
     yield
     set_platform(None)
+
+
+@pytest.fixture(scope="session")
+def google() -> Signer:
+    return Signer()
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Signer:
+    return Signer()

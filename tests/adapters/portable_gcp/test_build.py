@@ -1,0 +1,159 @@
+"""What is checked, asked for and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portable import App, Router
+from portable.build.target import Finding
+from portable.manifest import Manifest, describe_app
+from portable_gcp.build import TARGET
+
+HERE = Path(__file__).name
+
+
+def manifest(app: App) -> Manifest:
+    return describe_app(app, "app:app", Path(__file__).parent)
+
+
+def findings(app: App) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {"error": [], "warning": [], "info": []}
+    for one in TARGET.check(manifest(app), {}):
+        assert one.where.startswith(f"{HERE}:")
+        found[one.severity].append(one)
+    return found
+
+
+def handler(event: Any) -> None:
+    """Whatever it is."""
+
+
+Declare = Callable[[App], object]
+ERRORS: dict[str, tuple[Declare, str, str]] = {
+    "too few attempts": (
+        lambda app: app.queue("emails", max_attempts=3),
+        "after 5 to 100 attempts, not after 3",
+        "max_attempts=5",
+    ),
+    "too many attempts": (lambda app: app.queue("emails", max_attempts=101), "not after 101", "max_attempts=100"),
+    "long request": (
+        lambda app: app.get("/", timeout=timedelta(minutes=61))(lambda: None),
+        "Cloud Run ends a request after 3600 s, 3660 s are asked",
+        "shorter",
+    ),
+    "long message": (
+        lambda app: app.on_message(app.queue("q"), batch_size=1, timeout=timedelta(minutes=11))(handler),
+        "Pub/Sub delivers again, the first still running, after 600 s",
+        "shorter",
+    ),
+    "long blob": (
+        lambda app: app.on_blob(app.bucket("b"), timeout=timedelta(minutes=10))(handler),
+        "Eventarc delivers again, the first still running, after 540 s",
+        "shorter",
+    ),
+    "long schedule": (
+        lambda app: app.on_schedule(cron="0 8 * * *", timeout=timedelta(hours=1))(handler),
+        "Cloud Scheduler gives a job up after 1800 s",
+        "shorter",
+    ),
+    "memory": (
+        lambda app: app.function("f", memory=40_000)(handler),
+        "40000 MiB are asked, Cloud Run has 32768",
+        "less",
+    ),
+    "name": (lambda app: app.function("f-")(handler), "cannot be called 'f-'", "dash"),
+    "body": (
+        lambda app: app.post("/", max_body=2**26)(lambda: None),
+        "takes requests of 33554432 bytes, not 67108864",
+        "bucket",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_would_lose_its_meaning_is_an_error(name: str) -> None:
+    declare, message, way_out = ERRORS[name]
+    app = App("probe")
+    declare(app)
+    [found] = findings(app)["error"]
+    assert message in found.message
+    assert way_out in found.way_out
+
+
+def test_guarded_routes_beside_public_ones() -> None:
+    app = App("probe")
+    app.get("/a")(lambda: None)
+    app.get("/b", auth="cloud")(lambda: None)
+    [found] = findings(app)["error"]
+    assert "public routes and guarded ones" in found.message
+    apart = App("probe")
+    apart.get("/a")(lambda: None)
+    apart.get("/b", auth="cloud", function="private")(lambda: None)
+    assert findings(apart)["error"] == []
+
+
+def test_what_costs_more_is_a_warning() -> None:
+    app = App("probe")
+    app.on_message(app.queue("q"), batch_size=10, function="m")(handler)
+    app.on_blob(app.bucket("b"), prefix="in/", kinds=("created", "deleted"), function="b")(handler)
+    found = [one.message for one in findings(app)["warning"]]
+    assert len(found) == 3
+    assert "every batch holds one" in found[0]
+    assert "events of the whole bucket b" in found[1]
+    assert "overwriting a blob sends 'deleted'" in found[2]
+    assert findings(app)["error"] == []
+
+
+def test_small_memory_is_rounded_up() -> None:
+    app = App("probe")
+    app.function("f", memory=64)(handler)
+    assert "it gets 128 MiB" in findings(app)["info"][0].message
+
+
+def test_an_app_with_nothing_unusual_has_no_findings() -> None:
+    app = App("probe")
+    app.get("/", memory=512, timeout=timedelta(minutes=60))(lambda: None)
+    app.on_message(app.queue("q", max_attempts=5), batch_size=1, timeout=timedelta(minutes=10), function="m")(handler)
+    app.on_blob(app.bucket("b"), timeout=timedelta(minutes=9), function="b")(handler)
+    app.on_schedule(every=timedelta(minutes=7), function="s")(handler)
+    assert findings(app) == {"error": [], "warning": [], "info": []}
+
+
+def test_libraries_only_for_what_is_used() -> None:
+    def names(app: App) -> list[str]:
+        return [one.partition(">")[0] for one in TARGET.requirements(manifest(app), {})]
+
+    app = App("probe")
+    app.get("/")(lambda: None)
+    assert names(app) == ["functions-framework"]
+    app.on_schedule(cron="* * * * *", function="s")(handler)
+    assert names(app) == ["functions-framework", "google-auth"]
+    app.bucket("b")
+    assert names(app) == ["functions-framework", "google-auth", "google-cloud-storage"]
+    app.queue("q")
+    assert names(app) == ["functions-framework", "google-auth", "google-cloud-pubsub", "google-cloud-storage"]
+
+
+def test_the_entry_file() -> None:
+    app, router = App("probe"), Router()
+    app.get("/")(lambda: None)
+    app.on_message(app.queue("q"), function="send-mail")(handler)
+    router.get("/a")(lambda: None)
+    app.include(router)
+    [bundle] = TARGET.bundles(manifest(app), {})
+    assert (bundle.name, bundle.sources) == ("", {"http": "http", "send-mail": "pubsub-push"})
+    scope: dict[str, Any] = {}
+    exec(bundle.files["main.py"], scope)
+    assert scope["_FUNCTIONS"] == {
+        "http": ("http", (), "http"),
+        "send_mail": ("send-mail", (), "pubsub-push"),
+    }
+    with pytest.raises(AttributeError, match="no function has the target 'other'; there are http, send_mail"):
+        scope["__getattr__"]("other")
+    [bundle] = TARGET.bundles(manifest(app), {"message_source": "pubsub-eventarc"})
+    assert bundle.sources["send-mail"] == "pubsub-eventarc"

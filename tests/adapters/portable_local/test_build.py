@@ -1,8 +1,7 @@
 import ast
 
-from portable_local.build import TARGET
-
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
+from portable_local.build import TARGET
 
 
 def manifest(auth="public"):

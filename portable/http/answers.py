@@ -21,6 +21,9 @@ TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
 _NO_CONTENT = (204, 205, 304)
 
+# As RFC 9110 names them and Python does from 3.13 on: an answer must not change with the interpreter.
+_RENAMED = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
 _encode: Callable[[Any], str] = encode_text
 
 
@@ -71,7 +74,7 @@ def problem(
     from http import HTTPStatus
 
     try:
-        title = HTTPStatus(status).phrase
+        title = _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
         title = "Error"
     document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}

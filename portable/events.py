@@ -162,12 +162,13 @@ def _decode_path(request: Request) -> str:
 def _read_cookies(request: Request) -> dict[str, str]:
     cookies: dict[str, str] = {}
     for part in request.headers.get("cookie", "").split(";"):
-        name, equals, value = part.strip().partition("=")
-        if equals:
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if equals and name:
             value = value.strip()
             if len(value) > 1 and value[0] == value[-1] == '"':
                 value = value[1:-1]
-            cookies.setdefault(name.strip(), value)
+            cookies.setdefault(name, value)
     return cookies
 
 
@@ -264,12 +265,11 @@ class Request(Lazy):
 
     def json(self) -> Any:
         """The body read as JSON. Raises HTTPError 400 when it is not JSON."""
-        import json
-
         from portable.errors import HTTPError
+        from portable.jsontext import load_text
 
         try:
-            return json.loads(self.body)
+            return load_text(self.sent_body)
         except ValueError as error:
             raise HTTPError(400, f"The body is not JSON: {error}") from error
 
@@ -284,7 +284,7 @@ class Request(Lazy):
                 charset = value.strip('"') or charset
         try:
             return self.body.decode(charset)
-        except (LookupError, UnicodeDecodeError) as error:
+        except (LookupError, ValueError) as error:  # some codecs raise no UnicodeDecodeError, but its bases
             raise HTTPError(400, f"The body is not text in {charset}: {error}") from error
 
     def form(self) -> Query:
@@ -300,6 +300,11 @@ class Request(Lazy):
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.raw_path}>"
+
+
+def _check_aware(name: str, instant: datetime) -> None:
+    if instant.tzinfo is None:
+        raise ValueError(f"{name} is an aware datetime, got one without a time zone: {instant!r}")
 
 
 class Response:
@@ -347,7 +352,8 @@ class Response:
     ) -> None:
         """Add a ``Set-Cookie`` header (RFC 6265). ``max_age`` is seconds; ``expires`` an aware datetime.
 
-        Raises ValueError when the name or value holds a character a cookie cannot.
+        Raises ValueError when the name, value, path or domain holds a character a cookie cannot, or for another
+        ``samesite``.
         """
         if not name or any(c in '()<>@,;:\\"/[]?={} \t' or not 0x20 < ord(c) < 0x7F for c in name):
             raise ValueError(f"{name!r} cannot be a cookie's name")
@@ -359,6 +365,7 @@ class Response:
         if expires is not None:
             from email.utils import format_datetime
 
+            _check_aware("expires", expires)
             parts.append(f"Expires={format_datetime(expires.astimezone(UTC), usegmt=True)}")
         for label, text in (("Path", path), ("Domain", domain)):
             if text is not None:
@@ -370,6 +377,8 @@ class Response:
         if httponly:
             parts.append("HttpOnly")
         if samesite is not None:
+            if samesite.lower() not in ("lax", "strict", "none"):
+                raise ValueError(f"samesite is 'lax', 'strict', 'none' or None, got {samesite!r}")
             parts.append(f"SameSite={samesite.capitalize()}")
         self.headers.add("set-cookie", "; ".join(parts))
 
@@ -411,6 +420,8 @@ class Message(Lazy, Generic[T]):
         self.body = body
         self.attributes = {} if attributes is None else attributes
         self.attempt = attempt
+        if sent_at is not None:
+            _check_aware("sent_at", sent_at)
         self.sent_at = sent_at
         self.group = group
         self.native = native
@@ -468,6 +479,7 @@ class BlobEvent(Lazy):
             from datetime import datetime
 
             time = datetime.now(UTC)
+        _check_aware("time", time)
         self.time = time
         self.native = native
 
@@ -483,6 +495,7 @@ class Tick(Lazy):
     native: Any
 
     def __init__(self, scheduled_at: datetime, native: object = None) -> None:
+        _check_aware("scheduled_at", scheduled_at)
         self.scheduled_at = scheduled_at
         self.native = native
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from portable.build.bundle import (
 from portable.build.bytecode import find_compiler
 from portable.build.description import Description, describe_project
 from portable.build.layers import Layer, link_files, write_zip
-from portable.build.project import Project
+from portable.build.project import Project, nearest
 from portable.build.requirements import read_requirements
 from portable.build.sources import check_names, find_sources
 from portable.build.target import BuildTarget, Bundle, Finding
@@ -89,9 +89,17 @@ class Built(msgspec.Struct, frozen=True):
 
 
 def check(project: Project, target: BuildTarget) -> tuple[Description, list[Finding]]:
-    """The app's description, and what the target cannot give it. Raises BuildError and ConfigError."""
+    """The app's description, and what the target cannot give it.
+
+    Raises BuildError and ConfigError; a setting the target does not know is one, where it says which it knows.
+    """
+    settings = project.settings(target.name)
+    known: Collection[str] | None = getattr(target, "known_settings", None)
+    for name in settings if known is not None else ():
+        if name not in known:  # type: ignore[operator]
+            raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
     description = describe_project(project)
-    return description, list(target.check(description.manifest, project.settings(target.name)))
+    return description, list(target.check(description.manifest, settings))
 
 
 def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -> Built:
@@ -109,7 +117,10 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     description, findings = check(project, target)
     if any(one.severity == "error" for one in findings):
         raise FindingsError(target.name, findings)
-    return _Work(project, target, wanted, place, sources, listed, description, findings).write()
+    try:
+        return _Work(project, target, wanted, place, sources, listed, description, findings).write()
+    except OSError as error:
+        raise BuildError(f"the artifact cannot be written: {error}") from error
 
 
 class _Beside(threading.Thread):

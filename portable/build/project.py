@@ -80,7 +80,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """What to add to a message about an unknown name: the nearest known one, or all of them."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, 1, 0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are {', '.join(names)}" if names else "; there are none"
 
 
 def _read(root: Path, spec: str | None) -> Project:

@@ -45,6 +45,7 @@ class BuildTarget(Protocol):
         reserved: top-level names a user module must not bear, because the entry files do.
         dependency_folder: where in the bundle dependencies go; "" for its root.
         adapter_packages: import packages copied beside ``portable`` (this adapter's own).
+        known_settings: keys of ``[tool.portable.<name>]``, a collection; may be left out, and then none is refused.
     """
 
     name: str

@@ -180,6 +180,26 @@ def test_something_else_is_not_overwritten(make_project: Make, target: Any) -> N
     assert build(project, target, Wanted(out=out)).folder == out
 
 
+def test_a_disk_that_is_full(make_project: Make, target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(28, "No space left on device", "bundle.zip")
+
+    monkeypatch.setattr(artifact, "write_zip", fail)
+    with pytest.raises(BuildError, match=r"the artifact cannot be written: .*No space left on device: 'bundle\.zip'"):
+        build(make_project(), target)
+
+
+def test_settings_of_a_target(make_project: Make, target: Any) -> None:
+    project = make_project({"pyproject.toml": "[tool.portable.plain]\nregoin = 'eu-west-1'\n"})
+    artifact.check(project, target)
+    target.known_settings = ("region", "apps")
+    with pytest.raises(ConfigError, match=r"\[tool.portable.plain\] has no setting 'regoin'; did you mean 'region'\?"):
+        artifact.check(project, target)
+    target.known_settings = ()
+    with pytest.raises(ConfigError, match="has no setting 'regoin'; there are none"):
+        artifact.check(project, target)
+
+
 # --- the Python and the machine
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from portable.build.description import describe_project
+from portable.build.project import _KEYS as project_settings
 from portable.build.project import Project, find_project, parse_spec
 from portable.build.requirements import read_requirements
 from portable.build.sources import check_names, find_sources
@@ -265,3 +266,9 @@ def test_names_that_are_taken(path: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_names(["app.py", path], ["portable", "portable_entry"], ["requests"])
     check_names(["app.py", "code/data.json", f"shop/{path}"], ["portable", "portable_entry"], ["requests"])
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs/reference/settings.md").read_text("utf-8")
+    for key in project_settings:
+        assert f"| `{key}` |" in page, key

@@ -1,0 +1,48 @@
+"""`portable verify` over an app made of the edges where clouds differ, with every target's real parts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portable.build.project import find_project
+from portable.plugins import adapter
+from portable.run import parts
+from portable.run.verify import verify
+
+FIDELITY = Path(__file__).parent / "fidelity"
+
+
+@pytest.fixture
+def require_target(require_part: Callable[..., Any]) -> Callable[[str], None]:
+    def require(target: str) -> None:
+        found = adapter(target)
+        python = found.build.pythons[0]
+        for name in (*found.run.parts, *found.run.emulators):
+            require_part(name, python if parts.named(name).python(python) else None)
+
+    return require
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("target", ["aws", "gcp", "azure"])
+def test_a_target_answers_as_the_local_one_does(
+    target: str, require_target: Callable[[str], None], tmp_path: Path
+) -> None:
+    require_target(target)
+    ignored = shutil.ignore_patterns(".portable", "dist", "__pycache__")
+    project = find_project(shutil.copytree(FIDELITY, tmp_path / "fidelity", ignore=ignored))
+    report = verify(project, ["local", target])
+    assert report.status == 0, f"\n{report.text()}\n\n{log_of(project.root, target)}"
+    assert report.steps > 90
+    assert [one.target for one in report.targets] == ["local", target]
+    assert all(one.parts for one in report.targets)
+
+
+def log_of(root: Path, target: str) -> str:
+    log = root / ".portable" / "verify" / f"{target}.log"
+    return log.read_text("utf-8")[-3000:] if log.is_file() else ""

@@ -28,5 +28,4 @@ def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     from portable.dev import serve
 
-    serve(chosen_project(options), options.host, options.port, options.reload)
-    return 0
+    return serve(chosen_project(options), options.host, options.port, options.reload)

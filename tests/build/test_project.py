@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from portable.build import project as projects
 from portable.build.description import describe_project
-from portable.build.project import _KEYS as project_settings
 from portable.build.project import Project, find_project, parse_spec
 from portable.build.requirements import read_requirements
 from portable.build.sources import check_names, find_sources
@@ -270,5 +270,5 @@ def test_names_that_are_taken(path: str, message: str) -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parent.parent.parent / "docs/reference/settings.md").read_text("utf-8")
-    for key in project_settings:
+    for key in projects._KEYS:
         assert f"| `{key}` |" in page, key

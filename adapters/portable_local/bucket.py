@@ -329,6 +329,17 @@ class LocalBucket:
             connection.execute("UPDATE watchers SET position = ? WHERE name = ?", (change, watcher))
             connection.execute("DELETE FROM changes WHERE id <= (SELECT min(position) FROM watchers)")
 
+    def watchers(self) -> list[str]:
+        """Who watches."""
+        with self._opened() as database, database.connection() as connection:
+            return [row[0] for row in connection.execute("SELECT name FROM watchers ORDER BY name")]
+
+    def unwatch(self, watcher: str) -> None:
+        """Keep no change for ``watcher`` any more; what nobody else waits for is removed."""
+        with self._opened() as database, database.transaction() as connection:
+            connection.execute("DELETE FROM watchers WHERE name = ?", (watcher,))
+            connection.execute("DELETE FROM changes WHERE id <= ifnull((SELECT min(position) FROM watchers), id)")
+
     def native(self) -> Path:
         """The bucket's folder."""
         return self._folder

@@ -61,6 +61,11 @@ SELECT CAST(id AS TEXT), min(attempt, ?), sent, attributes, body FROM messages W
 _NEXT = "SELECT min(due) FROM messages"
 _DEAD = "SELECT ifnull(message, 'copy-' || id), body, attributes, attempt, sent FROM dead_letters ORDER BY id LIMIT ?"
 
+_REDRIVE = """
+INSERT INTO messages (due, attempt, sent, attributes, body)
+SELECT ?, 0, sent, attributes, body FROM dead_letters ORDER BY id
+"""
+
 _POLL = 0.05
 """Seconds between two looks for what another process sent; a send of this process is seen at once."""
 
@@ -264,6 +269,36 @@ class LocalQueue:
             Received(message, body, None, json.loads(attributes) if attributes else None, attempt, _instant(sent))
             for message, body, attributes, attempt, sent in rows
         ]
+
+    def redrive(self) -> int:
+        """Move every dead letter back, for its attempts anew, in one transaction. Returns how many."""
+        now = _now()
+        try:
+            with self._database.transaction() as connection:
+                moved = connection.execute(_REDRIVE, (now,)).rowcount
+                connection.execute("DELETE FROM dead_letters")
+        except (sqlite3.Error, OSError) as error:
+            raise translate(error, self._resource) from error
+        self._wake()
+        return moved
+
+    # --- for whoever looks on
+
+    def depth(self) -> int:
+        """Messages that are not done: those that wait, are hidden for a while, or are in hand."""
+        return self._count("SELECT count(*) FROM messages")
+
+    def dead_letter_count(self) -> int:
+        """How many dead letters there are."""
+        return self._count("SELECT count(*) FROM dead_letters")
+
+    def _count(self, statement: str) -> int:
+        try:
+            with self._database.connection() as connection:
+                [count] = connection.execute(statement).fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise translate(error, self._resource) from error
+        return int(count)
 
     def native(self) -> Path:
         """The SQLite file."""

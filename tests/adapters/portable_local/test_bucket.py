@@ -170,6 +170,21 @@ def test_changes_are_kept_for_the_slowest_watcher_and_for_nobody_else(bucket, fo
     assert _count(folder) == 1
 
 
+def test_who_stops_watching_holds_no_change_back(bucket, folder):
+    bucket.watch("one")
+    bucket.watch("two")
+    write(bucket, "a")
+    bucket.handled("one", bucket.changes("one")[-1].id)
+    assert bucket.watchers() == ["one", "two"]
+    bucket.unwatch("two")
+    assert bucket.watchers() == ["one"]
+    assert _count(folder) == 0
+    write(bucket, "b")
+    bucket.unwatch("one")
+    assert _count(folder) == 0
+    bucket.unwatch("nobody")
+
+
 def _count(folder):
     connection = sqlite3.connect(folder / "index.sqlite")
     [count] = connection.execute("SELECT count(*) FROM changes").fetchone()

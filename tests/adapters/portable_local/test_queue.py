@@ -50,6 +50,21 @@ def test_a_late_word_changes_nothing(queue):
     assert [letter.attempt for letter in queue.dead_letters(10)] == [2]
 
 
+def test_dead_letters_are_counted_and_moved_back(queue):
+    for body in ('"a"', '"b"'):
+        queue.dead_letter(body, {"colour": "red"})
+    send(queue, '"c"', timedelta(hours=1))
+    assert (queue.depth(), queue.dead_letter_count()) == (1, 2)
+    assert queue.redrive() == 2
+    assert (queue.depth(), queue.dead_letter_count()) == (3, 0)
+    again = queue.receive(10, NOW, LONG)
+    assert [(one.body, one.attempt, one.attributes) for one in again] == [
+        ('"a"', 1, {"colour": "red"}),
+        ('"b"', 1, {"colour": "red"}),
+    ]
+    assert queue.redrive() == 0
+
+
 def test_those_who_wait_are_woken(queue):
     start = time.monotonic()
     send(queue, delay=timedelta(milliseconds=300))

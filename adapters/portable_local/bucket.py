@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Row = tuple[bytes, str, int, str, int, str, str | None]
     Rows = list[Row]
     Changes = list["BlobChange"]
+    Names = list[str]
 
 __all__ = ["BlobChange", "LocalBucket"]
 
@@ -329,7 +330,7 @@ class LocalBucket:
             connection.execute("UPDATE watchers SET position = ? WHERE name = ?", (change, watcher))
             connection.execute("DELETE FROM changes WHERE id <= (SELECT min(position) FROM watchers)")
 
-    def watchers(self) -> list[str]:
+    def watchers(self) -> Names:
         """Who watches."""
         with self._opened() as database, database.connection() as connection:
             return [row[0] for row in connection.execute("SELECT name FROM watchers ORDER BY name")]

@@ -41,8 +41,8 @@ QUEUE_RECEIVE = 32
 """Most messages of one Get Messages or Peek Messages. Documented: Get Messages, "numofmessages"."""
 
 QUEUE_BATCH = 32
-"""Largest ``batchSize`` of host.json: fetched at once, then each delivered singly. Documented: functions-bindings-storage-queue,
-"host.json settings"."""
+"""Largest ``batchSize`` of host.json: fetched at once, then each delivered singly. Documented:
+functions-bindings-storage-queue, "host.json settings"."""
 
 BLOB_NAME_CHARACTERS = 1024
 """Longest name of a blob. Documented: Naming and referencing containers, blobs, and metadata."""

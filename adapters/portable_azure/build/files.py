@@ -4,8 +4,8 @@ Physical names are not in the bundle. Besides the addresses every resource has, 
 a deployment makes of them:
 
 * ``PORTABLE_QUEUENAME_<NAME>``, ``PORTABLE_BUCKETNAME_<NAME>``: the queue's or container's name
-* ``PORTABLE_QUEUEACCOUNT_<NAME>``, ``PORTABLE_BUCKETACCOUNT_<NAME>``: the connection of its storage account: a
-  connection string, or ``…__queueServiceUri`` and, for a bucket, ``…__blobServiceUri`` and ``…__queueServiceUri`` for the identity
+* ``PORTABLE_QUEUEACCOUNT_<NAME>``, ``PORTABLE_BUCKETACCOUNT_<NAME>``: the connection of its storage account, which is a
+  connection string, or ``…__queueServiceUri`` and, for a bucket, ``…__blobServiceUri`` too for the app's identity
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Runs Azure artifacts under Microsoft's own worker code, ``azure-functions-runtime``, one process a Function App.
 
-The worker is the one Azure runs from Python 3.13 on: it indexes ``function_app.py``, decodes bindings and executes. The
-Functions host is not here (it is a .NET program with tools of its own): what it does is imitated, and that is said here:
-choosing the function of a request, the shape of what it sends the worker, messages out of base64, physical names,
-cookies and the content type of an answer, ending the worker when an invocation exceeds its timeout. Retries and poison
-messages are played by ``portable.run.delivery``.
+The worker is the one Azure runs from Python 3.13 on: it indexes ``function_app.py``, decodes bindings and executes.
+The Functions host is not here (it is a .NET program with tools of its own). What it does is imitated: choosing the
+function of a request, the shape of what it sends the worker, messages out of base64, physical names, cookies and the
+content type of an answer, ending the worker when an invocation exceeds its timeout. Retries and poison messages are
+played by ``portable.run.delivery``.
 """
 
 from __future__ import annotations

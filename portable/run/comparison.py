@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from portable.events import Response
+from portable.events import Message, Response
 from portable.jsontext import encode_text
 from portable.run.delivery import Settled
 from portable.run.differences import declared_for
 from portable.run.storage import Contents
 from portable.run.traffic import RequestStep, Step, describe
-from portable.samples import Outcome
+from portable.samples import Event, Outcome
 
 __all__ = [
     "Difference",
@@ -78,13 +78,18 @@ def observe_response(response: Response, ignore: Sequence[str] = ()) -> Observat
     return row
 
 
-def observe_outcome(outcome: Outcome, ignore: Sequence[str] = ()) -> Observation:
-    """What a function made of an event. Of an error only that there was one: its text is the runtime client's."""
+def observe_outcome(event: Event, outcome: Outcome, ignore: Sequence[str] = ()) -> Observation:
+    """What a function made of an event. Of an error only that there was one: its text is the runtime client's.
+
+    Of a batch, which messages come again: where the cloud has no partial failures, an error means all of them.
+    """
     if outcome.response is not None:
         return observe_response(outcome.response, ignore)
-    row = {"error": "failed" if outcome.error is not None else "none", "failed": ", ".join(sorted(outcome.failed))}
-    row["value"] = _show(encode_text(outcome.value).encode())
-    return row
+    if isinstance(event, list) and all(isinstance(one, Message) for one in event):
+        failed = outcome.failed if outcome.error is None else [message.id for message in event]
+        return {"failed": ", ".join(sorted(failed))}
+    error = "none" if outcome.error is None else "failed"
+    return {"error": error, "value": _show(encode_text(outcome.value).encode())}
 
 
 def observe_settled(settled: Settled) -> Observation:
@@ -156,12 +161,17 @@ def _ignored(step: Step, field: str) -> bool:
 
 def _declared(step: Step, field: str, values: Mapping[str, str]) -> str:
     """The entry that covers this difference: one that everybody may differ by, or that the odd targets may."""
-    path = step.path if isinstance(step, RequestStep) else ""
+    sent = _sent(step) if isinstance(step, RequestStep) else []
     common = Counter(values.values()).most_common(1)[0][0]
     odd = [target for target, value in values.items() if value != common]
-    entries = [declared_for(field, target, path) for target in odd]
+    entries = [declared_for(field, target, sent) for target in odd]
     names = sorted({entry.name for entry in entries if entry is not None})
     return ", ".join(names) if all(entries) else ""
+
+
+def _sent(step: RequestStep) -> list[str]:
+    pairs = step.headers.items() if isinstance(step.headers, dict) else step.headers
+    return [f"path:{step.path.partition('?')[0]}", *(f"header:{name}: {value}" for name, value in pairs)]
 
 
 def _show(body: bytes) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -19,7 +20,8 @@ class Declared(msgspec.Struct, frozen=True):
         name: its heading in docs/reference/differences.md.
         fields: patterns of what may differ: ``status``, ``body``, ``header:NAME``, ``bucket:NAME/KEY``.
         targets: the targets whose value may be another than everyone else's; empty for all.
-        only: a pattern the request's path as sent must match, such as ``*%2F*``; empty for every step.
+        only: a pattern that ``path:PATH`` or ``header:NAME: VALUE`` of the request as sent must match, upper and lower
+            case alike (``path:*%2f*``); empty for every step.
         what, why: for people.
     """
 
@@ -44,18 +46,34 @@ DECLARED: tuple[Declared, ...] = (
         "Whether an answer carries its length",
         "Servers and gateways add it, or send the answer in chunks. The body itself is compared byte by byte.",
     ),
+    Declared(
+        "encoded-slash",
+        ("status", "header:*", "body"),
+        "A request whose path holds an encoded slash (%2F)",
+        "API Gateway's HTTP API decodes the path before the function sees it. A function URL does not.",
+        targets=("aws",),
+        only="path:*%2f*",
+    ),
+    Declared(
+        "encoded-cookies",
+        ("body",),
+        "A request with a cookie whose value holds a percent sign",
+        "The Functions host percent-encodes the cookies an answer sets, so those that come back are decoded.",
+        targets=("azure",),
+        only="header:cookie: *%*",
+    ),
 )
 """Every declared difference. Two more are no values that differ but two ways to write one value, and are made alike
 before anything is compared: ``request-id`` and ``joined-headers`` (``portable.run.comparison``)."""
 
 
-def declared_for(field: str, target: str, path: str) -> Declared | None:
-    """The entry that allows ``target`` another value of ``field``, in a step with this request path ("" for none)."""
+def declared_for(field: str, target: str, sent: Sequence[str] = ()) -> Declared | None:
+    """The entry that allows ``target`` another value of ``field``. ``sent``: what ``only`` is matched with."""
     for one in DECLARED:
         if (
             (not one.targets or target in one.targets)
             and any(fnmatchcase(field, pattern) for pattern in one.fields)
-            and (not one.only or fnmatchcase(path.upper(), one.only.upper()))
+            and (not one.only or any(fnmatchcase(part.lower(), one.only) for part in sent))
         ):
             return one
     return None

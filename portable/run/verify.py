@@ -137,7 +137,7 @@ def _observe(deployment: Deployment, step: Step, made: Any) -> Observation:
         if isinstance(step, RequestStep):
             return observe_response(deployment.request(made), step.ignore)
         if isinstance(step, EventStep):
-            return observe_outcome(deployment.deliver(step.function, made), step.ignore)
+            return observe_outcome(made, deployment.deliver(step.function, made), step.ignore)
         if isinstance(step, SettleStep):
             return observe_settled(deployment.settle(step.timeout))
         return observe_storage(deployment.snapshot())

@@ -217,6 +217,14 @@ def test_every_declared_difference_is_documented() -> None:
 
 
 def test_a_declared_difference_holds_for_its_fields_and_no_others() -> None:
-    assert declared_for("header:date", "aws", "/") is not None
-    assert declared_for("header:etag", "aws", "/") is None
-    assert declared_for("status", "aws", "/") is None
+    assert declared_for("header:date", "aws") is not None
+    assert declared_for("header:etag", "aws") is None
+    assert declared_for("status", "aws") is None
+
+
+def test_a_declared_difference_holds_for_its_target_and_requests_and_no_others() -> None:
+    assert declared_for("status", "aws", ["path:/a%2Fb"]) is not None
+    assert declared_for("status", "gcp", ["path:/a%2Fb"]) is None
+    assert declared_for("status", "aws", ["path:/a/b", "header:x: %2F"]) is None
+    assert declared_for("body", "azure", ["path:/", "header:Cookie: a=%41"]) is not None
+    assert declared_for("body", "azure", ["path:/%41", "header:cookie: a=A"]) is None

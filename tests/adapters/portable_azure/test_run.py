@@ -409,7 +409,8 @@ def test_an_invocation_past_its_time_ends_the_worker_and_the_next_gets_a_new_one
 
 def test_a_worker_that_dies_is_said_and_replaced(start: Start) -> None:
     running = start(
-        "import os\n@app.get('/')\ndef f() -> None:\n    os._exit(3)\n@app.get('/ok')\ndef ok() -> str:\n    return 'ok'\n"
+        "import os\n@app.get('/')\ndef f() -> None:\n    os._exit(3)\n"
+        "@app.get('/ok')\ndef ok() -> str:\n    return 'ok'\n"
     )
     with pytest.raises(InvocationError) as caught:
         call(running)

@@ -25,6 +25,7 @@ from portable.drivers import address_variable
 from portable.manifest import Manifest, ResourceRecord
 from portable.run import emulators, parts
 from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
+from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
 from portable_gcp.limits import DEFAULT_TIMEOUT, DELIVERY_ATTEMPTS
 from portable_gcp.samples import body_of, with_body
@@ -48,6 +49,7 @@ class FunctionsFramework:
         self._lock = Lock()
         self._starting = {function.name: Lock() for function in artifact.manifest.functions}
         self._ports: dict[str, int] = {}
+        self._processes: dict[str, Process] = {}
         self.parts: Mapping[str, str] = {"python": python.version, **_vendored(artifact)}
 
     def invoke(self, function: str, native: Any, *, timeout: float | None = None) -> Any:
@@ -78,18 +80,17 @@ class FunctionsFramework:
     def close(self) -> None:
         """End every process."""
         with self._lock:
-            self._ports.clear()
+            self._processes.clear()
             self._stack.close()
 
     def _started(self, function: str) -> int:
         with self._starting[function]:
-            port = self._ports.get(function)
-            if port is None:
-                port = self._start(function)
-                self._ports[function] = port
-        return port
+            process = self._processes.get(function)
+            if process is None or not process.alive:  # Cloud Run starts another instance for one that ended
+                self._start(function)
+            return self._ports[function]
 
-    def _start(self, function: str) -> int:
+    def _start(self, function: str) -> None:
         port = free_port()
         bundle = self._artifact.bundle_of(function)
         target = function.replace("-", "_")
@@ -105,6 +106,7 @@ class FunctionsFramework:
             bundle / "main.py",
         ]
         command += ["--target", target, "--signature-type", signature, "--host", LOOPBACK, "--port", str(port)]
+        before = len(self.log())
         record = self._artifact.manifest.function(function)
         seconds = record.timeout or DEFAULT_TIMEOUT.total_seconds()
         environment = {
@@ -125,13 +127,12 @@ class FunctionsFramework:
             timeout=60.0,
         )
         try:
-            process = block.__enter__()
+            self._processes[function] = block.__enter__()
         except StartError as error:
-            raise _start_error(function, str(error)) from error
-        del process
+            raise _start_error(function, self.log()[before:] or str(error)) from error
+        self._ports[function] = port
         with self._lock:
-            self._stack.push(block.__exit__)
-        return port
+            self._stack.push(block)
 
 
 def _exchange(port: int, native: Mapping[str, Any], limit: float) -> dict[str, Any]:
@@ -162,11 +163,12 @@ def _exchange(port: int, native: Mapping[str, Any], limit: float) -> dict[str, A
     return with_body({"status": answer.status, "headers": headers}, data)
 
 
-def _start_error(function: str, message: str) -> InvocationError:
-    """The Python error a process ended with, from the end of its log."""
-    found = re.findall(r"^([A-Za-z_][\w.]*): (.*)$", message, re.MULTILINE)
-    kind, text = found[-1] if found else ("StartError", message.splitlines()[0])
-    return InvocationError(kind.rpartition(".")[2], f"function {function} does not start: {text}", message)
+def _start_error(function: str, printed: str) -> InvocationError:
+    """The Python error a process ended with, from what it printed."""
+    found = re.findall(r"^([A-Za-z_][\w.]*): (.*)$", printed, re.MULTILINE)
+    kind, text = found[-1] if found else ("StartError", printed)
+    trace = printed[max(0, printed.rfind("Traceback (most recent call last)")) :]
+    return InvocationError(kind.rpartition(".")[2], f"function {function} does not start: {text}", trace)
 
 
 def _with_physical_bucket(native: Any, environment: Mapping[str, str]) -> Any:

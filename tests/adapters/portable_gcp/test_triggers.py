@@ -131,7 +131,14 @@ def test_push_with_dead_letters_and_order(payload: Callable[[str], Any]) -> None
 
 def test_push_of_the_emulator(payload: Callable[[str], Any]) -> None:
     message, _ = PubSubPush.decode(posted(payload("pubsub_push_emulator")["body"]))
-    assert (message.body, message.attributes, message.sent_at) == ('{"id":7}', {"origin": "signup"}, None)
+    assert (message.id, message.body, message.attributes) == ("1", '{"id":7}', {"origin": "signup"})
+    assert message.sent_at == datetime(2026, 11, 23, 9, 22, 4, 963000, UTC)
+    assert message.attempt == 1
+
+
+def test_the_least_a_push_holds() -> None:
+    message, _ = PubSubPush.decode(posted({"message": {"message_id": "7"}}))
+    assert (message.id, message.body, message.attributes, message.sent_at) == ("7", "", {}, None)
 
 
 def test_eventarc_message(payload: Callable[[str], Any]) -> None:

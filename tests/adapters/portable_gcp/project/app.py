@@ -16,7 +16,7 @@ emails = app.queue("emails", dict)
 seen = app.bucket("seen")
 
 
-def note(kind: str, **fields: Any) -> None:
+def note(kind: str, /, **fields: Any) -> None:
     seen.write(f"{kind}/{fields.pop('key')}", repr(sorted(fields.items())))
 
 
@@ -92,8 +92,8 @@ def slow(seconds: float) -> str:
 
 
 @app.get("/crash")
-def crash() -> None:
-    os._exit(3)
+def crash(status: int) -> None:
+    os._exit(status)
 
 
 @app.on_message(emails, batch_size=1)

@@ -66,6 +66,9 @@ class RuntimeAPI(http.server.ThreadingHTTPServer):
         self.answer = b""
         self.handed_out = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The client is killed once it has answered."""
+
 
 class _Exchange(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -80,6 +83,8 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", "id")
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
+        self.send_header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0")
+        self.send_header("Content-Type", "application/json")
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:f")
         self.send_header("Content-Length", str(len(self.server.event)))
         self.end_headers()

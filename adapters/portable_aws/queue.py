@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SQSQueue"]
 
 _GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
+LOOK_SECONDS = 30  # how long dead letters are hidden should a look break off
 _ORDERED_GROUP = "portable"  # messages of a FIFO queue sent without a group: one order for all of them
 
 
@@ -185,17 +186,22 @@ class SQSQueue:
         self._send(self._dead_letters_url(), body, attributes, options)
 
     def dead_letters(self, limit: int) -> list[Received]:
-        """See ``portable.drivers``. Each look counts as an attempt, and a FIFO queue shows a group's first ones."""
+        """See ``portable.drivers``. They are hidden while this looks, and each look counts as an attempt."""
         url = self._dead_letters_url()
         found: dict[str, Received] = {}
         idle = 0
-        while len(found) < limit and idle < 2:
-            before = len(found)
-            # One second hidden, so that the next call of this look gives others.
-            for received in self._receive(url, limit - before, 0, 1):
-                found.setdefault(received.id, received)
-            idle = idle + 1 if len(found) == before else 0
-        return list(found.values())
+        while len(found) < limit and idle < 2:  # SQS asks some of its servers only, so one empty answer proves little
+            got = self._receive(url, limit - len(found), 0, LOOK_SECONDS)
+            found.update((received.id, received) for received in got)
+            idle = 0 if got else idle + 1
+        letters = list(found.values())
+        for start in range(0, len(letters), BATCH_MESSAGES):
+            entries = [
+                {"Id": str(index), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+                for index, letter in enumerate(letters[start : start + BATCH_MESSAGES])
+            ]
+            self._call("change_message_visibility_batch", url, Entries=entries)
+        return letters
 
     def _dead_letters_url(self) -> str:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from portable.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -110,6 +112,12 @@ def _credential(address: str, environment: Mapping[str, str]) -> Any:
             from azure.core.credentials import AzureNamedKeyCredential
 
             return AzureNamedKeyCredential(account, parts["AccountKey"])
+    return _identity()
+
+
+@cache
+def _identity() -> Any:
+    """One a process: it keeps its tokens."""
     try:
         from azure.identity import DefaultAzureCredential
     except ImportError as error:

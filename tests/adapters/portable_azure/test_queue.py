@@ -103,6 +103,26 @@ def test_the_account_of_an_address(address: str, account: str) -> None:
     assert _sdk.account_of(address) == account
 
 
+def test_the_key_of_a_connection_string_is_for_its_own_account() -> None:
+    connection = "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+    for variable in _sdk.CONNECTION_VARIABLES:
+        environment = {variable: connection}
+        found = _sdk._credential("https://shop.queue.core.windows.net/emails", environment)
+        assert found.named_key == ("shop", "c2VjcmV0")
+        other = _sdk._credential("https://other.queue.core.windows.net/emails", environment)
+        assert type(other).__name__ == "DefaultAzureCredential"
+        assert _sdk._credential("https://other.queue.core.windows.net/emails", {}) is other
+        assert _sdk._credential("https://shop.queue.core.windows.net/emails?sig=x", environment) is None
+
+
+def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "azure.storage.queue", None)
+    with pytest.raises(ConfigError, match=r"pip install 'portable-functions\[azure\]'"):
+        _sdk.queue_client("https://shop.queue.core.windows.net/emails", {})
+
+
 def test_a_resource_without_an_address_names_the_variable() -> None:
     with use_platform(AzurePlatform({})), pytest.raises(ConfigError, match="PORTABLE_QUEUE_EMAILS"):
         Queue("emails").send(1)

@@ -347,6 +347,7 @@ def test_an_app_that_cannot_be_imported_fails_with_its_traceback(start: Start) -
             call(running)
         assert caught.value.kind == "ModuleNotFoundError"
         assert "import nowhere_to_be_found" in caught.value.trace
+        assert "serve_sync" in caught.value.trace  # the app was indexed: only its functions fail
 
 
 @pytest.mark.parametrize(

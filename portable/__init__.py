@@ -80,9 +80,10 @@ def __getattr__(name: str) -> object:
     module = _WHERE.get(name)
     if module is None:
         raise AttributeError(f"module 'portable' has no attribute {name!r}")
-    from importlib import import_module
+    import sys
 
-    value = getattr(import_module(module), name)
+    __import__(module)  # importlib would bring warnings along, which a cold start can do without
+    value = getattr(sys.modules[module], name)
     globals()[name] = value
     return value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import RLock
+from _thread import RLock  # threading adds nothing to a lock but its import
 
 from portable.errors import ConfigError
 from portable.resources import Resource, check_name

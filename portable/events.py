@@ -7,7 +7,6 @@ field is read from it. A field nobody reads costs nothing. Nothing here imports 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from datetime import UTC
 
 from portable.generics import Generic, T
 
@@ -308,7 +307,11 @@ def _check_aware(name: str, instant: datetime) -> None:
 
 
 class Response:
-    """An HTTP answer. ``body`` is bytes, str, None, or anything JSON can hold, encoded when it is sent."""
+    """An HTTP answer. ``body`` is bytes, str, None, or anything JSON can hold, encoded when it is sent.
+
+    ``status`` is 200 to 599; 204, 205 and 304 are sent without a body. Headers are printable ASCII: an answer with any
+    other, a line break above all, becomes a 500.
+    """
 
     __slots__ = ("_headers", "body", "media_type", "status")
 
@@ -366,6 +369,8 @@ class Response:
             from email.utils import format_datetime
 
             _check_aware("expires", expires)
+            from datetime import UTC
+
             parts.append(f"Expires={format_datetime(expires.astimezone(UTC), usegmt=True)}")
         for label, text in (("Path", path), ("Domain", domain)):
             if text is not None:
@@ -476,7 +481,7 @@ class BlobEvent(Lazy):
         self.size = size
         self.version = version
         if time is None:
-            from datetime import datetime
+            from datetime import UTC, datetime
 
             time = datetime.now(UTC)
         _check_aware("time", time)
@@ -590,7 +595,7 @@ class Context(Lazy):
 def _read_deadline(context: Context) -> datetime | None:
     if context.deadline_at is None:
         return None
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     return datetime.fromtimestamp(context.deadline_at, UTC)
 

@@ -7,7 +7,7 @@ handler gives is there at once; for an async one the call gives a coroutine, whi
 
 from __future__ import annotations
 
-from threading import Lock
+from _thread import allocate_lock
 
 from portable.errors import ConfigError, HTTPError, Reject, Retry
 from portable.events import Context, Response, current_context
@@ -39,7 +39,7 @@ __all__ = [
     "run_shared",
 ]
 
-_starting = Lock()
+_starting = allocate_lock()
 _own_loop: AbstractEventLoop | None = None
 _shared_loop: AbstractEventLoop | None = None
 

@@ -39,6 +39,8 @@ UNWANTED = {
     "typing",
     "uuid",
 }
+# The runtime clients of the others have loaded these before our code is reached: Flask, Microsoft's worker, our own.
+LOADED_ELSEWHERE = {"datetime", "threading"}
 
 
 def runtimes() -> list[str]:
@@ -54,4 +56,9 @@ def test_importing_what_is_deployed_imports_nothing_it_may_not_need(module: str)
     path = json.dumps([str(ADAPTERS.parent), str(ADAPTERS)])
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert sorted(UNWANTED & set(json.loads(done.stdout))) == []
+    unwanted = (
+        UNWANTED
+        if module.startswith(("portable_gcp", "portable_azure", "portable_local"))
+        else UNWANTED | LOADED_ELSEWHERE
+    )
+    assert sorted(unwanted & set(json.loads(done.stdout))) == []

@@ -7,8 +7,8 @@ At run time the platform is a context variable with a process default: the cloud
 from __future__ import annotations
 
 import sys
+from _thread import allocate_lock
 from contextvars import ContextVar
-from threading import Lock
 
 from portable.errors import ConfigError
 
@@ -25,7 +25,7 @@ _NAME = _LOWER | frozenset("0123456789-")
 
 _override: ContextVar[Platform | None] = ContextVar("portable_platform", default=None)
 _default: Platform | None = None
-_opening = Lock()
+_opening = allocate_lock()
 
 
 def check_name(kind: str, name: str) -> str:

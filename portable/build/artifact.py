@@ -271,16 +271,27 @@ def _replacing(out: Path) -> Iterator[Path]:
         raise BuildError(f"{out} holds something else than an artifact; remove it, or build somewhere else")
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        fresh, old = scratch / "new", scratch / "old"
+        fresh = scratch / "new"
         fresh.mkdir()
         yield fresh
-        if out.exists():
-            os.rename(out, old)
+        _swap(fresh, out, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _swap(fresh: Path, out: Path, scratch: Path) -> None:
+    old: Path | None = None
+    for attempt in range(10):
+        with suppress(FileNotFoundError):
+            os.rename(out, scratch / f"old-{attempt}")
+            old = scratch / f"old-{attempt}"
         try:
             os.rename(fresh, out)
         except OSError:
-            with suppress(OSError):
-                os.rename(old, out)
+            if out.exists() and attempt < 9:
+                continue  # another build put its own there in between
+            if old is not None:
+                with suppress(OSError):
+                    os.rename(old, out)
             raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        return

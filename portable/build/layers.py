@@ -86,9 +86,11 @@ def keep_layer(folder: Path, key: str, make: Callable[[Path], list[list[str]]]) 
         (fresh / "files").mkdir(parents=True)
         notes = make(fresh / "files")
         _finish(fresh, key, notes)
+        if layer := _open(folder, key):  # another process was faster, with an equal one
+            return layer
         if folder.exists():
             folder.replace(Path(scratch) / "old")
-        with suppress(OSError):  # another process was faster, with an equal one
+        with suppress(OSError):  # faster still
             fresh.rename(folder)
         made = _open(folder, key)
     if made is None:

@@ -346,3 +346,17 @@ def test_unused_layers_go(make_project: Make, target: Any, cache: Path) -> None:
     left = list((cache / "layers").iterdir())
     assert len(left) == 2
     assert not set(left) & set(kept) or all((path / "index.json").stat().st_mtime > 1e9 for path in left)
+
+
+def test_builds_at_the_same_time(make_project: Make) -> None:
+    project = make_project()
+    command = [sys.executable, "-m", "portable.cli", "build", "--target", "local"]
+    running = [
+        subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)
+    ]
+    said = [one.communicate(timeout=100)[1] for one in running]
+    assert said == [b""] * 4
+    folder = project.root / "dist" / "local"
+    for path, entry in json.loads((folder / "manifest.json").read_bytes())["files"].items():
+        assert hashlib.sha256((folder / path).read_bytes()).hexdigest() == entry["sha256"]
+    assert [path.name for path in folder.parent.iterdir()] == ["local"]

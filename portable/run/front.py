@@ -228,6 +228,13 @@ def _posted_native(deployment: Deployment, name: str, document: Any) -> Response
         return _json({"answer": deployment.invoke_native(name, document)})
     except InvocationError as error:
         return _json({"error": str(error), "trace": error.trace})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # so far from one that it cannot be handed over
+        target = deployment.artifact.target
+        return problem(
+            422,
+            f"This is no event of {target} ({type(error).__name__}: {error}); "
+            f"`portable events {name} --target {target}` prints one",
+        )
 
 
 def _about(deployment: Deployment) -> dict[str, Any]:

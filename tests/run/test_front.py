@@ -213,6 +213,18 @@ def test_native_events_are_posted_as_they_are(address: str) -> None:
     assert "contains unknown field `surprise`" in answer["error"]
 
 
+def test_a_native_event_that_cannot_even_be_handed_over(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, function: str, native: Any) -> Any:
+        return native["method"]
+
+    monkeypatch.setattr("portable.run.deployment.Deployment.invoke_native", refuse)
+    for document in ({}, [], None):
+        status, answer = post_event(address, "daily", document, "?native=1")
+        assert status == 422
+        assert answer["detail"].startswith("This is no event of memory (")
+        assert "`portable events daily --target memory` prints one" in answer["detail"]
+
+
 @pytest.mark.parametrize(
     ("function", "document", "status", "says"),
     [

@@ -9,7 +9,7 @@ from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
-from portable_azure.build.plan import plan_apps, read_settings
+from portable_azure.build.plan import CHOICES, plan_apps, read_settings
 
 __all__ = ["TARGET", "AzureTarget"]
 
@@ -25,6 +25,7 @@ class AzureTarget:
     reserved = frozenset({"function_app", "azure"})
     dependency_folder = ".python_packages/lib/site-packages"
     adapter_packages: Sequence[str] = ("portable_azure",)
+    known_settings: Sequence[str] = tuple(CHOICES)
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         return list(check_app(manifest, read_settings(settings)))

@@ -10,7 +10,7 @@ from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest
 from portable_azure import limits
 
-__all__ = ["FunctionApp", "Settings", "needs_of", "plan_apps", "read_settings"]
+__all__ = ["CHOICES", "FunctionApp", "Settings", "needs_of", "plan_apps", "read_settings"]
 
 DEFAULT_ATTEMPTS = 5
 DEFAULT_BATCH = 16
@@ -31,7 +31,7 @@ class Settings:
     blob_source: str = "eventgrid"
 
 
-_CHOICES = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "plan": tuple(limits.PLAN_TIMEOUTS),
     "apps": ("split", "one"),
     "blob_source": ("eventgrid", "poll"),
@@ -40,10 +40,10 @@ _CHOICES = {
 
 def read_settings(settings: Mapping[str, Any]) -> Settings:
     """The settings this target knows. Raises ConfigError for a value that is none of theirs."""
-    found = {name: settings[name] for name in _CHOICES if name in settings}
+    found = {name: settings[name] for name in CHOICES if name in settings}
     for name, value in found.items():
-        if value not in _CHOICES[name]:
-            raise ConfigError(f"[tool.portable.azure] {name} = {value!r}: it is one of {', '.join(_CHOICES[name])}")
+        if value not in CHOICES[name]:
+            raise ConfigError(f"[tool.portable.azure] {name} = {value!r}: it is one of {', '.join(CHOICES[name])}")
     return Settings(**found)
 
 

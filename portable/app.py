@@ -368,10 +368,15 @@ def import_object(spec: str, kind: type[Any]) -> Any:
     __import__(module_name)
     from sys import modules
 
-    found = getattr(modules[module_name], variable, None)
-    if not isinstance(found, kind):
-        raise ConfigError(f"{spec} is no {kind.__name__}: {found!r}")
-    return found
+    module = modules[module_name]
+    found = getattr(module, variable, None)
+    if isinstance(found, kind):
+        return found
+    problem = f"is no {kind.__name__}: {found!r}" if hasattr(module, variable) else "is not there"
+    others = [f"{module_name}:{name}" for name, value in vars(module).items() if isinstance(value, kind)]
+    raise ConfigError(
+        f"{spec} {problem}; " + (f"there is {', '.join(others)}" if others else f"module {module_name} holds none")
+    )
 
 
 def load_app(spec: str) -> App:

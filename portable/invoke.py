@@ -34,6 +34,7 @@ __all__ = [
     "HTTPFunction",
     "MessageFunction",
     "ScheduleFunction",
+    "event_call",
     "make_function",
     "run",
     "run_shared",
@@ -122,7 +123,7 @@ class HTTPFunction:
         return without_body(response) if request.method == "HEAD" else response
 
 
-def _event_call(trigger: Trigger, event_required: bool = True) -> tuple[Callable[[Any], Any], Any]:
+def event_call(trigger: Trigger, event_required: bool = True) -> tuple[Callable[[Any], Any], Any]:
     """A function of the event that calls the handler with what it asks for, and the event's annotation."""
     handler = trigger.handler
     where = f"{getattr(handler, '__name__', handler)} at {trigger.where[0]}:{trigger.where[1]}"
@@ -178,7 +179,7 @@ class MessageFunction:
 
     @staticmethod
     def _plan(trigger: MessageTrigger) -> tuple[Callable[[Any], Any], bool]:
-        call, annotation = _event_call(trigger)
+        call, annotation = event_call(trigger)
         return call, annotation is list or getattr(annotation, "__origin__", None) is list
 
 
@@ -265,7 +266,7 @@ class BlobFunction:
         for trigger in self.triggers:
             if event.bucket == trigger.bucket.name and trigger.wants(event.kind, event.key):
                 if trigger.plan is None:
-                    trigger.plan = _event_call(trigger)[0]
+                    trigger.plan = event_call(trigger)[0]
                 result = trigger.plan(event)
                 if trigger.is_async:
                     await result
@@ -289,7 +290,7 @@ class ScheduleFunction:
     async def _deliver(self, tick: Tick) -> None:
         for trigger in self.triggers:
             if trigger.plan is None:
-                trigger.plan = _event_call(trigger, event_required=False)[0]
+                trigger.plan = event_call(trigger, event_required=False)[0]
             result = trigger.plan(tick)
             if trigger.is_async:
                 await result
@@ -315,7 +316,7 @@ class DirectFunction:
 
     async def _deliver(self, payload: Any) -> Any:
         if self.trigger.plan is None:
-            call, annotation = _event_call(self.trigger, event_required=False)
+            call, annotation = event_call(self.trigger, event_required=False)
             self.trigger.plan = call, converter_of_values(None if annotation is MISSING else annotation)
         call, convert = self.trigger.plan
         try:

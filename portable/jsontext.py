@@ -31,7 +31,8 @@ def _encode_foreign(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json")
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    advice = "; is an `await` missing?" if hasattr(value, "cr_await") else ""
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON{advice}")
 
 
 def _refuse(value: Any) -> Any:
@@ -203,6 +204,8 @@ def _msgspec_decoder(annotation: Any) -> Callable[[str | bytes], Any]:
 
 def _decode_foreign(annotation: Any, value: Any) -> Any:
     """A field of a type msgspec does not know: a pydantic model, or what the user gave no way to read."""
+    if annotation is object:
+        return value
     if not is_pydantic(annotation):
         raise TypeError(f"{getattr(annotation, '__name__', annotation)} cannot be read from JSON")
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from portable.app import App
+from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
 from portable.http.binding import describe
@@ -106,10 +107,12 @@ class Manifest(msgspec.Struct):
 def describe_app(app: App, spec: str, root: Path) -> Manifest:
     """The manifest of an imported app. Imports every router it includes by name.
 
-    ``root`` is the project's folder. Raises ConfigError for what cannot be bound, mixed, or declared twice.
+    ``root`` is the project's folder. Raises ConfigError for what cannot be bound, mixed, or
+    declared twice, and for what ``portable.checks`` finds.
     """
     root = root.resolve()
     grouped = app.functions()
+    check_functions(grouped)
     declared = _declared(app, grouped, root)
     traced = {name: resources_used([t.handler for t in triggers], root) for name, triggers in grouped.items()}
     for name, triggers in grouped.items():
@@ -197,7 +200,6 @@ def _trigger(trigger: Trigger, root: Path) -> TriggerRecord:
 
 def _options(trigger: Trigger) -> dict[str, Any]:
     if isinstance(trigger, HTTPRoute):
-        describe(trigger)  # refuses at build time what could not be bound at run time
         return {
             "method": trigger.method,
             "path": trigger.path,

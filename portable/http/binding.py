@@ -64,7 +64,10 @@ class Binding:
 
 def describe(route: HTTPRoute) -> list[Binding]:
     """Where each parameter of a route's handler comes from. Raises ConfigError for what cannot be bound."""
-    in_path = {name for converter, name in parse_path(route.path) if converter}
+    try:
+        in_path = {name for converter, name in parse_path(route.path) if converter}
+    except ConfigError as error:
+        raise ConfigError(f"{_at(route)}: {error}") from error
     bindings = [_describe_one(route, parameter, in_path) for parameter in parameters_of(route.handler)]
     bodies = [binding.parameter for binding in bindings if binding.place == "body"]
     if len(bodies) > 1:
@@ -105,7 +108,8 @@ def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> 
     element = _element(annotation) if many else annotation
     if place != "body" and not is_scalar(element):
         raise ConfigError(
-            f"{_at(route)}: {parameter.name!r} cannot be a {place} parameter: {annotation!r} is no scalar"
+            f"{_at(route)}: {parameter.name!r} cannot be a {place} parameter: {annotation!r} is no scalar, "
+            "which is str, int, float, bool, an Enum, Literal, a date or time, UUID or Decimal"
         )
     return Binding(parameter, place, name, element, many, default)
 

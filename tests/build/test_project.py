@@ -151,7 +151,7 @@ def test_what_an_import_may_raise(make_project: Make, source: str, message: str)
 
 
 def test_no_app_there(make_project: Make) -> None:
-    with pytest.raises(ConfigError, match="app:app is no App: None"):
+    with pytest.raises(ConfigError, match="app:app is not there; module app holds none"):
         describe_project(make_project({"app.py": ""}))
     project = make_project(settings('app = "elsewhere"'))
     with pytest.raises(ConfigError, match=r"no module 'elsewhere' in .*name the App as module:variable"):

@@ -1,0 +1,174 @@
+"""What is wrong with an app on every target: found when it is described, never in production.
+
+A handler that cannot take its event, a body that cannot be read from JSON, routes that answer the same requests, a
+schedule that is never due. What one cloud alone cannot give is said by that cloud's adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from portable.errors import ConfigError
+from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
+from portable.http.binding import describe
+from portable.http.routing import Routes
+from portable.invoke import event_call, make_function
+from portable.jsontext import is_pydantic, needs_msgspec
+from portable.signatures import MISSING, split_optional
+from portable.triggers import DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+
+__all__ = ["check_functions", "check_type"]
+
+_EVENTS = (BlobEvent, Change, Message, Request, SocketEvent, Tick)
+_TAKES = {"message": Message, "blob": BlobEvent, "schedule": Tick}
+_SCALARS = (str, bytes, int, float, bool, dict)
+
+_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMES = {
+    "month": {name: number for number, name in enumerate(_MONTHS, 1)},
+    "weekday": {name: number for number, name in enumerate(_WEEKDAYS)},
+}
+
+
+def check_functions(functions: Mapping[str, Sequence[Trigger]]) -> None:
+    """Raise ConfigError for the first thing that is wrong, naming the file and the line."""
+    for triggers in functions.values():
+        for trigger in triggers:
+            _check_trigger(trigger)
+        make_function(triggers)
+    every = [trigger for triggers in functions.values() for trigger in triggers]
+    Routes(trigger for trigger in every if isinstance(trigger, HTTPRoute))
+    takers: dict[str, Trigger] = {}
+    for trigger in every:
+        if isinstance(trigger, MessageTrigger):
+            other = takers.setdefault(trigger.source.name, trigger)
+            if other is not trigger:
+                raise ConfigError(
+                    f"{_at(other)} and {_at(trigger)} both take the messages of {trigger.source}, and a message goes "
+                    "to one of them; make them one handler, or give each a queue of its own"
+                )
+
+
+def check_type(annotation: Any, where: str) -> None:
+    """Raise ConfigError for a type of a body that holds a class which cannot be read from JSON."""
+    if annotation is MISSING or not needs_msgspec(annotation):
+        return
+    import msgspec.inspect
+
+    try:
+        info = msgspec.inspect.type_info(annotation)
+    except (TypeError, NameError) as error:
+        raise ConfigError(f"{where}: {annotation!r} cannot be read from JSON: {error}") from error
+    for custom in _custom_types(info, set()):
+        if custom is not object and not is_pydantic(custom):
+            raise ConfigError(
+                f"{where}: {getattr(custom, '__name__', custom)} cannot be read from JSON; make it a dataclass, "
+                "TypedDict, msgspec Struct or pydantic model"
+            )
+
+
+def _custom_types(info: Any, seen: set[int]) -> Iterator[Any]:
+    """Classes msgspec knows nothing of, anywhere in a type."""
+    import msgspec.inspect
+
+    if id(info) in seen:
+        return
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.CustomType):
+        yield info.cls
+    elif isinstance(info, (tuple, list)):
+        for part in info:
+            yield from _custom_types(part, seen)
+    elif isinstance(info, (msgspec.inspect.Type, msgspec.inspect.Field)):
+        for name in info.__struct_fields__:
+            yield from _custom_types(getattr(info, name), seen)
+
+
+def _at(trigger: Trigger) -> str:
+    name = getattr(trigger.handler, "__name__", repr(trigger.handler))
+    return f"{name} at {trigger.where[0]}:{trigger.where[1]}"
+
+
+def _check_trigger(trigger: Trigger) -> None:
+    if isinstance(trigger, HTTPRoute):
+        for binding in describe(trigger):
+            if binding.place == "body":
+                check_type(binding.annotation, _at(trigger))
+        return
+    if isinstance(trigger, ScheduleTrigger):
+        _check_schedule(trigger)
+    needs_event = trigger.kind in ("message", "blob")
+    annotation = event_call(trigger, needs_event)[1]
+    if annotation is MISSING:
+        return
+    if isinstance(trigger, DirectTrigger):
+        annotation = split_optional(annotation)[0]
+        if getattr(annotation, "__origin__", annotation) in _EVENTS:
+            raise ConfigError(f"{_at(trigger)}: a direct function takes its payload, not {annotation!r}")
+        check_type(annotation, _at(trigger))
+        return
+    _check_event(trigger, annotation)
+
+
+def _check_event(trigger: Trigger, annotation: Any) -> None:
+    """Refuse what is plainly not the event; what type checkers know better is left to them."""
+    taken = _TAKES[trigger.kind]
+    origin = getattr(annotation, "__origin__", annotation)
+    if trigger.kind == "message" and origin is list:
+        (origin,) = getattr(annotation, "__args__", ()) or (Message,)
+        origin = getattr(origin, "__origin__", origin)
+    if origin is not taken and origin in (*_EVENTS, *_SCALARS):
+        wanted = "Message[…] or list[Message[…]]" if taken is Message else taken.__name__
+        raise ConfigError(f"{_at(trigger)}: a {trigger.kind} handler takes {wanted}, not {_name(annotation)}")
+    if isinstance(trigger, MessageTrigger):
+        check_type(trigger.source.type, f"{trigger.source} at {trigger.source.where[0]}:{trigger.source.where[1]}")
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else repr(annotation)
+
+
+def _check_schedule(trigger: ScheduleTrigger) -> None:
+    if trigger.cron is not None:
+        for text, field in zip(trigger.cron.lower().split(), _FIELDS, strict=True):
+            problem = _problem(text, *field)
+            if problem:
+                raise ConfigError(f"{_at(trigger)}: cron {trigger.cron!r}: {problem}")
+    if trigger.timezone == "UTC":
+        return
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(trigger.timezone)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        from difflib import get_close_matches
+
+        close = get_close_matches(str(trigger.timezone), sorted(available_timezones()), 1)
+        advice = f"did you mean {close[0]!r}?" if close else "use an IANA name like Europe/Paris"
+        raise ConfigError(f"{_at(trigger)}: there is no time zone {trigger.timezone!r}; {advice}") from error
+
+
+def _problem(text: str, name: str, least: int, most: int) -> str:
+    """What is wrong with one field of a cron expression, "" when nothing is."""
+    names = _NAMES.get(name, {})
+    for part in text.split(","):
+        span, stepped, step = part.partition("/")
+        if stepped and not (_is_number(step) and int(step) > 0):
+            return f"{part!r} is no {name}: a step is a whole number above 0"
+        if span == "*":
+            continue
+        bounds = [str(names.get(bound, bound)) for bound in span.split("-")]
+        numbers = [int(bound) for bound in bounds if _is_number(bound)]
+        if len(numbers) != len(bounds) or len(bounds) > 2 or not all(least <= one <= most for one in numbers):
+            also = f", or {', '.join(names)}" if names else ""
+            return f"{part!r} is no {name}; there are {least} to {most}{also}"
+        if numbers != sorted(numbers):
+            return f"{part!r} is a {name} range that ends before it begins"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -42,6 +42,7 @@ class AWSTarget:
     reserved = frozenset({"portable_entry"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_aws",)
+    known_settings: Sequence[str] = CHOSEN
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What AWS cannot give."""

@@ -38,11 +38,11 @@ class Delivery:
             outcomes = self._in_order(trigger, batch)
         else:
             outcomes = self._call(trigger, batch)
-        if outcomes.count(None) == len(batch):
-            return {"batchItemFailures": []}
-        for position, outcome in enumerate(outcomes):
-            if isinstance(outcome, (Retry, Reject)):
-                outcomes[position] = self._carry_out(trigger, batch[position], outcome)
+            if outcomes.count(None) == len(batch):
+                return {"batchItemFailures": []}
+            outcomes = [
+                self._settle(trigger, message, outcome) for message, outcome in zip(batch, outcomes, strict=True)
+            ]
         answer: dict[str, Any] = self._codec.encode(batch, outcomes)
         return answer
 
@@ -67,14 +67,16 @@ class Delivery:
                 outcomes.append(Retry(f"an earlier message of group {group} failed"))
                 continue
             outcome = self._call(trigger, [message])[0] if whole is None else whole[position]
-            if outcome is not None and not isinstance(outcome, Reject):
+            outcome = self._settle(trigger, message, outcome)
+            if outcome is not None:
                 stopped.add(group)
             outcomes.append(outcome)
         return outcomes
 
-    def _carry_out(self, trigger: MessageTrigger, message: Message[Any], wish: Retry | Reject) -> BaseException | None:
-        """What becomes of the message: None when it is done. A wish that fails leaves it to be delivered again."""
-        if isinstance(wish, Retry) and wish.after is None:
+    @staticmethod
+    def _settle(trigger: MessageTrigger, message: Message[Any], wish: BaseException | None) -> BaseException | None:
+        """What becomes of a message: None when it is done. A wish that fails leaves it to be delivered again."""
+        if not isinstance(wish, (Retry, Reject)) or (isinstance(wish, Retry) and wish.after is None):
             return wish
         try:
             queue = trigger.source.driver()

@@ -53,6 +53,11 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "AWS.SimpleQueueService.UnsupportedOperation": _UNFIT,
     "KmsAccessDenied": _DENIED,
     "KMS.AccessDeniedException": _DENIED,
+    "KmsDisabled": _DENIED,
+    "KmsInvalidKeyUsage": _DENIED,
+    "KmsInvalidState": _DENIED,
+    "KmsNotFound": _DENIED,
+    "KmsOptInRequired": _DENIED,
     "KmsThrottled": _BUSY,
     # any
     "AccessDenied": _DENIED,

@@ -29,6 +29,9 @@ __all__ = ["RUNNER", "AWSRunner"]
 START = 30.0
 """Seconds the emulator has to listen."""
 
+GRACE = 3.0
+"""Seconds the emulator may take to end an invocation and to say so."""
+
 _PATH = "/2015-03-31/functions/function/invocations"
 _ERROR_KEYS = {"errorMessage", "errorType", "requestId", "stackTrace"}
 _KEPT = ("HOME", "PATH", "TMPDIR")
@@ -113,6 +116,8 @@ class AWSRunning:
             instance = self._instances.get(function)
             if instance is None:
                 instance = self._instances[function] = _Instance(function, self._command(record), self._log)
+        if timeout is not None and record.timeout is not None and record.timeout <= timeout:
+            timeout = math.ceil(record.timeout) + GRACE  # the emulator ends it, as Lambda does, and starts anew
         return instance.invoke(native, timeout)
 
     def _command(self, record: FunctionRecord) -> tuple[list[str], dict[str, str], Path]:

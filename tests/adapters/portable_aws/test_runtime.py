@@ -213,6 +213,23 @@ def test_fifo_stops_a_group_at_its_first_failure(app: App, payload: Load) -> Non
     assert seen == ["0", "2", "4"]
 
 
+def test_fifo_stops_a_group_at_a_message_that_cannot_be_rejected(
+    app: App, payload: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PORTABLE_QUEUE_EMAILS", "https://sqs.us-east-1.amazonaws.com/123456789012/fifo.fifo")
+    seen = []
+
+    @app.on_message(app.queue("emails"))
+    def mail(message: Message[Any]) -> None:
+        seen.append(message.id)
+        if message.id == "0":
+            raise Reject("no dead-letter queue takes it")
+
+    assert failed(start("mail")(payload("sqs_fifo"), NATIVE)) == ["0", "1", "3"]
+    assert seen == ["0", "2", "4"]
+    assert "in vain" in caplog.text
+
+
 def test_fifo_with_a_batch_handler(app: App, payload: Load) -> None:
     @app.on_message(app.queue("emails"))
     def mail(batch: list[Message[Any]]) -> None:

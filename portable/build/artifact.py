@@ -181,7 +181,7 @@ class _Work(msgspec.Struct):
             "python": self.place.python,
             "compiler": compiler.version if compiler else None,
             "arch": self.place.arch,
-            "platform": f"manylinux_2_{vendor.GLIBC}" if self.place.arch else "this machine",
+            "platform": self.place.platform,
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
             "portable": framework_hash,
             "app": {},
@@ -247,7 +247,9 @@ def _choose_place(project: Project, target: BuildTarget, wanted: Wanted) -> Plac
         raise ConfigError(f"no architecture {wanted.arch!r}; there are {', '.join(vendor.ARCHITECTURES)}")
     if asked is not None and asked not in target.pythons:
         raise ConfigError(f"{target.name} does not run Python {asked}; it runs {', '.join(target.pythons)}")
-    return Place(asked or target.pythons[0], wanted.arch)
+    python = asked or target.pythons[0]
+    older: Mapping[str, int] = getattr(target, "glibc", {})
+    return Place(python, wanted.arch, older.get(python, vendor.GLIBC))
 
 
 def _path(bundle: Bundle) -> str:

@@ -72,17 +72,18 @@ def requirements_layer(
     ``folder``: where in the bundle they go. ``memory``: the file the versions are kept in; without it, or when
     something else is asked, they are chosen anew.
     """
+    where = f"{place}, {place.platform}"
     lock = _recall(memory)
-    if lock is None or lock.asked != list(asked) or lock.place != str(place):
+    if lock is None or lock.asked != list(asked) or lock.place != where:
         pins = vendor.resolve(asked, place, project) if asked else []
-        lock = Lock(list(asked), str(place), pins)
+        lock = Lock(list(asked), where, pins)
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_bytes(msgspec.json.format(msgspec.json.encode(lock)))
     pins = lock.pins
     # A folder or a file may differ from what was installed from it last time.
     local = any("file:" in pin or ("==" not in pin and "://" not in pin) for pin in pins)
     once = [str(time.time_ns())] if local else []
-    key = _digest([*pins, str(place), folder, compiler.version if compiler else "", *once])
+    key = _digest([*pins, where, folder, compiler.version if compiler else "", *once])
 
     def make(files: Path) -> list[list[str]]:
         if pins:

@@ -46,6 +46,7 @@ class BuildTarget(Protocol):
         dependency_folder: where in the bundle dependencies go; "" for its root.
         adapter_packages: import packages copied beside ``portable`` (this adapter's own).
         known_settings: keys of ``[tool.portable.<name>]``, a collection; may be left out, and then none is refused.
+        glibc: by Python version, the minor version of glibc 2 where the cloud has less than 28; may be left out.
     """
 
     name: str

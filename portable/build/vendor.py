@@ -26,7 +26,8 @@ __all__ = ["ARCHITECTURES", "Place", "install", "resolve"]
 
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
 GLIBC = 28
-"""Wheels may ask for glibc 2.28. With less (``manylinux2014``) an installer silently takes old releases."""
+"""Wheels may ask for glibc 2.28, unless a target says less. With ``manylinux2014`` an installer silently takes old
+releases of what has newer ones for newer systems alone."""
 
 _OLDER = ("manylinux2014", "manylinux2010", "manylinux1")
 # What an installer writes about itself and this machine: it would differ from one build to the next.
@@ -34,13 +35,24 @@ _INSTALLERS = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the dependencies will run: a Python version, and an architecture of Linux; None means this machine."""
+    """Where the dependencies will run: a Python version, and an architecture of Linux; None means this machine.
+
+    ``glibc``: 28 for 2.28, the newest that wheels may ask for.
+    """
 
     python: str
     arch: str | None
+    glibc: int = GLIBC
 
     def __str__(self) -> str:
         return f"Python {self.python} on {f'Linux {self.arch}' if self.arch else 'this machine'}"
+
+    @property
+    def platform(self) -> str:
+        """What wheels are chosen for: ``manylinux_2_28``."""
+        if self.arch is None:
+            return "this machine"
+        return f"manylinux_2_{self.glibc}"
 
 
 def resolve(requirements: Sequence[str], place: Place, project: Path) -> list[str]:
@@ -76,7 +88,9 @@ def install(pins: Sequence[str], place: Place, into: Path, project: Path) -> Non
 def _uv_place(place: Place) -> list[str]:
     found = ["--python-version", place.python]
     if place.arch:
-        found += ["--python-platform", f"{ARCHITECTURES[place.arch]}-manylinux_2_{GLIBC}"]
+        # uv knows these two of what a cloud may have.
+        name = "manylinux_2_28" if place.glibc >= 28 else "manylinux2014"
+        found += ["--python-platform", f"{ARCHITECTURES[place.arch]}-{name}"]
     return found
 
 
@@ -87,7 +101,7 @@ def _pip_install(place: Place, into: Path, listed: Path) -> list[str]:
     command += ["--python-version", place.python, "--implementation", "cp", "--only-binary", ":all:"]
     if place.arch:
         machine = ARCHITECTURES[place.arch]
-        for tag in (*(f"manylinux_2_{minor}" for minor in range(GLIBC, 4, -1)), *_OLDER):
+        for tag in (*(f"manylinux_2_{minor}" for minor in range(place.glibc, 4, -1)), *_OLDER):
             command += ["--platform", f"{tag}_{machine}"]
     return [*command, "--target", str(into), "-r", str(listed)]
 

@@ -281,6 +281,22 @@ def test_wheels_are_of_the_artifacts_machine(
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_an_older_system_gets_older_wheels(
+    make_project: Make, target: Any, wheels: Wheels, installer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installer == "pip":
+        monkeypatch.setattr(vendor, "uv_command", lambda: None)
+    wheels("compiled", "1.0", tag="cp313-cp313-manylinux_2_17_x86_64")
+    wheels("compiled", "2.0", tag="cp313-cp313-manylinux_2_28_x86_64")
+    project = make_project({"requirements.txt": "compiled\n"})
+    assert build(project, target, Wanted(python="3.13")).lock == ["compiled==2.0"]
+    target.glibc = {"3.13": 26}
+    built = build(project, target, Wanted(python="3.13"))
+    assert built.lock == ["compiled==1.0"]
+    assert document(built)["inputs"]["platform"] == "manylinux_2_26"
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_a_dependency_without_a_wheel_is_named(
     make_project: Make, target: Any, wheels: Wheels, installer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

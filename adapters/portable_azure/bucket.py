@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureBucket"]
 
+PAGE = limits.BLOB_PAGE
+
 
 class AzureBucket:
     """One container. See ``portable.drivers.BucketDriver``.
@@ -165,9 +167,9 @@ class AzureBucket:
         container = self.native()
         try:
             found = (
-                container.walk_blobs(name_starts_with=names, delimiter="/")
+                container.walk_blobs(name_starts_with=names, delimiter="/", results_per_page=PAGE)
                 if delimiter == "/"
-                else container.list_blobs(name_starts_with=names)
+                else container.list_blobs(name_starts_with=names, results_per_page=PAGE)
             )
             # Of a page, the SDK gives the common prefixes before the blobs.
             ordered = (one for page in found.by_page() for one in sorted(page, key=lambda one: one.name))

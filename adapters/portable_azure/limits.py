@@ -50,8 +50,8 @@ BLOB_NAME_CHARACTERS = 1024
 BLOB_NAME_SEGMENTS = 254
 """Most segments between slashes in a name, without a hierarchical namespace. Documented: as above."""
 
-NAME_LENGTH = (3, 63)
-"""Of containers and queues. Documented: as above, and Naming queues and metadata."""
+BLOB_PAGE = 5000
+"""Most rows of one page of a listing. Documented: List Blobs, "maxresults"."""
 
 RESERVED_ROUTES = ("admin", "runtime")
 """First segments the host keeps for itself. Source: azure-functions-host, HttpTrigger route validation."""

@@ -43,6 +43,7 @@ class AWSTarget:
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_aws",)
     known_settings: Sequence[str] = CHOSEN
+    glibc: Mapping[str, int] = limits.GLIBC
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What AWS cannot give."""

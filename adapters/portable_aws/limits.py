@@ -15,6 +15,7 @@ __all__ = [
     "EVENT_BATCH_WITHOUT_WINDOW",
     "FIFO_EVENT_BATCH",
     "FUNCTION_SECONDS",
+    "GLIBC",
     "HTTP_API_SECONDS",
     "LAMBDA_PAYLOAD_BYTES",
     "MEMORY_LARGEST",
@@ -28,6 +29,7 @@ __all__ = [
 
 # Lambda
 PYTHONS = ("3.13", "3.12", "3.11")  # [botocore] Runtime; the default first
+GLIBC = {"3.11": 26}  # [aws] lambda/latest/dg/lambda-runtimes.html: Amazon Linux 2 until 3.11, then 2023 with 2.34
 FUNCTION_SECONDS = 900  # [botocore] CreateFunction, Timeout; managed instances have 5,400 for events
 MEMORY_LEAST = 128  # [botocore] MemorySize
 MEMORY_LARGEST = 10_240  # [aws] lambda/latest/dg/gettingstarted-limits.html; the model's 32,768 is of managed instances

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from portable.build.target import Bundle, Finding
+from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_gcp import limits
 from portable_gcp.triggers import SOURCES
@@ -40,13 +41,15 @@ class GoogleTarget:
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_gcp",)
 
-    def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:  # noqa: ARG002 - no setting changes what Google Cloud can do
-        """What Google Cloud cannot give."""
+    def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
+        """What Google Cloud cannot give. Raises ConfigError for a setting it does not know."""
         found: list[Finding] = []
         for queue in manifest.of_kind("queue"):
             found += _check_queue(queue)
         for function in manifest.functions:
             found += _check_function(function)
+            if _source(function, settings) == "pubsub-eventarc":
+                found += _check_eventarc(function)
         return found
 
     def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
@@ -78,7 +81,11 @@ class GoogleTarget:
 
 def _source(function: FunctionRecord, settings: Mapping[str, Any]) -> str:
     """``[tool.portable.gcp] message_source = "pubsub-eventarc"`` chooses Eventarc's subscription."""
-    chosen: str = settings.get(f"{function.kind}_source") or SOURCES[function.kind][0]
+    known = SOURCES[function.kind]
+    chosen: str = settings.get(f"{function.kind}_source") or known[0]
+    if chosen not in known:
+        name = f"{function.kind}_source"
+        raise ConfigError(f"[tool.portable.gcp] {name} is {' or '.join(map(repr, known))}, got {chosen!r}")
     return chosen
 
 
@@ -169,6 +176,16 @@ def _check_message(function: FunctionRecord, trigger: TriggerRecord) -> Iterator
             f"function {function.name}: Pub/Sub pushes one message a request, so every batch holds one",
             "batch_size=1 says so, and silences this",
         )
+
+
+def _check_eventarc(function: FunctionRecord) -> Iterator[Finding]:
+    yield Finding(
+        "warning",
+        function.triggers[0].where,
+        f"function {function.name}: Eventarc makes a subscription of its own, which keeps messages for a day, takes "
+        f"{limits.EVENTARC_BYTES} bytes at most and has no dead letters until its subscription is edited",
+        "message_source = 'pubsub-push'",
+    )
 
 
 def _check_blob(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:

@@ -17,6 +17,8 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -45,11 +47,11 @@ class FunctionsFramework:
         self._log = log
         python = parts.need("python", artifact.python)
         self._python = python.path
-        self._stack = contextlib.ExitStack()
         self._lock = Lock()
         self._starting = {function.name: Lock() for function in artifact.manifest.functions}
         self._ports: dict[str, int] = {}
         self._processes: dict[str, Process] = {}
+        self._blocks: list[AbstractContextManager[Process]] = []
         self.parts: Mapping[str, str] = {"python": python.version, **_vendored(artifact)}
 
     def invoke(self, function: str, native: Any, *, timeout: float | None = None) -> Any:
@@ -78,10 +80,13 @@ class FunctionsFramework:
         return self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""
 
     def close(self) -> None:
-        """End every process."""
+        """End every process, all at once: gunicorn takes a second to go."""
         with self._lock:
+            blocks, self._blocks = self._blocks, []
             self._processes.clear()
-            self._stack.close()
+        with ThreadPoolExecutor(len(blocks) or 1) as pool:
+            for ended in [pool.submit(block.__exit__, None, None, None) for block in blocks]:
+                ended.result()
 
     def _started(self, function: str) -> int:
         with self._starting[function]:
@@ -132,7 +137,7 @@ class FunctionsFramework:
             raise _start_error(function, self.log()[before:] or str(error)) from error
         self._ports[function] = port
         with self._lock:
-            self._stack.push(block)
+            self._blocks.append(block)
 
 
 def _exchange(port: int, native: Mapping[str, Any], limit: float) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google import pubsub_v1
 
 from portable import App, Router
 from portable.build.target import Finding
+from portable.errors import ConfigError
 from portable.manifest import Manifest, describe_app
+from portable_gcp import limits
 from portable_gcp.build import TARGET
 
 HERE = Path(__file__).name
@@ -155,5 +158,29 @@ def test_the_entry_file() -> None:
     }
     with pytest.raises(AttributeError, match="no function has the target 'other'; there are http, send_mail"):
         scope["__getattr__"]("other")
-    [bundle] = TARGET.bundles(manifest(app), {"message_source": "pubsub-eventarc"})
-    assert bundle.sources["send-mail"] == "pubsub-eventarc"
+
+
+def test_eventarc_is_chosen_in_the_settings() -> None:
+    app = App("probe")
+    app.on_message(app.queue("q"), batch_size=1, function="send-mail")(handler)
+    settings = {"message_source": "pubsub-eventarc"}
+    [bundle] = TARGET.bundles(manifest(app), settings)
+    assert bundle.sources == {"send-mail": "pubsub-eventarc"}
+    [found] = TARGET.check(manifest(app), settings)
+    assert (found.severity, "no dead letters until" in found.message) == ("warning", True)
+    with pytest.raises(ConfigError, match="message_source is 'pubsub-push' or 'pubsub-eventarc', got 'sqs'"):
+        TARGET.check(manifest(app), {"message_source": "sqs"})
+
+
+def test_figures_that_stand_in_the_client_library() -> None:
+    def documentation(of: Any) -> str:
+        return " ".join(of.__doc__.split())
+
+    least, most = limits.DELIVERY_ATTEMPTS
+    assert f"between {least} and {most}" in documentation(pubsub_v1.types.DeadLetterPolicy)
+    seconds = limits.ACK_DEADLINE_MAX
+    request = documentation(pubsub_v1.types.ModifyAckDeadlineRequest)
+    assert f"maximum deadline you can specify in a single request is {seconds} seconds" in request
+    assert f"maximum custom deadline you can specify is {seconds} seconds" in documentation(
+        pubsub_v1.types.Subscription
+    )

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,16 @@ def test_answers(deployment: Deployment) -> None:
 def test_a_function_imports_its_own_modules_and_no_library_before_it_is_used(deployment: Deployment) -> None:
     assert set(json.loads(get(deployment, "/modules").body).values()) == {False}
     assert get(deployment, "/heavy").body == b"heavy"
+
+
+def test_requests_at_once_keep_their_contexts_apart(deployment: Deployment) -> None:
+    def ask(number: int) -> tuple[str, str]:
+        headers = [("Function-Execution-Id", f"run-{number}")]
+        found = json.loads(get(deployment, f"/rest/{number}", headers=headers).body)
+        return found["rest"], found["request_id"]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(ask, range(64))) == [(f"{n}", f"run-{n}") for n in range(64)]
 
 
 # --- events

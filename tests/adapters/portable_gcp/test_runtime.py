@@ -27,6 +27,7 @@ from portable import App, BlobEvent, Context, Message, Reject, Request, Retry, T
 app = App("probe")
 emails = app.queue("emails", dict)
 welcomes = app.queue("welcomes", dict)
+orders = app.queue("orders", dict)
 uploads = app.bucket("uploads")
 log = []
 
@@ -54,9 +55,9 @@ async def send(message: Message[dict], context: Context) -> None:
     if message.body.get("retry"): raise Retry("later", after=timedelta(seconds=7))
     if message.body.get("fail"): raise ValueError("bad luck")
 
-@app.on_message(emails, function="both")
-def of_emails(message: Message[dict]) -> None:
-    log.append(("emails", message.body))
+@app.on_message(orders, function="both")
+def of_orders(message: Message[dict]) -> None:
+    log.append(("orders", message.body))
 
 @app.on_message(welcomes, function="both")
 def of_welcomes(message: Message[dict]) -> None:
@@ -257,12 +258,12 @@ def test_a_rejected_message_comes_again_while_its_dead_letters_cannot_be_reached
 def test_a_function_of_several_queues_is_told_which(project: Project) -> None:
     client = project.client("both")
     assert client.post("/welcomes", json=push({"id": 1})).status_code == 204
-    assert client.post("/emails", json=push({"id": 2})).status_code == 204
-    assert project.log[1:] == [("welcomes", {"id": 1}), ("emails", {"id": 2})]
-    for path in ("/", "/orders"):
+    assert client.post("/orders", json=push({"id": 2})).status_code == 204
+    assert project.log[1:] == [("welcomes", {"id": 1}), ("orders", {"id": 2})]
+    for path in ("/", "/emails"):
         answer = client.post(path, json=push({"id": 3}))
         assert answer.status_code == 404
-        assert "is none of this function's: emails, welcomes" in answer.json["detail"]
+        assert "is none of this function's: orders, welcomes" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"message": {}}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -52,6 +53,7 @@ def item(name: str, request: Request, context: Context) -> Response:
 
 @app.get("/rest/{rest:path}")
 async def rest(rest: str) -> dict[str, str]:
+    await asyncio.sleep(0.01)
     return {"rest": rest, "request_id": Context.current().request_id}
 
 

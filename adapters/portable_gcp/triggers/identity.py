@@ -10,7 +10,7 @@ https://cloud.google.com/scheduler/docs/http-target-auth. The function's environ
 * ``oidc``, the default: this module, against Google's certificates. For a service that anybody may reach.
 * ``iam``: Cloud Run's own IAM check has done so, and removed the signature on the way, as it does on a service that is
   not public (https://cloud.google.com/run/docs/authenticating/service-to-service). Audience, account and times are
-  checked here all the same. Never set it on a public service.
+  checked here all the same. Refused outside Cloud Run; never set it on a public service.
 * ``off-on-loopback``: nobody. What ``portable run`` sets. It is refused on Cloud Run (``K_SERVICE``), and takes
   requests that come from this machine and through no proxy.
 
@@ -93,6 +93,8 @@ class Guard:
         self._audience = environment.get("PORTABLE_EVENT_AUDIENCE", "")
         accounts = environment.get("PORTABLE_EVENT_ACCOUNT", "").split(",")
         self._accounts = frozenset(account.strip() for account in accounts if account.strip())
+        if self.mode == "iam" and not environment.get("K_SERVICE"):
+            raise ConfigError("PORTABLE_EVENT_AUTH=iam outside Cloud Run: no IAM check stands before this process")
         if self.mode == UNVERIFIED:
             self._refuse_in_a_cloud(environment)
         elif not self._audience or not self._accounts:

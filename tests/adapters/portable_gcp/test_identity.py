@@ -120,7 +120,7 @@ def test_no_token(check: Any, header: str) -> None:
         {"PORTABLE_EVENT_AUDIENCE": ""},
         {"PORTABLE_EVENT_ACCOUNT": ""},
         {"PORTABLE_EVENT_ACCOUNT": " , "},
-        {"PORTABLE_EVENT_AUTH": "iam", "PORTABLE_EVENT_ACCOUNT": ""},
+        {"PORTABLE_EVENT_AUTH": "iam", "K_SERVICE": "send", "PORTABLE_EVENT_ACCOUNT": ""},
     ],
     ids=repr,
 )
@@ -139,7 +139,10 @@ def test_no_other_word_turns_it_off(value: str) -> None:
 
 
 def test_iam_has_checked_and_removed_the_signature(google: Any) -> None:
-    guard = Guard({**ENVIRONMENT, "PORTABLE_EVENT_AUTH": "iam"})
+    behind_iam = {**ENVIRONMENT, "PORTABLE_EVENT_AUTH": "iam"}
+    with pytest.raises(ConfigError, match="iam outside Cloud Run"):
+        Guard(behind_iam)
+    guard = Guard({**behind_iam, "K_SERVICE": "send"})
 
     def check(**changes: Any) -> None:
         token = google.token(claims(**changes)).rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE"

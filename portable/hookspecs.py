@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from portable.errors import ConfigError
+
 if TYPE_CHECKING:
     from portable.drivers import Platform
 
@@ -26,7 +28,7 @@ class Adapter:
         name: the target's name on the command line.
         package: the import package. It holds ``runtime`` (``platform()``, ``entry(…)``), ``build`` (``TARGET``, see
             ``portable.build.target``), ``run`` (``RUNNER``, see ``portable.run.target``) and ``samples``
-            (``SAMPLES``, see ``portable.samples``).
+            (``SAMPLES``, see ``portable.samples``). What a missing one is for raises ConfigError.
         title: for people.
     """
 
@@ -37,23 +39,32 @@ class Adapter:
 
     def platform(self, environment: Mapping[str, str] | None = None) -> Platform:
         """A new platform. Addresses, endpoints and credentials are read from ``environment``, else the process's."""
-        platform: Platform = import_module(f"{self.package}.runtime").platform(environment)
+        platform: Platform = self._module("runtime").platform(environment)
         return platform
 
     @property
     def build(self) -> Any:
         """How this cloud's bundle is made."""
-        return import_module(f"{self.package}.build").TARGET
+        return self._module("build").TARGET
 
     @property
     def run(self) -> Any:
         """How a built artifact runs here."""
-        return import_module(f"{self.package}.run").RUNNER
+        return self._module("run").RUNNER
 
     @property
     def samples(self) -> Any:
         """Native events for neutral ones, and back."""
-        return import_module(f"{self.package}.samples").SAMPLES
+        return self._module("samples").SAMPLES
+
+    def _module(self, name: str) -> Any:
+        full = f"{self.package}.{name}"
+        try:
+            return import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name not in (full, self.package):
+                raise
+            raise ConfigError(f"target {self.name!r} cannot do this: its adapter has no module {full}") from error
 
 
 @hookspec

@@ -279,13 +279,13 @@ def _many_getter(binding: Binding) -> Getter:
 
 
 def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
-    name, default, most = binding.name, binding.default, route.max_body
+    default, most = binding.default, route.max_body
     raw = binding.annotation is bytes
     decode = None if raw else decoder_of(binding.annotation)
 
     def get(request: Request) -> Any:
         if most is not None and len(request.body) > most:
-            raise Misfit(413, "body", name, f"has {len(request.body)} bytes, at most {most} are taken")
+            raise Misfit(413, "body", "", f"has {len(request.body)} bytes, at most {most} are taken")
         if decode is None:
             return request.body
         body = request.sent_body
@@ -293,7 +293,7 @@ def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
             return default
         kind = request.content_type
         if kind is not None and kind != "application/json" and not _is_json(kind):
-            raise Misfit(415, "body", name, f"expected application/json, got {kind}")
+            raise Misfit(415, "body", "", f"expected application/json, got {kind}")
         try:
             return decode(body)
         except ModelError as error:

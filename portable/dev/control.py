@@ -184,7 +184,7 @@ async def _invoke(desk: Desk, function: DevFunction, event: Any) -> dict[str, An
             return _native(problem(404, f"Function {function.name} has no route for {event.method} {event.raw_path}"))
         invocation = await desk.invoke(function, desk.application.http, hit[0].is_async, event)
         if invocation.error is None:
-            desk.note(invocation, f"{event.method} {event.raw_path}", str(invocation.value.status))
+            desk.note(invocation, f"{event.method:<7}{event.raw_path}", str(invocation.value.status))
             return _native(invocation.value)
     elif function.kind == "message":
         events = (event, function.record.triggers[0].options["queue"])

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from logging import getLogger
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, quote_from_bytes
+from urllib.parse import parse_qsl
 
 from portable.dev.application import CONTROL, Application, DevFunction
 from portable.dev.guard import refusal
@@ -30,12 +30,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _CONTROL = CONTROL.encode()
 _BELOW = f"{CONTROL}/".encode()
-_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
-
-
-def _text(raw: bytes) -> str:
-    """A path or query as sent; a byte that is not ASCII, which no URL has, as its percent code."""
-    return raw.decode("ascii") if raw.isascii() else quote_from_bytes(raw, _PRINTABLE)
 
 
 def _read_headers(request: Request) -> Headers:
@@ -43,7 +37,7 @@ def _read_headers(request: Request) -> Headers:
 
 
 def _read_query(request: Request) -> Query:
-    return Query(parse_qsl(_text(request.native["query_string"]), keep_blank_values=True))
+    return Query(parse_qsl(request.native["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
 class LocalRequest(Request):
@@ -61,7 +55,7 @@ class LocalRequest(Request):
     def __init__(self, scope: Scope, body: bytes) -> None:
         self.native = scope
         self.method = scope["method"]
-        self.raw_path = _text(scope["raw_path"])
+        self.raw_path = scope["raw_path"].decode("latin-1")
         self.root_path = ""
         self.body = body
 

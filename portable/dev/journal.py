@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
+from pathlib import Path
 
 import msgspec
 
@@ -63,6 +65,21 @@ class Journal:
         if not self._unwritten:
             self._loop.call_soon(self.flush)
         self._unwritten.append(entry)
+
+    def save(self, path: Path) -> None:
+        """Leave the entries to the next worker."""
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.write_bytes(msgspec.json.encode(list(self.entries)))
+        fresh.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Put what a worker before this one left before the entries here."""
+        try:
+            earlier = msgspec.json.decode(path.read_bytes(), type=list[Entry])
+        except (OSError, msgspec.DecodeError):
+            return  # nothing was left, or half of it: it is only shown
+        self.entries.extendleft(reversed(earlier[-(KEPT - len(self.entries)) :]))
+        self.last = {**{entry.function: entry for entry in earlier}, **self.last}
 
     def flush(self) -> None:
         """Write what is not written yet."""

@@ -19,7 +19,7 @@ from portable.triggers import MessageTrigger
 
 __all__ = ["QueueDelivery"]
 
-_WAIT = timedelta(milliseconds=500)
+_WAIT = timedelta(milliseconds=200)
 """How long one look at an empty queue lasts: a message sent meanwhile ends it at once."""
 
 _MARGIN = 15.0

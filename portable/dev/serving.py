@@ -159,7 +159,9 @@ class Session:
             locking.cancel()
             return
         stopping.cancel()
+        saved = state_folder(self.root) / "dev" / "invocations.json"
         try:
+            self.journal.restore(saved)
             await desk.threads.run(forget_watchers, desk)
             for part in self.parts:
                 await desk.threads.run(part.recover)
@@ -172,6 +174,7 @@ class Session:
                 for task in late:
                     task.cancel()
         finally:
+            self.journal.save(saved)
             lock.__exit__(None, None, None)
 
     async def _open_control(self) -> Any:

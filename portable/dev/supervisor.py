@@ -27,7 +27,7 @@ _LONGEST = 10.0
 """Seconds until a worker that was told to stop is killed: more than it takes to give up by itself."""
 
 _LIVED = 5.0
-"""A worker that ends by itself sooner than this is taken to be ended by the app's import."""
+"""Seconds: a worker that ends by itself sooner than this, twice in a row, is not started again until a save."""
 
 _LOOK = 250
 """Milliseconds between two looks at whether the worker still runs."""
@@ -37,6 +37,8 @@ def supervise(root: Path, spec: str, listener: socket.socket) -> int:
     """Serve until interrupted. Returns the exit status. Raises ConfigError."""
     with only_one(root):
         supervisor = Supervisor(root, spec, listener)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, supervisor.interrupt)
         try:
             supervisor.start(first=True)
             supervisor.watch()
@@ -93,6 +95,7 @@ class Supervisor:
         self._listener = listener
         self._worker: Worker | None = None
         self._leaving: list[Worker] = []
+        self._quick_ends = 0
         self._stopping = threading.Event()
 
     def start(self, first: bool = False, failure: str = "") -> None:
@@ -111,8 +114,6 @@ class Supervisor:
 
     def watch(self) -> None:
         """Reload on change, until interrupted."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._interrupted)
         from watchfiles import watch
 
         for changes in watch(
@@ -131,6 +132,7 @@ class Supervisor:
                 names = sorted({Path(path).relative_to(self._root).as_posix() for _, path in changes})
                 more = f" and {len(names) - 3} more" if len(names) > 3 else ""
                 say(f"{time.strftime('%H:%M:%S')} {', '.join(names[:3])}{more} changed")
+                self._quick_ends = 0
                 self.start()
             else:
                 self._replace_ended()
@@ -144,10 +146,12 @@ class Supervisor:
         self._worker = None
         how = f"signal {-status}" if status < 0 else f"status {status}"
         say(f"{time.strftime('%H:%M:%S')} the worker process ended by itself, with {how}")
-        # Once more, unless it is likely to end the same way: then the port is answered, and a save tries again.
-        self.start(failure=f"the process ended with {how} while it was started" if lived < _LIVED else "")
+        self._quick_ends = self._quick_ends + 1 if lived < _LIVED else 0
+        # It would end the same way again: better that the port is answered until a file is saved.
+        self.start(failure=f"its process ended with {how}, again and again" if self._quick_ends > 1 else "")
 
-    def _interrupted(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal's handler
+    def interrupt(self, number: int, frame: object) -> None:  # noqa: ARG002 - a signal's handler
+        """End; when asked a second time, without waiting."""
         if self._stopping.is_set():
             for worker in self._all():
                 worker.process.kill()

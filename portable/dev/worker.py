@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,9 @@ def main() -> int:
     """Under a supervisor."""
     with open(0, "rb", buffering=0, closefd=False) as unbuffered:
         settings = json.loads(unbuffered.readline())
-    control = _take_control()
+    serving: list[Callable[[], Any]] = []
+    threading.Thread(target=_obey, args=(_take_control(), serving), name="control", daemon=True).start()
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # the supervisor says what Ctrl-C means
     root, spec = Path(settings["root"]), settings["spec"]
     listener = _listener(settings)
     for stream in (sys.stdout, sys.stderr):
@@ -111,11 +114,9 @@ def main() -> int:
 
     def on_ready(_: Session) -> None:
         loop = asyncio.get_running_loop()
-        # Ctrl-C reaches the whole group of a terminal's processes; the supervisor says here what it means.
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(signal.SIGINT, lambda: None)
             loop.add_signal_handler(signal.SIGTERM, session.stop)
-        threading.Thread(target=_obey, args=(control, loop, session), name="control", daemon=True).start()
+        serving.append(partial(loop.call_soon_threadsafe, session.stop))
 
     def announce(ready: Session) -> None:
         if settings["first"]:
@@ -145,13 +146,15 @@ def _listener(settings: dict[str, Any]) -> socket.socket:
     return socket.socket(fileno=settings["fd"])
 
 
-def _obey(control: int, loop: asyncio.AbstractEventLoop, session: Session) -> None:
+def _obey(control: int, serving: list[Callable[[], Any]]) -> None:
     """Wait for the word to stop, or for the end of the supervisor, and see that this process ends."""
     while data := os.read(control, 64):
         if b"stop" in data:
             break
+    if not serving:
+        os._exit(0)  # the app is still being imported, and nothing was begun
     with contextlib.suppress(RuntimeError):  # it ended by itself
-        loop.call_soon_threadsafe(session.stop)
+        serving[0]()
     time.sleep(GRACE + _HELD_UP)
     write_error("a handler holds up the end of this process; it is ended")
     os._exit(1)

@@ -6,8 +6,8 @@ hands out one `GET /hello`. Figures, medians over rounds in which the contenders
 - total: from the start of the process to its answer, wall-clock milliseconds;
 - after RIC: CPU milliseconds from the moment AWS's client is imported to the answer, which is what a user's code adds;
 - modules: how many are loaded that the client had not loaded; peak: resident memory, MB;
-- instructions, when asked for: millions from the start of a bare interpreter to the first answer, without the client,
-  over the bare interpreter alone (valgrind).
+- instructions, when asked for: millions from the start of the interpreter to the first answer, without the client, over
+  the interpreter alone (with `os`, which `site` always imports; `site` itself is left out, as it is the machine's).
 
 Every contender's files are compiled before, as a build does. `portable` runs from a bundle that `portable build` wrote.
 """
@@ -123,7 +123,7 @@ def main() -> None:
                 figures[key].append([total, *_run(AFTER, environment, handler, event)])
         counts = {}
         if chosen.instructions:
-            bare = _instructions("pass", os.environ | {"PYTHONHASHSEED": "0"})
+            bare = _instructions("import os", os.environ | {"PYTHONHASHSEED": "0"})
             for key, (path, handler) in prepared.items():
                 environment = _environment(path, client) | {"PYTHONHASHSEED": "0"}
                 counts[key] = _instructions(COUNTED, environment, handler, json.dumps(event)) - bare
@@ -163,7 +163,7 @@ def _under_client(environment: dict[str, str], handler: str, event: dict[str, ob
     threading.Thread(target=api.serve_forever, daemon=True).start()
     environment = environment | {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}"}
     begin = time.perf_counter()
-    process = subprocess.Popen([PYTHON, "-S", "-m", "awslambdaric", handler], env=environment)
+    process = subprocess.Popen([PYTHON, "-SP", "-m", "awslambdaric", handler], env=environment)
     try:
         if not api.answered.wait(30):
             raise SystemExit(f"{handler} did not answer")
@@ -177,14 +177,23 @@ def _under_client(environment: dict[str, str], handler: str, event: dict[str, ob
 
 
 def _run(script: str, environment: dict[str, str], handler: str, event: dict[str, object]) -> list[float]:
-    command = [PYTHON, "-S", "-c", script, handler, json.dumps(event)]
+    command = [PYTHON, "-SP", "-c", script, handler, json.dumps(event)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     figures: list[float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 def _instructions(script: str, environment: dict[str, str], *arguments: str) -> float:
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", PYTHON, "-S", "-c", script, *arguments]
+    command = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+        PYTHON,
+        "-SP",
+        "-c",
+        script,
+        *arguments,
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     line = next(line for line in done.stderr.splitlines() if "Collected" in line)
     return int(line.split(":")[1]) / 1e6

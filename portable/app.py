@@ -6,8 +6,6 @@ from _thread import RLock  # threading adds nothing to a lock but its import
 
 from portable.errors import ConfigError
 from portable.resources import Resource, check_name
-from portable.resources.bucket import Bucket
-from portable.resources.queue import Queue
 from portable.triggers import (
     BlobTrigger,
     DirectTrigger,
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any, Literal, TypeVar, Unpack, overload
 
     from portable.drivers import Platform
+    from portable.resources.bucket import Bucket
+    from portable.resources.queue import Queue
     from portable.signature_types import BlobHandler, Handler, MessageDecorator, RouteOptions, TickHandler
 
     T = TypeVar("T")
@@ -136,7 +136,7 @@ class Router:
         """
 
         def decorate(handler: Any) -> Any:
-            if not isinstance(source, Queue):
+            if getattr(source, "kind", None) != "queue":
                 raise ConfigError(f"on_message takes a queue, got {source!r}")
             settings = Settings(memory, timeout, function)
             self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size))
@@ -158,7 +158,7 @@ class Router:
         """Call the handler when a blob of this bucket is created or overwritten (or deleted, when asked)."""
 
         def decorate(handler: B) -> B:
-            if not isinstance(bucket, Bucket):
+            if getattr(bucket, "kind", None) != "bucket":
                 raise ConfigError(f"on_blob takes a bucket, got {bucket!r}")
             settings = Settings(memory, timeout, function)
             trigger = BlobTrigger(bucket, handler, settings, prefix=prefix, suffix=suffix, kinds=tuple(kinds))
@@ -264,6 +264,8 @@ class App(Router):
 
     def bucket(self, name: str) -> Bucket:
         """Declare a bucket. The same name again is the same bucket."""
+        from portable.resources.bucket import Bucket
+
         return self._declare(Bucket(name, _depth=1))
 
     if TYPE_CHECKING:
@@ -275,6 +277,8 @@ class App(Router):
 
     def queue(self, name: str, type: Any = None, *, max_attempts: int = 5) -> Queue[Any]:
         """Declare a queue of messages of ``type``. The same name with the same options again is the same queue."""
+        from portable.resources.queue import Queue
+
         return self._declare(Queue(name, type, max_attempts=max_attempts, _depth=1))
 
     def _declare(self, resource: R) -> R:

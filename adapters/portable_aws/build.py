@@ -16,6 +16,8 @@ __all__ = ["TARGET", "AWSTarget"]
 _ENTRY = '''\
 """One Lambda handler a function: ``portable_entry.{first}``. Written by `portable build`."""
 
+import gc as _gc
+
 _FUNCTIONS = {{
 {rows}}}
 
@@ -24,9 +26,15 @@ def __getattr__(_handler):
     # On first use, so that a function imports the modules of its own handlers and no others.
     if _handler not in _FUNCTIONS:
         raise AttributeError(f"no function has the handler {{_handler!r}}; there are {{', '.join(_FUNCTIONS)}}")
-    from portable_aws.runtime import entry
+    # What starting makes stays: looking for garbage among it would cost a fifth of a cold start, and again later.
+    _gc.disable()
+    try:
+        from portable_aws.runtime import entry
 
-    _found = globals()[_handler] = entry({spec!r}, *_FUNCTIONS[_handler])
+        _found = globals()[_handler] = entry({spec!r}, *_FUNCTIONS[_handler])
+    finally:
+        _gc.freeze()
+        _gc.enable()
     return _found
 '''
 

@@ -91,6 +91,7 @@ class Front:
         self._failures = failures
         self._open_control = open_control
         self._find = application.http.routes.find if application else None
+        self.closing = False  # set when the server stops: each connection ends with the answer it waits for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path: bytes = scope["raw_path"]
@@ -115,7 +116,7 @@ class Front:
             else:
                 function = hit[0].function
                 response, request_id = await self._call(self._application, function, hit[0].is_async, request)
-        status = await _send(response, request, send)
+        status = await _send(response, request, send, self.closing)
         self._journal.add(
             Entry(
                 time.time(),
@@ -187,10 +188,12 @@ async def _read_body(receive: Receive) -> bytes | None:
     return b"".join(parts) if size <= LARGEST_BODY else bytes(LARGEST_BODY + 1)
 
 
-async def _send(response: Response, request: Request, send: Send) -> int:
+async def _send(response: Response, request: Request, send: Send, closing: bool = False) -> int:
     """Send an answer and return its status: 500 when the answer itself cannot be sent."""
     try:
         start, body = _encode(response, request.method)
+        if closing:
+            start["headers"].append((b"connection", b"close"))
         await send(start)
     except (TypeError, ValueError, RuntimeError):
         getLogger("portable").exception("%s %s: the answer cannot be sent", request.method, request.raw_path)

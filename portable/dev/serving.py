@@ -34,8 +34,9 @@ __all__ = ["GRACE", "Session"]
 GRACE = 5.0
 """Seconds that what is in hand gets to end when the server stops."""
 
-_FRESH = 0.25
-"""Seconds a connection that is open when the server stops gets to send its first request."""
+_QUIET = 0.25
+"""Seconds a connection that is open when the server stops gets for a request that is on its way."""
+_LOOKS = 25
 
 
 class Server(uvicorn.Server):
@@ -64,17 +65,15 @@ class Server(uvicorn.Server):
                 await asyncio.wait_for(self.stopping.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """See ``uvicorn.Server``. A connection whose first request is on its way is not idle."""
+        """See ``uvicorn.Server``. A connection that seems idle may have a request on its way; it is not cut off."""
         for server in self.servers:
             server.close()
         for one in sockets or []:
             one.close()
-        limit = asyncio.get_running_loop().time() + _FRESH
-        await asyncio.sleep(0.01)
-        while asyncio.get_running_loop().time() < limit:
-            if not any(getattr(one, "cycle", None) is None for one in self.server_state.connections):
+        for _ in range(_LOOKS):
+            await asyncio.sleep(_QUIET / _LOOKS)
+            if not self.server_state.connections:
                 break
-            await asyncio.sleep(0.01)
         await super().shutdown()
 
 
@@ -96,6 +95,7 @@ class Session:
         self.parts: list[Part] = []
         self.state = State(state_folder(root) / "dev" / "events.sqlite")
         self._listener = listener
+        self._front: Front | None = None
         self._server: Server | None = None
         self._control: Any = None
         self._opening = threading.Lock()
@@ -116,7 +116,7 @@ class Session:
             invoker = Invoker(self.application.app)
             self.desk = Desk(self.application, self.platform, self.state, invoker, self.journal)
             self.parts = _parts(self.desk)
-        front = Front(self.application, self.failure, invoker, self.journal, notes, self._open_control)
+        front = self._front = Front(self.application, self.failure, invoker, self.journal, notes, self._open_control)
         config = uvicorn.Config(
             front,
             ws="none",
@@ -142,6 +142,8 @@ class Session:
         self.stopped = True
         if self.desk is not None:
             self.desk.stopping.set()
+        if self._front is not None:
+            self._front.closing = True
         if self._server is not None:
             self._server.should_exit = True
             self._server.stopping.set()

@@ -196,7 +196,9 @@ class DevServer:
         source = self.root / "app.py"
         text = source.read_text("utf-8")
         assert before in text
-        source.write_text(text.replace(before, after), "utf-8")
+        saved = source.with_suffix(".new")  # whole at once, as editors save
+        saved.write_text(text.replace(before, after), "utf-8")
+        saved.replace(source)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from portable.errors import PortableError
@@ -26,10 +27,10 @@ def serve(
     *,
     port: int = PORT,
     log: Path | None = None,
-    say: Callable[[str], object] = lambda line: sys.stdout.write(line + "\n"),
+    say: Callable[[str], object] = lambda line: print(line, flush=True),  # noqa: T201 - this is what the command says
     stop: threading.Event | None = None,
 ) -> None:
-    """Run ``dist/<target>`` and answer HTTP until ``stop`` is set or Ctrl-C.
+    """Run ``dist/<target>`` and answer HTTP until ``stop`` is set, Ctrl-C or, in the main thread, SIGTERM.
 
     Messages and blob events are delivered in the background (``portable.run.delivery`` says how far that is the
     cloud's way). Resources are emulators', unless the environment has their addresses.
@@ -44,18 +45,36 @@ def serve(
     log = log or folder.parent / f"{folder.name}.log"
     addresses = given_addresses(open_artifact(folder).manifest)
     stop = stop or threading.Event()
-    with deployed(folder, log=log, addresses=addresses) as deployment, front(deployment, port) as address:
+    with (
+        _until_terminated(stop),
+        deployed(folder, log=log, addresses=addresses) as deployment,
+        front(deployment, port) as address,
+    ):
         say(f"{deployment.manifest.app}, built for {deployment.artifact.target}, at {address}")
         for name, version in deployment.parts.items():
             say(f"  {name} {version}")
         for function in deployment.manifest.functions:
             source = deployment.artifact.sources[function.name]
-            say(f"  {function.name}: {function.kind} by {source}; POST {address}/_portable/functions/{function.name}")
+            say(f"  {function.name}: {function.kind} by {source}")
+        say(f"  post an event: {address}/_portable/functions/NAME")
         say(f"  log: {log}")
         try:
             _pump(deployment, stop, say)
         except KeyboardInterrupt:
             say("stopping")
+
+
+@contextlib.contextmanager
+def _until_terminated(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM ends the run in order. Only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _pump(deployment: Deployment, stop: threading.Event, say: Callable[[str], object]) -> None:

@@ -33,13 +33,15 @@ def build_to_run(project: Project, target: str, out: Path) -> Path:
 def missing_parts(target: str, python: str | None = None) -> Sequence[str]:
     """What ``target`` needs to run here and this machine has not got: for each part a sentence that says how to get it.
 
-    ``python``: the version its artifact is built for.
+    ``python``: the version the project asks for; left out, the one :func:`build_to_run` takes.
     """
-    runner = adapter(target).run
+    found = adapter(target)
+    runner, default = found.run, found.build.pythons[0]
+    version = python or (default if pythons.interpreter(default) else pythons.CURRENT)
     missing = []
     for name in dict.fromkeys((*runner.parts, *runner.emulators)):
         part = parts.named(name)
-        wanted = python if name in runner.parts else None
+        wanted = version if name in runner.parts else None
         if parts.find(name, wanted) is None:
             missing.append(f"{name} is not here. To get it: {part.how_to_get.replace('VERSION', wanted or '')}")
     return missing

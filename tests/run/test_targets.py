@@ -22,8 +22,10 @@ def require_target(require_part: Callable[..., Any]) -> Callable[[str], None]:
     def require(target: str) -> None:
         found = adapter(target)
         python = found.build.pythons[0]
-        for name in (*found.run.parts, *found.run.emulators):
+        for name in found.run.parts:
             require_part(name, python if parts.named(name).python(python) else None)
+        for name in found.run.emulators:
+            require_part(name)
 
     return require
 

@@ -57,7 +57,7 @@ class HTTPError(PortableError):
     """Answer the request with ``status`` as RFC 9457 ``application/problem+json``.
 
     Args:
-        status: the HTTP status, 400 to 599.
+        status: the HTTP status, 400 to 599; ValueError for another.
         detail: what went wrong in this request; shown to the caller.
         headers: sent with the answer (``{"WWW-Authenticate": "Bearer"}``).
         errors: one mapping a wrong field, with ``in`` (path, query, header, cookie, body), ``name`` and ``detail``.
@@ -71,6 +71,8 @@ class HTTPError(PortableError):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[FieldProblem] = (),
     ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"an HTTPError's status is 400 to 599, got {status!r}")
         super().__init__(status, detail)
         self.status = status
         self.detail = detail

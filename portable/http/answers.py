@@ -19,7 +19,9 @@ __all__ = ["answer", "answer_error", "problem"]
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
-_NO_CONTENT = (204, 205, 304)
+_SENT_AS_IT_IS = (str, bytes, bytearray, memoryview)
+_NO_CONTENT = (204, 205, 304)  # HTTP gives these no body
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")  # RFC 9110; names are in lower case by now
 
 # As RFC 9110 names them and Python does from 3.13 on: an answer must not change with the interpreter.
 _RENAMED = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
@@ -36,30 +38,65 @@ def choose_encoder() -> None:
 def answer(route: HTTPRoute, value: Any) -> Response:
     """Encode a handler's value by its type: a model, dict or list as JSON, str as text, bytes as they are, None as 204.
 
-    Raises TypeError for a value JSON cannot hold.
+    A Response of the handler's may be one it gives out again: it is not changed. Raises TypeError for a value JSON
+    cannot hold, ValueError for a status or a header that is none, and for text UTF-8 cannot hold.
     """
-    if type(value) is dict:
-        return Response(_encode(value), route.status or 200, None, JSON)
-    if isinstance(value, Response):
-        body = value.body
-        if body is None or isinstance(body, (str, bytes)):
-            if value.media_type is None and body is not None:
-                value.media_type = TEXT if isinstance(body, str) else BYTES
-        elif isinstance(body, (bytearray, memoryview)):
-            value.body = bytes(body)
-            value.media_type = value.media_type or BYTES
-        else:
-            value.body = _encode(body)
-            value.media_type = value.media_type or JSON
-        return value
     status = route.status or 200
+    if type(value) is dict and status < 204:
+        return Response(_encode(value), status, None, JSON)
+    if isinstance(value, Response):
+        return _complete(value)
     if value is None:
         return Response(None, route.status or 204)
-    if isinstance(value, str):
-        return Response(value, status, None, TEXT)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return Response(bytes(value), status, None, BYTES)
+    if status in _NO_CONTENT:
+        return Response(None, status)
+    if isinstance(value, _SENT_AS_IT_IS):
+        body, media_type = _encode_body(value)
+        return Response(body, status, None, media_type)
     return Response(_encode(value), status, None, JSON)
+
+
+def _encode_body(value: Any) -> tuple[str | bytes, str]:
+    kind = type(value)
+    if kind is dict or kind is list:
+        return _encode(value), JSON
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()  # half a surrogate pair is refused here, where it becomes a 500, not in the adapter
+        return value, TEXT
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value), BYTES
+    return _encode(value), JSON
+
+
+def _complete(given: Response) -> Response:
+    """``given`` with its body encoded and its media type said, checked to be one HTTP can carry."""
+    body, status, media_type, headers = given.body, given.status, given.media_type, given._headers
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise ValueError(f"an answer's status is 200 to 599, got {status!r}")
+    if media_type is not None:
+        _check_header("content-type", media_type)
+    if headers is not None:
+        for name, text in headers._pairs:
+            _check_header(name, text)
+    if status in _NO_CONTENT:
+        body = None
+    elif body is not None:
+        body, usual = _encode_body(body)
+        media_type = media_type or usual
+    if body is given.body and media_type is given.media_type:
+        return given
+    complete = Response(body, status, None, media_type)
+    complete._headers = headers
+    return complete
+
+
+def _check_header(name: str, text: Any) -> None:
+    """The one place where what would split or garble an answer's head is refused, for every cloud."""
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+        raise ValueError(f"header {name!r} cannot be {text!r}: it is a str of printable ASCII; encode what is more")
+    if not name or not _TOKEN.issuperset(name):
+        raise ValueError(f"{name!r} cannot be a header's name")
 
 
 def problem(
@@ -89,7 +126,10 @@ def problem(
 def answer_error(request: Request, error: BaseException) -> Response:
     """An HTTPError as it says; anything else as a 500 with the request id, and the traceback in the log alone."""
     if isinstance(error, HTTPError):
-        return problem(error.status, error.detail, headers=error.headers, errors=error.errors)
+        try:
+            return _complete(problem(error.status, error.detail, headers=error.headers, errors=error.errors))
+        except Exception as mistake:
+            error = mistake
     from logging import getLogger
 
     context = current_context.get()
@@ -102,10 +142,9 @@ def answer_error(request: Request, error: BaseException) -> Response:
 
 def without_body(response: Response) -> Response:
     """The same answer to a HEAD request: no body, and the length it would have had."""
-    if response.body is not None:
-        size = len(response.body.encode() if isinstance(response.body, str) else response.body)
-        response.headers.setdefault("content-length", str(size))
-    if response.media_type is not None:
-        response.headers.setdefault("content-type", response.media_type)
-    response.body = None
-    return response
+    bare = Response(None, response.status, response.header_pairs())
+    body = response.body
+    if body is not None:
+        size = len(body.encode() if isinstance(body, str) else body)
+        bare.headers.setdefault("content-length", str(size))
+    return bare

@@ -6,6 +6,8 @@ again after 1 s, 2 s, 4 s …; after ``ATTEMPTS`` it is parked: kept, shown, and
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 
 from portable.dev.application import DevFunction
@@ -23,14 +25,19 @@ WATCHER = "dev:"
 """Before a function's name: what it is called in a bucket's log."""
 
 _LOOK = 0.05
-"""Seconds between two looks at a log of changes, and at what is due."""
+"""Seconds between two looks at a log of changes."""
+
+_DUE = 0.5
+"""Seconds between two looks at whether a retry is due."""
 
 
 class ChangeReader(Part):
     """Reads one bucket's changes for one function."""
 
-    def __init__(self, desk: Desk, function: DevFunction, bucket: Bucket) -> None:
+    def __init__(self, desk: Desk, delivery: BlobDelivery, bucket: Bucket) -> None:
         super().__init__(desk)
+        function = delivery.function
+        self._delivery = delivery
         self._function = function
         self._bucket = bucket.name
         self._watcher = f"{WATCHER}{function.name}"
@@ -47,7 +54,9 @@ class ChangeReader(Part):
 
     async def find(self) -> None:
         """See ``Part.find``."""
-        if not await self.desk.threads.run(self._read):
+        if await self.desk.threads.run(self._read):
+            self._delivery.wake()
+        else:
             await self.desk.pause(_LOOK)
 
     def _read(self) -> int:
@@ -65,12 +74,18 @@ class BlobDelivery(Part):
 
     def __init__(self, desk: Desk, function: DevFunction) -> None:
         super().__init__(desk)
-        self._function = function
+        self.function = function
+        self._fresh = asyncio.Event()
         self._running: set[int] = set()
+
+    def wake(self) -> None:
+        """See ``Part.wake``."""
+        self._fresh.set()
 
     async def find(self) -> None:
         """See ``Part.find``."""
-        due = await self.desk.threads.run(self.desk.state.due_blob_events, self._function.name, time.time())
+        self._fresh.clear()
+        due = await self.desk.threads.run(self.desk.state.due_blob_events, self.function.name, time.time())
         fresh = [task for task in due if task.id not in self._running]
         for task in fresh:
             await self.free()
@@ -80,7 +95,8 @@ class BlobDelivery(Part):
             self._running.add(task.id)
             self.begin(self._deliver(task))
         if not fresh:
-            await self.desk.pause(_LOOK)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._fresh.wait(), _DUE)
 
     async def _deliver(self, task: BlobTask) -> None:
         try:
@@ -89,7 +105,7 @@ class BlobDelivery(Part):
             self._running.discard(task.id)
 
     async def _attempt(self, task: BlobTask) -> None:
-        desk, function = self.desk, self._function
+        desk, function = self.desk, self.function
         attempt = task.attempt + 1
         await desk.threads.run(desk.state.begin_blob_event, task.id)
         invocation = await desk.invoke(function, function.call, function.call.is_async, task.event())

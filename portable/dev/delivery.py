@@ -118,6 +118,9 @@ class Part:
         """Find events and ``begin`` to deliver each, until ``desk.stopping`` is set."""
         raise NotImplementedError
 
+    def wake(self) -> None:
+        """Look again at once: there may be something, or the server is stopping."""
+
     async def free(self) -> None:
         """Wait until one more may be begun, and take its place; ``begin`` or ``give_back`` follows."""
         await self._slots.acquire()

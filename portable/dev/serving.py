@@ -142,6 +142,8 @@ class Session:
         self.stopped = True
         if self.desk is not None:
             self.desk.stopping.set()
+            for part in self.parts:
+                part.wake()
         if self._front is not None:
             self._front.closing = True
         if self._server is not None:
@@ -225,8 +227,9 @@ def _announce(session: Session) -> None:
 def _parts(desk: Desk) -> list[Part]:
     application = desk.application
     parts: list[Part] = [QueueDelivery(desk, function, trigger) for function, trigger in application.queues()]
-    parts += [ChangeReader(desk, function, bucket) for function, bucket in application.buckets()]
-    parts += [BlobDelivery(desk, function) for function in application.functions.values() if function.kind == "blob"]
+    blobs = {name: BlobDelivery(desk, one) for name, one in application.functions.items() if one.kind == "blob"}
+    parts += [ChangeReader(desk, blobs[function.name], bucket) for function, bucket in application.buckets()]
+    parts += blobs.values()
     if schedules := application.triggers(ScheduleTrigger):
         from portable.dev.schedules import ScheduleDelivery
 

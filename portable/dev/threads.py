@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Semaphore, Thread
+from threading import Lock, Thread
 from typing import Any
 
 __all__ = ["Threads"]
 
 
-class Threads:
-    """A bounded pool whose results go to an event loop. Used from that loop's thread alone.
+class _Idle:
+    """A thread that waits for its next job."""
 
-    Unlike an executor it hands a result over in one call, and its threads do not keep the process alive: one that hangs
-    in a handler past its deadline must not hold up the end.
+    __slots__ = ("_job", "_ready")
+
+    def __init__(self) -> None:
+        self._ready = Lock()
+        self._ready.acquire()
+        self._job: Callable[[], None]
+
+    def give(self, job: Callable[[], None]) -> None:
+        self._job = job
+        self._ready.release()
+
+    def wait(self) -> Callable[[], None]:
+        self._ready.acquire()
+        return self._job
+
+
+class Threads:
+    """A bounded pool whose results go to an event loop.
+
+    Unlike an executor it hands a job straight to the thread that was idle last, makes one only when none is, and its
+    threads do not keep the process alive: one that hangs in a handler past its deadline must not hold up the end.
     """
 
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
         self._count = 0
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._idle = Semaphore(0)
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._idle: list[_Idle] = []
+        self._lock = Lock()
 
     def submit(self, job: Callable[[], None]) -> None:
         """Call ``job`` on a thread, when one is free. It must not raise."""
-        self._jobs.put(job)
-        if not self._idle.acquire(blocking=False) and self._count < self._limit:
+        with self._lock:
+            if self._idle:
+                self._idle.pop().give(job)
+                return
+            if self._count == self._limit:
+                self._waiting.append(job)
+                return
             self._count += 1
-            Thread(target=self._work, name=f"{self._name}-{self._count}", daemon=True).start()
+        Thread(target=self._work, args=(job,), name=f"{self._name}-{self._count}", daemon=True).start()
 
-    def _work(self) -> None:
+    def _work(self, job: Callable[[], None]) -> None:
+        idle = _Idle()
         while True:
-            try:
-                job = self._jobs.get_nowait()
-            except Empty:
-                self._idle.release()
-                job = self._jobs.get()
             job()
+            with self._lock:
+                if self._waiting:
+                    job = self._waiting.popleft()
+                    continue
+                self._idle.append(idle)
+            job = idle.wait()
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """What ``function`` returns or raises."""

@@ -111,7 +111,7 @@ def _functions(functions: list[dict[str, Any]]) -> str:
         )
         rows.append(
             f"<tr><td class=name><b>{escape(one['name'])}</b></td><td>{calls or escape(one['called_by'])}</td>"
-            f"{ended}<td class=soft><code>{escape(one['where'])}</code></td></tr>"
+            f"{ended}<td class='soft short'><code>{escape(one['where'])}</code></td></tr>"
         )
     return _table("Functions", "Function|Called by|Last outcome||Where", rows, "This app has no functions.")
 
@@ -178,7 +178,8 @@ def _buckets(session: Session, buckets: list[dict[str, Any]]) -> str:
             )
         more = one["blobs"] - len(keys)
         rest = f"<p class=soft>and {more:,} more</p>" if more else ""
-        count = f"{'more than ' if one['more'] else ''}{one['blobs']:,} blobs, {one['bytes']:,} bytes"
+        blobs = f"{'more than ' if one['more'] else ''}{one['blobs']:,} blob{'' if one['blobs'] == 1 else 's'}"
+        count = f"{blobs}, {one['bytes']:,} bytes"
         opened = " open" if len(keys) <= 5 else ""
         body = f"<details{opened}><summary>Keys</summary><table>{''.join(keys)}</table>{rest}</details>"
         rows.append(

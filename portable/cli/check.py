@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     from portable.build.artifact import check
-    from portable.cli.report import finding_lines, function_lines
+    from portable.cli.report import counted, finding_lines, function_lines
 
     adapter = chosen_adapter(options.target)
     description, findings = check(chosen_project(options), adapter.build)
     manifest = description.manifest
-    print(f"{manifest.app} on {adapter.title}: {len(manifest.functions)} functions")
+    print(f"{manifest.app} on {adapter.title}: {counted(len(manifest.functions), 'function')}")
     lines = [*function_lines(manifest.functions), *finding_lines(findings)]
     print("\n".join(lines))
     errors = sum(one.severity == "error" for one in findings)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from portable.build.target import Finding
     from portable.manifest import FunctionRecord
 
-__all__ = ["built_lines", "finding_lines", "function_lines", "size"]
+__all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size"]
 
 WIDTH = 79
 _NOUNS = {"http": "route", "message": "queue", "blob": "bucket", "schedule": "schedule", "direct": "direct call"}
@@ -25,6 +25,11 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 function``, ``2 functions``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def finding_lines(findings: Iterable[Finding]) -> list[str]:
@@ -43,7 +48,7 @@ def function_lines(functions: Iterable[FunctionRecord]) -> list[str]:
     """Each function, with the largest memory and the longest timeout its handlers ask for."""
     lines = []
     for one in functions:
-        count = f"{len(one.triggers)} {_NOUNS[one.kind]}{'' if len(one.triggers) == 1 else 's'}"
+        count = counted(len(one.triggers), _NOUNS[one.kind])
         asks = [f"{one.memory} MiB" if one.memory else "", f"{one.timeout:g} s" if one.timeout else "", *one.uses]
         rest = ", ".join(part for part in (count, *asks) if part)
         lines += _wrapped(f"{one.name}: {rest}", "  ", "      ")
@@ -58,7 +63,7 @@ def built_lines(built: Built, seconds: float) -> list[str]:
             lines.append(f"{name}:")
         lines += [f"  {one.name:<14}{one.files:>8}{size(one.size):>12}{size(one.packed):>14}" for one in parts]
     lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
-    lines.append(f"{built.functions} functions, {built.place}, in {seconds:.2f} s")
+    lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds:.2f} s")
     return lines
 
 

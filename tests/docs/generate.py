@@ -1,0 +1,132 @@
+"""Writes the parts of the documentation that are data: `python tests/docs/generate.py`. A test holds them true.
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
+PAGES = (REFERENCE / "errors.md", REFERENCE / "targets.md")
+TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
+_KINDS = ("http", "message", "blob", "schedule", "direct")
+_PART = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def written(text: str) -> str:
+    """A page with its generated parts as they have to be."""
+    return _PART.sub(lambda match: f"{match[1]}\n{_part(match['name'])}\n\n{match[3]}", text)
+
+
+def _part(name: str) -> str:
+    kind, _, target = name.partition(" ")
+    return "\n".join({"sources": _sources, "limits": _limits, "errors": _errors}[kind](target))
+
+
+def _sources(_: str) -> Iterator[str]:
+    yield f"| | {' | '.join(TARGETS.values())} |"
+    yield f"| --- |{' --- |' * len(TARGETS)}"
+    for kind in _KINDS:
+        samples = [import_module(f"portable_{target}.samples").SAMPLES for target in TARGETS]
+        cells = [", ".join(f"`{source}`" for source in one.sources(kind)) for one in samples]
+        yield f"| {kind} | {' | '.join(cells)} |"
+
+
+# --- limits.py: name, value, and what stands beside it
+
+
+def _limits(target: str) -> Iterator[str]:
+    module = import_module(f"portable_{target}.limits")
+    source = Path(module.__file__ or "").read_text("utf-8")
+    yield "| name | value | what, and its source |"
+    yield "| --- | --- | --- |"
+    comments, lines = _comments(source), source.splitlines()
+    body = ast.parse(source).body
+    for position, node in enumerate(body):
+        name = _assigned(node)
+        if name is None:
+            continue
+        after = body[position + 1] if position + 1 < len(body) else None
+        above = comments.get(node.lineno - 1, "")
+        if above and lines[node.lineno - 2].startswith("#"):
+            yield f"| *{above.rstrip('.')}* | | |"
+        note = comments.get(node.end_lineno or 0, "")
+        if not note and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            note = " ".join(str(after.value.value).split())
+        yield f"| `{name}` | {_value(getattr(module, name))} | {note.replace('|', '/').replace('``', '`')} |"
+
+
+def _assigned(node: ast.stmt) -> str | None:
+    if isinstance(node, ast.AnnAssign):
+        target: ast.expr = node.target
+    elif isinstance(node, ast.Assign):
+        target = node.targets[0]
+    else:
+        return None
+    return target.id if isinstance(target, ast.Name) and target.id.isupper() else None
+
+
+def _comments(source: str) -> dict[int, str]:
+    """Comments by line."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():,.0f} s"
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_value(one)}" for key, one in value.items())
+    if isinstance(value, (tuple, list)):
+        return " / ".join(map(_value, value))
+    if value is None:
+        return "no limit"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+# --- errors.py: each class of ours, and what it stands for
+
+_TABLES = ("BY_CODE", "BY_STATUS", "BY_TYPE", "BY_CLASS", "TABLE", "_BY_SQLITE", "_BY_ERRNO")
+
+
+def _errors(target: str) -> Iterator[str]:
+    module = import_module(f"portable_{target}.errors")
+    tables = [getattr(module, name) for name in _TABLES if hasattr(module, name)]
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        for vendor, ours in table.items():
+            found.setdefault(ours.__name__, []).append(_vendor_name(module, table, vendor))
+    yield "| ours | stands for |"
+    yield "| --- | --- |"
+    for ours in sorted(found):
+        yield f"| `{ours}` | {', '.join(found[ours])} |"
+
+
+def _vendor_name(module: Any, table: dict[Any, Any], vendor: Any) -> str:
+    if table is getattr(module, "_BY_SQLITE", None):
+        # By the names in the source: SQLite's codes of results and of actions share their numbers.
+        names = re.findall(r"sqlite3\.(SQLITE_\w+):", Path(module.__file__).read_text("utf-8"))
+        return next(name for name in names if getattr(module.sqlite3, name) == vendor)
+    if table is getattr(module, "_BY_ERRNO", None):
+        return str(module.errno.errorcode[vendor])
+    return f"HTTP {vendor}" if isinstance(vendor, int) else str(vendor)
+
+
+def main() -> int:
+    for page in PAGES:
+        page.write_text(written(page.read_text("utf-8")), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

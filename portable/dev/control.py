@@ -272,6 +272,10 @@ def _add_buckets(api: FastAPI, session: Session) -> None:
         headers = {**_BLOB_HEADERS, "etag": f'"{info.etag}"'}
         return Response(driver.read(key, None, None), 200, headers, info.content_type)
 
+    _add_blob_writes(api, session)
+
+
+def _add_blob_writes(api: FastAPI, session: Session) -> None:
     @api.put(f"{CONTROL}/buckets/{{name}}/blob", summary="Write a blob; the body is its bytes")
     async def write(name: str, key: str, request: Request) -> dict[str, Any]:
         _driver(session, "bucket", name)

@@ -44,6 +44,7 @@ CONVERTERS: dict[str, Callable[[str], bool] | None] = {
     "path": None,
 }
 _ORDER = tuple(CONVERTERS)
+_NEVER_DECLARED = frozenset("%?#")
 
 
 def parse_path(path: str) -> list[tuple[str, str]]:
@@ -55,6 +56,8 @@ def parse_path(path: str) -> list[tuple[str, str]]:
     parts = path.split("/")[1:]
     for position, part in enumerate(parts):
         if "{" not in part and "}" not in part:
+            if not _NEVER_DECLARED.isdisjoint(part):
+                raise ConfigError(f"path {path!r}: {part!r} is matched after decoding, so it holds no '%', '?' or '#'")
             segments.append(("", part))
             continue
         name, _, converter = part[1:-1].partition(":")
@@ -116,18 +119,24 @@ class Routes:
         if leaf is None:
             leaf = node.leaf
         other = leaf.get(route.method)
-        if other is not None:
+        if other is not None and other[0].method == route.method:
             raise ConfigError(
                 f"{route.method} {route.path} at {route.where[0]}:{route.where[1]} answers the same requests as "
                 f"{other[0].path} at {other[0].where[0]}:{other[0].where[1]}; remove one"
             )
         names = tuple(name for converter, name in segments if converter)
         leaf[route.method] = (route, names)
+        if route.method == "GET":
+            leaf.setdefault("HEAD", (route, names))
         if not names and route.path.isascii():
             self._static[route.method, route.path] = (route, {})
 
     def find(self, method: str, raw_path: str) -> tuple[HTTPRoute, dict[str, str]] | None:
-        """The route for a method and a raw path, with its parameters decoded; None when there is none."""
+        """The route for a method and a raw path, with its parameters decoded; None when there is none.
+
+        HEAD finds what GET finds, unless a route of the same path is declared for it. Percent signs that encode nothing
+        stay as they are, and bytes that are not UTF-8 become U+FFFD.
+        """
         hit = self._static.get((method, raw_path))
         if hit is not None:
             return hit
@@ -137,8 +146,6 @@ class Routes:
         if found is None:
             values = []
             found = _walk(self._root, segments, 0, values, method)
-        if found is None and method == "HEAD":
-            return self.find("GET", raw_path)
         if found is None:
             return None
         route, names = found
@@ -152,14 +159,14 @@ class Routes:
         _collect(self._root, _segments(raw_path), 0, methods)
         if methods:
             methods.add("OPTIONS")
-            if "GET" in methods:
-                methods.add("HEAD")
         return sorted(methods)
 
 
 def _segments(raw_path: str) -> list[str]:
+    """The decoded segments; none for what does not start with a slash, and no route has none."""
     segments = raw_path.split("/")
-    del segments[0]
+    if segments.pop(0):
+        return []
     if "%" in raw_path:
         from urllib.parse import unquote
 

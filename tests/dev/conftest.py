@@ -273,7 +273,7 @@ def start(project):
         yield start
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """One server for all tests that change nothing others see."""
     root = make_project(tmp_path_factory.mktemp("dev") / "play")

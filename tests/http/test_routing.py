@@ -41,7 +41,7 @@ def found(routes: Routes, method: str, raw_path: str) -> tuple[str, dict[str, st
         (["/a"], "/a", "/a", {}),
         # static before parameter, at every depth, whatever the order of declaration
         (["/users/{user}", "/users/me"], "/users/me", "/users/me", {}),
-        (["/users/me", "/users/{user}"], "/users/you", "/users/{user}", {"id": "you"}),
+        (["/users/me", "/users/{user}"], "/users/you", "/users/{user}", {"user": "you"}),
         (["/{a}/b", "/a/{b}"], "/a/b", "/a/{b}", {"b": "b"}),
         # stepping back: the static choice leads nowhere
         (["/a/b", "/{x}/c"], "/a/c", "/{x}/c", {"x": "a"}),

@@ -40,6 +40,7 @@ class GoogleTarget:
     reserved = frozenset({"main"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_gcp",)
+    known_settings: Sequence[str] = tuple(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1)
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What Google Cloud cannot give. Raises ConfigError for a setting it does not know."""

@@ -42,6 +42,7 @@ class LocalTarget:
     reserved = frozenset({"portable_entry"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_local",)
+    known_settings: Sequence[str] = ()
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:  # noqa: ARG002
         """Nothing here stands before a function and asks who calls."""

@@ -99,7 +99,11 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
         if name not in known:  # type: ignore[operator]
             raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
     description = describe_project(project)
-    return description, list(target.check(description.manifest, settings))
+    findings = list(target.check(description.manifest, settings))
+    if not description.manifest.functions:
+        message = f"app {description.manifest.app!r} has no handler, so nothing would ever call it"
+        findings.append(Finding("warning", project.spec, message, "decorate one, or include the router that has it"))
+    return description, findings
 
 
 def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -> Built:

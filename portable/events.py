@@ -310,7 +310,8 @@ class Response:
     """An HTTP answer. ``body`` is bytes, str, None, or anything JSON can hold, encoded when it is sent.
 
     ``status`` is 200 to 599; 204, 205 and 304 are sent without a body. Headers are printable ASCII: an answer with any
-    other, a line break above all, becomes a 500.
+    other, a line break above all, becomes a 500. They are a mapping, or pairs where a name is repeated. ``media_type``
+    is the content type; left out, it follows from the body: text, bytes or JSON.
     """
 
     __slots__ = ("_headers", "body", "media_type", "status")

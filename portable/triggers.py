@@ -80,6 +80,7 @@ class Trigger:
         self.plan: Any = None  # how its arguments are bound; made by portable.invoke or portable.http on first use
 
     def default_function(self) -> str:
+        """The function's name when none is given: the handler's, dashes for underscores. Raises ConfigError."""
         name = getattr(self.handler, "__name__", "").strip("_")
         if not name or name == "<lambda>":
             raise ConfigError(f"{self.handler!r} at {self.where[0]}:{self.where[1]} has no name; give function='name'")
@@ -117,6 +118,7 @@ class HTTPRoute(Trigger):
         self.tags = tags
 
     def default_function(self) -> str:
+        """All routes are one function unless they say otherwise."""
         return "http"
 
     def __repr__(self) -> str:

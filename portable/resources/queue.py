@@ -59,6 +59,7 @@ class Queue(Resource, Generic[T]):
         return self._decode
 
     def same_as(self, other: Resource) -> bool:
+        """Whether both declare the same queue with the same options and type."""
         return super().same_as(other) and isinstance(other, Queue) and self.type == other.type
 
     def send(

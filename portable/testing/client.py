@@ -45,13 +45,17 @@ class Host(Protocol):
     manifest: Manifest
     platform: Platform
 
-    def request(self, request: Request) -> Response: ...
+    def request(self, request: Request) -> Response:
+        """Answer a request."""
 
-    def deliver(self, function: str, event: Event) -> Outcome: ...
+    def deliver(self, function: str, event: Event) -> Outcome:
+        """Give a function an event, once."""
 
-    def settle(self, timeout: float = 30.0) -> Settled: ...
+    def settle(self, timeout: float = 30.0) -> Settled:
+        """Deliver messages and blob events until there are none, ``timeout`` seconds at most."""
 
-    def dead_letters(self, queue: str) -> list[str]: ...
+    def dead_letters(self, queue: str) -> list[str]:
+        """Bodies of a queue's dead letters, as sent."""
 
 
 class Answer:

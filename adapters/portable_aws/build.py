@@ -38,6 +38,11 @@ def __getattr__(_handler):
     return _found
 '''
 
+# Whoever brings one of these may call any service.
+_OTHER_USERS = frozenset({"aioboto3", "aiobotocore", "boto3", "s3fs", "s3transfer"})
+# sts: identities that come as a web token, as on Kubernetes.
+_SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json", "sts")
+
 CHOSEN = ("http", "blob", "schedule")
 """Trigger kinds whose event source is a setting: ``[tool.portable.aws] http = "function-url"``."""
 
@@ -70,6 +75,13 @@ class AWSTarget:
         A queue that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS.
         """
         return ["botocore>=1.35.70"] if manifest.of_kind("bucket") or manifest.of_kind("queue") else []
+
+    def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Four hundred services are described in 20 MB; an app that does not call them itself needs one or two."""
+        if _OTHER_USERS & {*listed, *pins} or "botocore" in listed:
+            return {}
+        used = [name for kind, name in (("bucket", "s3"), ("queue", "sqs")) if manifest.of_kind(kind)]
+        return {"botocore/data": [*used, *_SHARED_DATA]}
 
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         """One folder for all functions: each is deployed from it, with its own handler. Raises ConfigError."""

@@ -67,6 +67,10 @@ class GoogleTarget:
             needed.append("google-cloud-storage>=2.18")
         return needed
 
+    def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002
+        """Nothing is left out."""
+        return {}
+
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         """One folder for all functions: each is deployed from it, with its own target."""
         sources = {function.name: _source(function, settings) for function in manifest.functions}

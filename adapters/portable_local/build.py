@@ -63,6 +63,10 @@ class LocalTarget:
         """None: the drivers use the standard library."""
         return ()
 
+    def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002
+        """Nothing is left out."""
+        return {}
+
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:  # noqa: ARG002
         """One bundle with every function."""
         functions = "\n".join(

@@ -28,7 +28,7 @@ from portable.build.bytecode import find_compiler
 from portable.build.description import Description, describe_project
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
-from portable.build.requirements import read_requirements
+from portable.build.requirements import distribution, read_requirements
 from portable.build.sources import check_names, find_sources
 from portable.build.target import BuildTarget, Bundle, Finding
 from portable.build.vendor import Place
@@ -177,7 +177,9 @@ class _Work(msgspec.Struct):
         # The one waits for the network and the installer, the other for a compiler.
         beside = _Beside(lambda: framework_layer(self.target.adapter_packages, compiler))
         try:
-            installed, lock = requirements_layer(asked, self.place, folder, compiler, self.project.root, memory)
+            installed, lock = requirements_layer(
+                asked, self.place, folder, compiler, self.project.root, memory, self._data_used
+            )
         finally:
             framework, framework_hash = beside.result()
         check_layers(self.target, self.sources, installed)
@@ -208,6 +210,9 @@ class _Work(msgspec.Struct):
             out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
         }
         return Built(out, self.place.python, str(self.place), zips, parts, self.findings, lock, len(manifest.functions))
+
+    def _data_used(self, pins: list[str]) -> Mapping[str, Sequence[str]]:
+        return self.target.data_used(self.description.manifest, [distribution(one) for one in self.listed], pins)
 
     def _write_bundle(self, fresh: Path, bundle: Bundle, layers: Sequence[Layer]) -> None:
         path = _path(bundle)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,12 +66,18 @@ def wanted_requirements(
 
 
 def requirements_layer(
-    asked: Sequence[str], place: Place, folder: str, compiler: Compiler | None, project: Path, memory: Path
+    asked: Sequence[str],
+    place: Place,
+    folder: str,
+    compiler: Compiler | None,
+    project: Path,
+    memory: Path,
+    data_used: Callable[[list[str]], Mapping[str, Sequence[str]]] = lambda pins: {},
 ) -> tuple[Layer, list[str]]:
     """The dependencies, and the exact versions they are.
 
     ``folder``: where in the bundle they go. ``memory``: the file the versions are kept in; without it, or when
-    something else is asked, they are chosen anew.
+    something else is asked, they are chosen anew. ``data_used``: see ``BuildTarget``, given the pins.
     """
     where = f"{place}, {place.platform}"
     lock = _recall(memory)
@@ -83,16 +90,26 @@ def requirements_layer(
     # A folder or a file may differ from what was installed from it last time.
     local = any("file:" in pin or ("==" not in pin and "://" not in pin) for pin in pins)
     once = [str(time.time_ns())] if local else []
-    key = _digest([*pins, where, folder, compiler.version if compiler else "", *once])
+    used = data_used([distribution(pin) for pin in pins])
+    key = _digest([*pins, where, folder, compiler.version if compiler else "", *once, repr(sorted(used.items()))])
 
     def make(files: Path) -> list[list[str]]:
         if pins:
             vendor.install(pins, place, files / folder, project)
+            _leave_out(files / folder, used)
         if compiler:
             compile_files(compiler, files)
         return []
 
     return layers.keep_layer(layers.layer_folder(key), key, make), pins
+
+
+def _leave_out(installed: Path, used: Mapping[str, Sequence[str]]) -> None:
+    """Remove the entries of data folders that nothing reads."""
+    for folder, entries in used.items():
+        for entry in (installed / folder).glob("*"):
+            if entry.name not in entries:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def framework_files(adapter_packages: Sequence[str]) -> dict[str, Path]:

@@ -61,5 +61,12 @@ class BuildTarget(Protocol):
     def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
         """Distributions the entry and the used kinds of resources need, with lower bounds."""
 
+    def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Folders of an SDK's data files, and which entries of each the drivers read: the others are left out.
+
+        Empty where the app itself may use them. ``listed``: the distributions the project asks for. ``pins``: all that
+        are in the bundle.
+        """
+
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         """The folders to deploy, each with its entry files."""

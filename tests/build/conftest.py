@@ -42,12 +42,16 @@ class PlainTarget:
     findings: Sequence[Finding] = ()
     wanted: Sequence[str] = ()
     names: Sequence[str] = ("",)
+    used: Mapping[str, Sequence[str]] = {}
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         return self.findings
 
     def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
         return self.wanted
+
+    def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return self.used
 
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         entry = f"from {manifest.spec.partition(':')[0]} import app\n".encode()

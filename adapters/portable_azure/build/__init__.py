@@ -40,6 +40,10 @@ class AzureTarget:
             wanted.append("azure-storage-queue>=12.12")
         return wanted
 
+    def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002
+        """Nothing is left out."""
+        return {}
+
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         chosen = read_settings(settings)
         apps = plan_apps(manifest, chosen)

@@ -88,6 +88,20 @@ def test_requirements() -> None:
     assert TARGET.requirements(manifest(lambda app: app.get("/")(lambda: None)), {}) == []
 
 
+def test_data_of_services_nothing_calls_is_left_out() -> None:
+    everything = manifest(declare_all)
+    used = TARGET.data_used(everything, ["requests"], ["botocore", "jmespath", "requests"])["botocore/data"]
+    assert {"s3", "sqs", "endpoints.json"} <= set(used)
+    assert "ec2" not in used
+    only_queue = manifest(lambda app: app.on_message(app.queue("emails"), function="send")(event))
+    assert "s3" not in TARGET.data_used(only_queue, [], ["botocore"])["botocore/data"]
+
+
+@pytest.mark.parametrize(("listed", "pins"), [(["boto3"], ["boto3", "botocore"]), (["botocore"], ["botocore"])])
+def test_an_app_that_brings_the_sdk_keeps_all_of_it(listed: list[str], pins: list[str]) -> None:
+    assert TARGET.data_used(manifest(declare_all), listed, pins) == {}
+
+
 def test_an_app_that_fits_has_no_findings() -> None:
     assert TARGET.check(manifest(declare_all), {}) == []
 

@@ -15,7 +15,7 @@ def test_a_thread_that_is_idle_is_used_again():
         used = set()
         for _ in range(100):
             used.add(await pool.run(threading.get_ident))
-            while not pool._idle:  # its result comes a moment before it is
+            while not pool._idle:  # noqa: ASYNC110 - its result comes a moment before it is
                 await asyncio.sleep(0.001)
         return used
 

@@ -43,20 +43,24 @@ def test_data_can_be_read(snippet: Snippet) -> None:
 
 
 @pytest.mark.parametrize("page", SCRIPTS, ids=name_of)
-def test_python_runs(page: Path) -> None:
-    run_scripts(page)
+def test_python_runs(page: Path, tmp_path: Path) -> None:
+    run_scripts(page, tmp_path)
 
 
-def run_scripts(page: Path) -> dict[str, object]:
+def run_scripts(page: Path, folder: Path) -> dict[str, object]:
+    """The namespace after the page's snippets, which count as a file of this folder: a project with nothing else."""
+    file = folder / page.name
+    file.touch()
     space: dict[str, object] = {"__name__": "snippet"}
     for snippet in SCRIPTS[page]:
         # Padded, so that a traceback names the page's own line.
-        exec(compile("\n" * (snippet.line - 1) + snippet.text, str(page), "exec", dont_inherit=True), space)
+        source = "\n" * (snippet.line - 1) + snippet.text
+        exec(compile(source, str(file), "exec", dont_inherit=True), space)
     return space
 
 
-def test_the_readmes_app_answers() -> None:
-    app = run_scripts(ROOT / "README.md")["app"]
+def test_the_readmes_app_answers(tmp_path: Path) -> None:
+    app = run_scripts(ROOT / "README.md", tmp_path)["app"]
     assert isinstance(app, App)
     with TestClient(app) as client:
         assert client.get("/orders/7?verbose=true").json() == {"order": 7, "verbose": True}

@@ -38,7 +38,9 @@ def check_functions(functions: Mapping[str, Sequence[Trigger]]) -> None:
     for triggers in functions.values():
         for trigger in triggers:
             _check_trigger(trigger)
-        make_function(triggers)
+        function = make_function(triggers)
+        for trigger in triggers:
+            function._plan(trigger)
     every = [trigger for triggers in functions.values() for trigger in triggers]
     Routes(trigger for trigger in every if isinstance(trigger, HTTPRoute))
     takers: dict[str, Trigger] = {}

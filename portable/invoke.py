@@ -10,7 +10,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from portable.errors import ConfigError, HTTPError, Reject, Retry
-from portable.events import Context, Response, current_context
+from portable.events import Context, Response, Tick, current_context
 from portable.http.answers import answer, answer_error, problem, without_body
 from portable.http.binding import bind
 from portable.http.routing import Routes
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
-    from portable.events import BlobEvent, Message, Request, Tick
+    from portable.events import BlobEvent, Message, Request
+    from portable.signatures import Parameter
     from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 
     Outcomes = list[BaseException | None]
@@ -65,8 +66,30 @@ def run_shared(coroutine: Coroutine[Any, Any, Any]) -> Any:
             from threading import Thread
 
             _shared_loop = new_event_loop()
-            Thread(target=_shared_loop.run_forever, name="portable-loop", daemon=True).start()
-    return run_coroutine_threadsafe(coroutine, _shared_loop).result()
+            Thread(target=_keep_running, args=(_shared_loop,), name="portable-loop", daemon=True).start()
+    value, end = run_coroutine_threadsafe(_contain(coroutine), _shared_loop).result()
+    if end is not None:
+        raise end
+    return value
+
+
+async def _contain(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
+    """The result, or what would end the process: raised on the shared loop it would end that, and its callers wait."""
+    try:
+        return await coroutine, None
+    except (SystemExit, KeyboardInterrupt) as end:
+        return None, end
+
+
+def _keep_running(loop: AbstractEventLoop) -> None:
+    """Run the shared loop, again when a handler's own task stopped it: others wait for it."""
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            from logging import getLogger
+
+            getLogger("portable").exception("a task ended the shared event loop, which goes on")
 
 
 def step(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -96,14 +119,16 @@ class HTTPFunction:
             route, request.params = hit
             plan = route.plan
             if plan is None:
-                plan = route.plan = bind(route)
+                plan = route.plan = self._plan(route)
             value = plan(request)
-            if route.is_async:
+            if route.is_async and hasattr(value, "__await__"):
                 return self._finish(route, request, value)
             response = answer(route, value)
         except Exception as error:
             response = answer_error(request, error)
         return without_body(response) if request.method == "HEAD" else response
+
+    _plan = staticmethod(bind)
 
     async def _finish(self, route: HTTPRoute, request: Request, value: Any) -> Response:
         try:
@@ -123,23 +148,37 @@ class HTTPFunction:
         return without_body(response) if request.method == "HEAD" else response
 
 
+def _name(trigger: Trigger) -> str:
+    handler = trigger.handler
+    return f"{getattr(handler, '__name__', handler)} at {trigger.where[0]}:{trigger.where[1]}"
+
+
 def event_call(trigger: Trigger, event_required: bool = True) -> tuple[Callable[[Any], Any], Any]:
     """A function of the event that calls the handler with what it asks for, and the event's annotation."""
     handler = trigger.handler
-    where = f"{getattr(handler, '__name__', handler)} at {trigger.where[0]}:{trigger.where[1]}"
+    where = _name(trigger)
     parameters = parameters_of(handler)
     contexts = [p for p in parameters if split_optional(p.annotation)[0] is Context]
-    events = [p for p in parameters if p not in contexts and p.default is MISSING]
-    if len(events) > 1 or (events and (events[0] is not parameters[0] or events[0].keyword_only)):
+    event = parameters[0] if parameters and _takes_event(trigger, parameters[0]) else None
+    if any(p.default is MISSING for p in parameters if p is not event and p not in contexts):
         raise ConfigError(f"{where}: an event handler takes the event first and, if it likes, a Context")
-    if not events and event_required:
+    if event is None and event_required:
         raise ConfigError(f"{where}: the handler takes no event; give it one parameter for it")
+    annotation = MISSING if event is None else event.annotation
     if not contexts:
-        return (handler if events else lambda event: handler()), (events[0].annotation if events else MISSING)
+        return (handler if event else lambda event: handler()), annotation
     name = contexts[0].name
-    if events:
-        return lambda event: handler(event, **{name: current_context.get()}), events[0].annotation
-    return lambda event: handler(**{name: current_context.get()}), MISSING
+    if event:
+        return lambda event: handler(event, **{name: current_context.get()}), annotation
+    return lambda event: handler(**{name: current_context.get()}), annotation
+
+
+def _takes_event(trigger: Trigger, first: Parameter) -> bool:
+    """Whether a handler's first parameter is for the event. A schedule's may be an option with a default of its own."""
+    annotation = split_optional(first.annotation)[0]
+    if first.keyword_only or annotation is Context:
+        return False
+    return first.default is MISSING or trigger.kind != "schedule" or annotation is Tick
 
 
 def _log_failure(trigger: Trigger, what: str, error: BaseException) -> None:
@@ -161,15 +200,23 @@ class MessageFunction:
     def __init__(self, triggers: Sequence[MessageTrigger]) -> None:
         self.triggers = triggers
         self.is_async = any(trigger.is_async for trigger in triggers)
-        self._by_source = {trigger.source.name: trigger for trigger in triggers}
+        self._by_source: dict[str | None, MessageTrigger] = {trigger.source.name: trigger for trigger in triggers}
         if len(self._by_source) != len(triggers):
             raise ConfigError(f"function {triggers[0].function!r} takes one queue twice")
+        if len(triggers) == 1:
+            self._by_source[None] = triggers[0]
 
     def __call__(
         self, batch: list[Message[Any]], source: str | None = None
     ) -> Outcomes | Coroutine[Any, Any, Outcomes]:
-        """``source`` is the queue's declared name; it may be left out when the function takes one queue."""
-        trigger = self.triggers[0] if source is None else self._by_source[source]
+        """``source`` is the queue's declared name; it may be left out when the function takes one queue.
+
+        Raises ConfigError for a queue that is none of the function's.
+        """
+        trigger = self._by_source.get(source)
+        if trigger is None:
+            names = ", ".join(one.source.name for one in self.triggers)
+            raise ConfigError(f"a batch of queue {source!r} for a function of {names}")
         plan = trigger.plan
         if plan is None:
             plan = trigger.plan = self._plan(trigger)
@@ -180,7 +227,9 @@ class MessageFunction:
     @staticmethod
     def _plan(trigger: MessageTrigger) -> tuple[Callable[[Any], Any], bool]:
         call, annotation = event_call(trigger)
-        return call, annotation is list or getattr(annotation, "__origin__", None) is list
+        origin = getattr(annotation, "__origin__", annotation)
+        # Sequence[Message[User]] and the like come from collections.abc.
+        return call, origin is list or getattr(origin, "__module__", "") == "collections.abc"
 
 
 def _decode_bodies(trigger: MessageTrigger, batch: list[Message[Any]], outcomes: Outcomes) -> list[Message[Any]]:
@@ -190,7 +239,7 @@ def _decode_bodies(trigger: MessageTrigger, batch: list[Message[Any]], outcomes:
         message._failed = False
         try:
             message.body = decode(message.body)
-        except ValueError as error:
+        except Exception as error:
             outcomes[position] = error
             _log_failure(trigger, f"message {message.id}: its body does not fit queue {trigger.source.name}", error)
         else:
@@ -212,10 +261,9 @@ async def _deliver_each(trigger: MessageTrigger, call: Callable[[Any], Any], bat
         message._failed = False
         try:
             message.body = decode(message.body)
-            if waits:
-                await call(message)
-            else:
-                call(message)
+            result = call(message)
+            if waits and hasattr(result, "__await__"):
+                await result
             outcomes.append(None if message._failed is False else _explain(message._failed))
         except (Retry, Reject) as wish:
             outcomes.append(wish)
@@ -233,17 +281,16 @@ async def _deliver_batch(trigger: MessageTrigger, call: Callable[[Any], Any], ba
     whole: BaseException | None = None
     try:
         result = call(fit)
-        if trigger.is_async:
+        if trigger.is_async and hasattr(result, "__await__"):
             await result
     except Exception as error:
         whole = error
         if not isinstance(error, (Retry, Reject)):
             _log_failure(trigger, f"a batch of {len(fit)}", error)
-    waiting = iter(fit)
-    for position, outcome in enumerate(outcomes):
-        if outcome is None:
-            message = next(waiting)
-            outcomes[position] = whole or _explain(message._failed)
+    for position, message in enumerate(batch):
+        if outcomes[position] is None:
+            # What was said of a message counts for more than what was raised for all.
+            outcomes[position] = whole if message._failed is False else _explain(message._failed)
     return outcomes
 
 
@@ -266,12 +313,16 @@ class BlobFunction:
         for trigger in self.triggers:
             if event.bucket == trigger.bucket.name and trigger.wants(event.kind, event.key):
                 if trigger.plan is None:
-                    trigger.plan = event_call(trigger)[0]
+                    trigger.plan = self._plan(trigger)
                 result = trigger.plan(event)
-                if trigger.is_async:
+                if trigger.is_async and hasattr(result, "__await__"):
                     await result
                 taken += 1
         return taken
+
+    @staticmethod
+    def _plan(trigger: BlobTrigger) -> Callable[[Any], Any]:
+        return event_call(trigger)[0]
 
 
 class ScheduleFunction:
@@ -290,10 +341,14 @@ class ScheduleFunction:
     async def _deliver(self, tick: Tick) -> None:
         for trigger in self.triggers:
             if trigger.plan is None:
-                trigger.plan = event_call(trigger, event_required=False)[0]
+                trigger.plan = self._plan(trigger)
             result = trigger.plan(tick)
-            if trigger.is_async:
+            if trigger.is_async and hasattr(result, "__await__"):
                 await result
+
+    @staticmethod
+    def _plan(trigger: ScheduleTrigger) -> Callable[[Any], Any]:
+        return event_call(trigger, event_required=False)[0]
 
 
 class DirectFunction:
@@ -316,8 +371,7 @@ class DirectFunction:
 
     async def _deliver(self, payload: Any) -> Any:
         if self.trigger.plan is None:
-            call, annotation = event_call(self.trigger, event_required=False)
-            self.trigger.plan = call, converter_of_values(None if annotation is MISSING else annotation)
+            self.trigger.plan = self._plan(self.trigger)
         call, convert = self.trigger.plan
         try:
             value = convert(payload)
@@ -327,7 +381,17 @@ class DirectFunction:
                 422, f"the payload does not fit {self.trigger.function}: {error}", errors=[field]
             ) from error
         result = call(value)
-        return to_values(await result if self.is_async else result)
+        return to_values(await result if self.is_async and hasattr(result, "__await__") else result)
+
+    @staticmethod
+    def _plan(trigger: DirectTrigger) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+        call, annotation = event_call(trigger, event_required=False)
+        try:
+            return call, converter_of_values(None if annotation is MISSING else annotation)
+        except Exception as error:  # whatever msgspec or pydantic has against the type
+            raise ConfigError(
+                f"{_name(trigger)}: the payload cannot be read from JSON as {annotation!r}: {error}"
+            ) from error
 
 
 Function = HTTPFunction | MessageFunction | BlobFunction | ScheduleFunction | DirectFunction

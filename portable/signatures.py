@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["MISSING", "Parameter", "parameters_of", "split_annotated", "split_optional"]
+__all__ = ["MISSING", "Parameter", "parameters_of", "resolve_alias", "split_annotated", "split_optional"]
 
 MISSING: Any = object()
 
@@ -31,13 +31,16 @@ class Parameter:
 def parameters_of(handler: Callable[..., Any]) -> list[Parameter]:
     """The parameters a handler is called with, annotations evaluated. Raises ConfigError where that fails."""
     function: Any = handler
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    bound = hasattr(function, "__func__")
-    if bound:
-        function = function.__func__
+    bound = False
+    while hasattr(function, "__func__") or hasattr(function, "__wrapped__"):
+        if hasattr(function, "__func__"):
+            bound = True
+            function = function.__func__
+        else:
+            function = function.__wrapped__
     code = getattr(function, "__code__", None)
-    if code is None or code.co_flags & 0x0C:  # *args or **kwargs: let inspect say it
+    # *args, **kwargs, and a decorator that says another signature: let inspect say it
+    if code is None or code.co_flags & 0x0C or hasattr(handler, "__signature__"):
         return _inspected(handler)
     positional = code.co_varnames[: code.co_argcount]
     keyword_only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -55,11 +58,12 @@ def _inspected(handler: Callable[..., Any]) -> list[Parameter]:
 
     try:
         signature = inspect.signature(handler, eval_str=True)
-    except (TypeError, ValueError, NameError) as error:
+    except Exception as error:  # annotations are evaluated: anything may come out
         raise ConfigError(f"the parameters of {handler!r} cannot be read: {error}") from error
+    given = getattr(handler, "keywords", {})  # of a partial: no longer a parameter, least of all the caller's
     found = []
     for parameter in signature.parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in given:
             continue
         empty = inspect.Parameter.empty
         found.append(
@@ -80,8 +84,7 @@ def _evaluate(annotations: dict[str, Any], name: str, function: Any) -> Any:
     try:
         scope = function.__globals__
         if function.__closure__:
-            cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
-            scope = {**scope, **{free: cell.cell_contents for free, cell in cells}}
+            scope = {**scope, **_enclosing(function)}
         return eval(annotation, scope)  # noqa: S307 - the user's own source, as typing.get_type_hints evaluates it
     except Exception as error:
         code = function.__code__
@@ -89,6 +92,28 @@ def _evaluate(annotations: dict[str, Any], name: str, function: Any) -> Any:
             f"{function.__name__} at {code.co_filename}:{code.co_firstlineno}: the annotation {annotation!r} of "
             f"{name!r} cannot be evaluated ({error}); its names must be importable at run time, at module level"
         ) from error
+
+
+def _enclosing(function: Any) -> dict[str, Any]:
+    """Variables of the functions around this one, those that have a value yet."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
+def resolve_alias(annotation: Any) -> Any:
+    """What a ``NewType`` or a ``type X = …`` stands for; anything else as it is."""
+    while True:
+        if hasattr(annotation, "__supertype__"):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        else:
+            return annotation
 
 
 def split_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -100,10 +125,9 @@ def split_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def split_optional(annotation: Any) -> tuple[Any, bool]:
-    """``X | None`` as ``(X, True)``; anything else, unions of more among them, as ``(annotation, False)``."""
+    """``X | None`` as ``(X, True)``, ``X | Y | None`` as ``(X | Y | None, True)``, else ``(annotation, False)``."""
     if type(annotation).__name__ not in ("UnionType", "_UnionGenericAlias", "Union"):
         return annotation, False
     rest = [argument for argument in annotation.__args__ if argument is not type(None)]
-    if len(rest) == 1 and len(annotation.__args__) == 2:
-        return rest[0], True
-    return annotation, False
+    optional = len(rest) < len(annotation.__args__)
+    return rest[0] if optional and len(rest) == 1 else annotation, optional

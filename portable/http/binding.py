@@ -11,7 +11,7 @@ from portable.events import Context, Request, current_context
 from portable.http.routing import parse_path
 from portable.http.scalars import converter_of, is_scalar, scalar_needs_msgspec
 from portable.jsontext import ModelError, decoder_of, needs_msgspec
-from portable.signatures import MISSING, parameters_of, split_annotated, split_optional
+from portable.signatures import MISSING, parameters_of, resolve_alias, split_annotated, split_optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,10 +80,7 @@ def _at(route: HTTPRoute) -> str:
 
 
 def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> Binding:
-    annotation, extra = split_annotated(parameter.annotation)
-    marker = next((found for found in extra if getattr(found, "place", None) in _PLACES), None)
-    if isinstance(marker, type):
-        marker = marker()
+    annotation, marker, optional = _read_annotation(parameter.annotation)
     if getattr(parameter.default, "place", None) in _PLACES:
         raise ConfigError(
             f"{_at(route)}: {parameter.name} = {type(parameter.default).__name__}(…) is no default here; "
@@ -91,8 +88,13 @@ def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> 
         )
     default = parameter.default
     if annotation is MISSING:
-        annotation = str if parameter.name in in_path or default is MISSING else type(default)
-    annotation, optional = split_optional(annotation)
+        text = parameter.name in in_path or default is MISSING or default is None
+        annotation = str if text else type(default)
+    if getattr(annotation, "__module__", None) == "portable.http.params":
+        raise ConfigError(
+            f"{_at(route)}: {parameter.name}: {annotation.__name__} says a place and no type; "
+            f"write {parameter.name}: Annotated[str, {annotation.__name__}()]"
+        )
     if optional and default is MISSING:
         default = None
     for given, place in ((Request, "request"), (Context, "context")):
@@ -112,6 +114,15 @@ def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> 
             "which is str, int, float, bool, an Enum, Literal, a date or time, UUID or Decimal"
         )
     return Binding(parameter, place, name, element, many, default)
+
+
+def _read_annotation(annotation: Any) -> tuple[Any, Any, bool]:
+    """The type without Annotated, aliases and ``| None``; the marker of a place, or None; whether None is allowed."""
+    annotation, extra = split_annotated(resolve_alias(annotation))
+    annotation, optional = split_optional(resolve_alias(annotation))
+    annotation, more = split_annotated(resolve_alias(annotation))
+    marker = next((found for found in (*extra, *more) if getattr(found, "place", None) in _PLACES), None)
+    return resolve_alias(annotation), marker() if isinstance(marker, type) else marker, optional
 
 
 def _element(annotation: Any) -> Any:
@@ -203,7 +214,7 @@ def _refuse(first: Misfit, request: Request, getters: list[Getter]) -> HTTPError
     if status == 404:
         return HTTPError(404, "Nothing is here", errors=[misfit.field for misfit in misfits if misfit.status == 404])
     fields = [misfit.field for misfit in misfits or [first]]
-    detail = "; ".join(f"{field['in']} {field['name']}: {field['detail']}".replace(" :", ":") for field in fields)
+    detail = "; ".join(f"{field['in']} {field['name']}".rstrip() + f": {field['detail']}" for field in fields)
     return HTTPError(status, detail, errors=fields)
 
 
@@ -280,19 +291,18 @@ def _many_getter(binding: Binding) -> Getter:
 
 def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
     default, most = binding.default, route.max_body
-    raw = binding.annotation is bytes
-    decode = None if raw else decoder_of(binding.annotation)
+    decode = _body_decoder(route, binding)
 
     def get(request: Request) -> Any:
         if most is not None and len(request.body) > most:
             raise Misfit(413, "body", "", f"has {len(request.body)} bytes, at most {most} are taken")
-        if decode is None:
-            return request.body
         body = request.sent_body
         if not body and default is not MISSING:
             return default
+        if decode is None:
+            return request.body
         kind = request.content_type
-        if kind is not None and kind != "application/json" and not _is_json(kind):
+        if kind and kind != "application/json" and not _is_json(kind):
             raise Misfit(415, "body", "", f"expected application/json, got {kind}")
         try:
             return decode(body)
@@ -302,6 +312,21 @@ def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
             raise Misfit(400, "body", "", f"is not JSON: {error}" if body else "is required, and is empty") from error
 
     return get
+
+
+def _body_decoder(route: HTTPRoute, binding: Binding) -> Callable[[str | bytes], Any] | None:
+    """A function from JSON text to the body; None where the bytes themselves are asked for."""
+    if binding.annotation is bytes:
+        return None
+    try:
+        decode = decoder_of(binding.annotation)
+    except Exception as error:  # whatever msgspec or pydantic has against the type
+        raise ConfigError(
+            f"{_at(route)}: {binding.parameter!r} cannot be read from a JSON body as {binding.annotation!r}: {error}"
+        ) from error
+    if binding.default is not None:
+        return decode
+    return lambda text: None if text.strip() in ("null", b"null") else decode(text)
 
 
 def _is_json(content_type: str) -> bool:

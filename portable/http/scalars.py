@@ -32,11 +32,14 @@ def _to_int(text: str) -> int:
 
 def _to_float(text: str) -> float:
     try:
-        if "_" in text or text != text.strip():
+        if "_" in text or not text.isascii() or text != text.strip():
             raise ValueError
-        return float(text)
+        number = float(text)
+        if number - number != 0:  # an infinity, or no number at all
+            raise ValueError
     except ValueError:
         raise ValueError(f"expected a number, got {text[:80]!r}") from None
+    return number
 
 
 def _to_bool(text: str) -> bool:

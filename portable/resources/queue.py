@@ -53,9 +53,18 @@ class Queue(Resource, Generic[T]):
 
     @property
     def decode(self) -> Callable[[str | bytes], T]:
-        """A function from a body as sent to ``T``. It raises ValueError naming the field that does not fit."""
+        """A function from a body as sent to ``T``. It raises ValueError naming the field that does not fit.
+
+        ConfigError for a type that cannot be read from JSON.
+        """
         if self._decode is None:
-            self._decode = quick_decoder_of(self.type)
+            try:
+                self._decode = quick_decoder_of(self.type)
+            except Exception as error:  # whatever msgspec or pydantic has against the type
+                raise ConfigError(
+                    f"queue {self.name!r} at {self.where[0]}:{self.where[1]}: messages cannot be read from JSON as "
+                    f"{self.type!r}: {error}"
+                ) from error
         return self._decode
 
     def same_as(self, other: Resource) -> bool:

@@ -25,26 +25,22 @@ def is_async(handler: Handler) -> bool:
 
     A plain function around an async one most likely hands its coroutine on; whoever calls looks at what came.
     """
-    return any(code.co_flags & _COROUTINE for code in _codes(handler))
+    return _read_code(handler)[0]
 
 
-def where_defined(handler: Handler) -> tuple[str, int]:
-    """File and line of a handler, the one under any decorators."""
-    codes = _codes(handler)
-    return (codes[-1].co_filename, codes[-1].co_firstlineno) if codes else ("<unknown>", 0)
-
-
-def _codes(handler: Handler) -> list[Any]:
-    """The code of a handler and of what its decorators, partials and methods wrap, outermost first."""
+def _read_code(handler: Handler) -> tuple[bool, tuple[str, int]]:
+    """Whether a handler, or what its decorators, partials and methods wrap, is async; place of the innermost."""
     target: Any = handler
-    codes = []
+    where = ("<unknown>", 0)
+    flags = 0
     while target is not None:
         code = getattr(target, "__code__", None) or getattr(type(target).__call__, "__code__", None)
         if code is not None:
-            codes.append(code)
+            flags |= code.co_flags
+            where = code.co_filename, code.co_firstlineno
         inner = getattr(target, "__wrapped__", None)
         target = target.func if inner is None and hasattr(target, "keywords") else inner
-    return codes
+    return flags & _COROUTINE != 0, where
 
 
 class Settings:
@@ -81,8 +77,7 @@ class Trigger:
             raise ConfigError(f"a handler is a callable, got {handler!r}")
         self.handler = handler
         self.settings = settings
-        self.where = where_defined(handler)
-        self.is_async = is_async(handler)
+        self.is_async, self.where = _read_code(handler)
         self.module: str | None = None
         self.function = settings.function or self.default_function()
         self.plan: Any = None  # how its arguments are bound; made by portable.invoke or portable.http on first use

@@ -44,7 +44,6 @@ CONVERTERS: dict[str, Callable[[str], bool] | None] = {
     "path": None,
 }
 _ORDER = tuple(CONVERTERS)
-_NEVER_DECLARED = frozenset("%?#")
 
 
 def parse_path(path: str) -> list[tuple[str, str]]:
@@ -52,12 +51,12 @@ def parse_path(path: str) -> list[tuple[str, str]]:
 
     Raises ConfigError for a malformed one.
     """
+    if "%" in path or "?" in path or "#" in path:
+        raise ConfigError(f"path {path!r} holds a '%', '?' or '#': it is written decoded, and ends before the query")
     segments: list[tuple[str, str]] = []
     parts = path.split("/")[1:]
     for position, part in enumerate(parts):
         if "{" not in part and "}" not in part:
-            if not _NEVER_DECLARED.isdisjoint(part):
-                raise ConfigError(f"path {path!r}: {part!r} is matched after decoding, so it holds no '%', '?' or '#'")
             segments.append(("", part))
             continue
         name, _, converter = part[1:-1].partition(":")
@@ -125,9 +124,9 @@ class Routes:
                 f"{other[0].path} at {other[0].where[0]}:{other[0].where[1]}; remove one"
             )
         names = tuple(name for converter, name in segments if converter)
-        leaf[route.method] = (route, names)
+        leaf[route.method] = hit = (route, names)
         if route.method == "GET":
-            leaf.setdefault("HEAD", (route, names))
+            leaf.setdefault("HEAD", hit)
         if not names and route.path.isascii():
             self._static[route.method, route.path] = (route, {})
 

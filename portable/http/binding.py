@@ -128,9 +128,10 @@ def _read_annotation(annotation: Any) -> tuple[Any, Any, bool]:
 def _element(annotation: Any) -> Any:
     """The scalar in ``list[scalar]``, else None."""
     arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is list and len(arguments) == 1 and is_scalar(arguments[0]):
-        return arguments[0]
-    return None
+    if getattr(annotation, "__origin__", None) is not list or len(arguments) != 1:
+        return None
+    element = resolve_alias(arguments[0])
+    return element if is_scalar(element) else None
 
 
 def _place_of(name: str, annotation: Any, in_path: set[str]) -> str:

@@ -190,9 +190,10 @@ def _log_failure(trigger: Trigger, what: str, error: BaseException) -> None:
 class MessageFunction:
     """Hands messages over, one by one or as a batch, and says of each whether it is done.
 
-    Called with messages whose ``body`` is the text as sent. Answers with a list as long as the batch: None for a
-    message that is done, else why not: Retry (with ``after``), Reject, or what the handler raised. A body that does
-    not fit the queue's type fails that message alone, before the handler sees it.
+    Called with messages whose ``body`` is the text as sent, which it replaces by what that says: a message delivered
+    again is a new one. Answers with a list as long as the batch: None for a message that is done, else why not: Retry
+    (with ``after``), Reject, or what the handler raised. A body that does not fit the queue's type fails that message
+    alone, before the handler sees it.
     """
 
     kind = "message"
@@ -326,11 +327,21 @@ class BlobFunction:
 
 
 class ScheduleFunction:
-    """Calls each handler of a schedule that is due. Raises what a handler raised."""
+    """Calls each handler of the one schedule this function has: a tick does not say which it is of.
+
+    Raises what a handler raised.
+    """
 
     kind = "schedule"
 
     def __init__(self, triggers: Sequence[ScheduleTrigger]) -> None:
+        first = triggers[0]
+        for other in triggers:
+            if (other.cron, other.every, other.timezone) != (first.cron, first.every, first.timezone):
+                raise ConfigError(
+                    f"function {first.function!r} has two schedules, {_name(first)} and {_name(other)}, and a tick "
+                    "does not say which of them is due; give each a function of its own"
+                )
         self.triggers = triggers
         self.is_async = any(trigger.is_async for trigger in triggers)
 

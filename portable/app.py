@@ -14,7 +14,6 @@ from portable.triggers import (
     ScheduleTrigger,
     Settings,
     Trigger,
-    is_async,
 )
 
 TYPE_CHECKING = False
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     H = TypeVar("H", bound=Handler)
+    K = TypeVar("K", bound=Callable[[], Any])
     B = TypeVar("B", bound=BlobHandler)
     S = TypeVar("S", bound=TickHandler)
     R = TypeVar("R", bound=Resource)
@@ -44,9 +44,7 @@ class Router:
     """A part of an app: handlers that are included under a prefix, by object or by name."""
 
     def __init__(self, prefix: str = "", *, tags: Iterable[str] = ()) -> None:
-        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-            raise ConfigError(f"prefix {prefix!r} must start with '/' and not end with one")
-        self.prefix = prefix
+        self.prefix = _check_prefix(prefix)
         self.tags = tuple(tags)
         self.triggers: list[Trigger] = []
         self._included: list[tuple[Router | str, str]] = []
@@ -75,10 +73,11 @@ class Router:
             auth: ``"public"``, or ``"cloud"``: the cloud's own identity check stands before it.
             max_body: bytes of a body; more is a 413.
         """
-        chosen = [method.upper() for method in methods]
-        for method in chosen:
-            if method not in METHODS:
-                raise ConfigError(f"method {method!r} is none of {', '.join(METHODS)}")
+        if not isinstance(path, str):
+            raise ConfigError(f"a route takes its path, got {path!r}; write @app.get('/path')")
+        chosen = [method.upper() for method in ((methods,) if isinstance(methods, str) else methods)]
+        if not chosen or any(method not in METHODS for method in chosen):
+            raise ConfigError(f"methods are some of {', '.join(METHODS)}, got {chosen}")
 
         def decorate(handler: H) -> H:
             for method in chosen:
@@ -134,10 +133,10 @@ class Router:
 
         Return: done. Raise: another attempt. ``batch_size`` is a maximum.
         """
+        if getattr(source, "kind", None) != "queue":
+            raise ConfigError(f"on_message takes a queue, got {source!r}")
 
         def decorate(handler: Any) -> Any:
-            if getattr(source, "kind", None) != "queue":
-                raise ConfigError(f"on_message takes a queue, got {source!r}")
             settings = Settings(memory, timeout, function)
             self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size))
             return handler
@@ -156,10 +155,10 @@ class Router:
         function: str | None = None,
     ) -> Callable[[B], B]:
         """Call the handler when a blob of this bucket is created or overwritten (or deleted, when asked)."""
+        if getattr(bucket, "kind", None) != "bucket":
+            raise ConfigError(f"on_blob takes a bucket, got {bucket!r}")
 
         def decorate(handler: B) -> B:
-            if getattr(bucket, "kind", None) != "bucket":
-                raise ConfigError(f"on_blob takes a bucket, got {bucket!r}")
             settings = Settings(memory, timeout, function)
             trigger = BlobTrigger(bucket, handler, settings, prefix=prefix, suffix=suffix, kinds=tuple(kinds))
             self.triggers.append(trigger)
@@ -190,6 +189,8 @@ class Router:
         self, name: str | None = None, *, memory: int | None = None, timeout: timedelta | None = None
     ) -> Callable[[H], H]:
         """Make the handler a function called by name with a JSON payload. The name is the handler's when left out."""
+        if name is not None and not isinstance(name, str):
+            raise ConfigError(f"function takes a name, got {name!r}; write @app.function()")
 
         def decorate(handler: H) -> H:
             self.triggers.append(DirectTrigger(handler, Settings(memory, timeout, name)))
@@ -206,34 +207,54 @@ class Router:
         holds one of its handlers.
         """
         if isinstance(router, str):
-            if router.count(":") != 1:
-                raise ConfigError(f"include({router!r}): a router's name is 'module:variable'")
+            _split_spec(router)
         elif not isinstance(router, Router) or isinstance(router, App):
             raise ConfigError(f"include takes a Router or 'module:variable', got {router!r}")
-        self._included.append((router, prefix))
+        self._included.append((router, _check_prefix(prefix)))
 
-    def collect(
-        self, modules: Iterable[str] | None = None, prefix: str = "", module: str | None = None
-    ) -> list[Trigger]:
+    def collect(self, modules: Iterable[str] | None = None) -> list[Trigger]:
         """Every trigger, included routers' among them.
 
+        A router included twice has its routes twice, under each prefix; what else calls its handlers is there once.
+
         ``modules``: of the routers included by name, import only these; None imports all. Raises ConfigError for a
-        name that gives no router; what the import itself raises passes through.
+        name that gives no router and a router that includes itself; what the import itself raises passes through.
         """
-        wanted = None if modules is None else frozenset(modules)
-        found = []
+        found: dict[int, Trigger] = {}
+        self._gather(found, None if modules is None else frozenset(modules), "", (), ())
+        return list(found.values())
+
+    def _gather(
+        self,
+        found: dict[int, Trigger],
+        wanted: frozenset[str] | None,
+        prefix: str,
+        modules: tuple[str, ...],
+        around: tuple[Router, ...],
+    ) -> None:
+        if self in around:
+            raise ConfigError(f"a router includes itself: prefix {self.prefix!r}, by way of {', '.join(modules)}")
         for trigger in self.triggers:
             if prefix and isinstance(trigger, HTTPRoute):
                 trigger = _moved(trigger, prefix)
-            trigger.module = module
-            found.append(trigger)
+            if id(trigger) not in found:
+                trigger.modules = modules
+                found[id(trigger)] = trigger
+        prefix += self.prefix
         for part, under in self._included:
-            if isinstance(part, str):
-                if wanted is None or part in wanted:
-                    found += import_object(part, Router).collect(wanted, prefix + under, part)
-            else:
-                found += part.collect(wanted, prefix + under, module)
-        return found
+            if not isinstance(part, str):
+                part._gather(found, wanted, prefix + under, modules, (*around, self))
+            elif wanted is None or part in wanted:
+                router = import_object(part, Router)
+                if isinstance(router, App):
+                    raise ConfigError(f"{part} is an App, whose hooks and name would be lost; include a Router")
+                router._gather(found, wanted, prefix + under, (*modules, part), (*around, self))
+
+
+def _check_prefix(prefix: str) -> str:
+    if not isinstance(prefix, str) or (prefix and (not prefix.startswith("/") or prefix.endswith("/"))):
+        raise ConfigError(f"prefix {prefix!r} must start with '/' and not end with one")
+    return prefix
 
 
 def _moved(route: HTTPRoute, prefix: str) -> HTTPRoute:
@@ -292,7 +313,7 @@ class App(Router):
 
     # --- life of an instance
 
-    def on_start(self, hook: Callable[[], Any]) -> Callable[[], Any]:
+    def on_start(self, hook: K) -> K:
         """Call ``hook``, sync or async, once an instance before its first invocation."""
         self._hooks.append(hook)
         return hook
@@ -308,7 +329,7 @@ class App(Router):
                 return
             for hook in self._hooks:
                 result = hook()
-                if is_async(hook):
+                if hasattr(result, "__await__"):
                     run(result)
             self._started = True
 
@@ -366,9 +387,16 @@ def _check_group(name: str, triggers: list[Trigger]) -> None:
             raise ConfigError(f"two handlers make the function {name!r}: {places}; rename one, or give function='…'")
 
 
+def _split_spec(spec: str) -> tuple[str, str]:
+    module, _, variable = spec.partition(":")
+    if not module or not variable.isidentifier():
+        raise ConfigError(f"{spec!r} names nothing: write 'module:variable'")
+    return module, variable
+
+
 def import_object(spec: str, kind: type[Any]) -> Any:
     """The object ``module:variable`` names. Raises ConfigError when it is not there or not a ``kind``."""
-    module_name, _, variable = spec.partition(":")
+    module_name, variable = _split_spec(spec)
     __import__(module_name)
     from sys import modules
 

@@ -42,7 +42,7 @@ class Instance:
         self.call: Any = make_function(functions[function])
         self.kind: str = self.call.kind
         self.stage = os.environ.get("PORTABLE_STAGE", "")
-        self._cold = True
+        self._cold = [True]
         choose_encoder()
 
     def start(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
@@ -51,6 +51,7 @@ class Instance:
 
     def take_cold_start(self) -> bool:
         """True the first time it is asked: whether this invocation is the instance's first."""
-        cold = self._cold
-        self._cold = False
-        return cold
+        try:
+            return self._cold.pop()  # one of several threads gets it
+        except IndexError:
+            return False

@@ -187,7 +187,7 @@ def _function(name: str, triggers: list[Trigger], uses: list[str], root: Path) -
         triggers=[_trigger(trigger, root) for trigger in triggers],
         memory=max(memories, default=None),
         timeout=max((timeout.total_seconds() for timeout in timeouts), default=None),
-        modules=sorted({trigger.module for trigger in triggers if trigger.module is not None}),
+        modules=sorted({module for trigger in triggers for module in trigger.modules}),
         uses=uses,
         is_async=any(trigger.is_async for trigger in triggers),
     )

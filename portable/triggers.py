@@ -55,6 +55,8 @@ class Settings:
             raise ConfigError(f"memory is a whole number of MiB above 0, got {memory!r}")
         if timeout is not None and (not hasattr(timeout, "total_seconds") or timeout.total_seconds() <= 0):
             raise ConfigError(f"timeout is a timedelta above 0, got {timeout!r}")
+        if function is not None and not isinstance(function, str):
+            raise ConfigError(f"function is a function's name, got {function!r}")
         self.memory = memory
         self.timeout = timeout
         self.function = function
@@ -66,10 +68,10 @@ class Trigger:
     Attributes:
         kind: ``http``, ``message``, ``blob``, ``schedule`` or ``direct``.
         handler: the user's callable, unchanged. function: the function it belongs to.
-        where: file and line of the handler. module: the included module it came from, None for the app's own.
+        where: file and line of the handler. modules: the routers included by name it came through, outermost first.
     """
 
-    __slots__ = ("function", "handler", "is_async", "module", "plan", "settings", "where")
+    __slots__ = ("function", "handler", "is_async", "modules", "plan", "settings", "where")
     kind = "trigger"
 
     def __init__(self, handler: Handler, settings: Settings) -> None:
@@ -78,8 +80,8 @@ class Trigger:
         self.handler = handler
         self.settings = settings
         self.is_async, self.where = _read_code(handler)
-        self.module: str | None = None
-        self.function = settings.function or self.default_function()
+        self.modules: tuple[str, ...] = ()
+        self.function = self.default_function() if settings.function is None else settings.function
         self.plan: Any = None  # how its arguments are bound; made by portable.invoke or portable.http on first use
 
     def default_function(self) -> str:
@@ -110,8 +112,12 @@ class HTTPRoute(Trigger):
     ) -> None:
         if not path.startswith("/"):
             raise ConfigError(f"path {path!r} must start with '/'")
-        if status is not None and not 200 <= status <= 599:
+        if status is not None and not (isinstance(status, int) and 200 <= status <= 599):
             raise ConfigError(f"status is 200 to 599, got {status!r}")
+        if auth != "public" and auth != "cloud":
+            raise ConfigError(f"auth is 'public' or 'cloud', got {auth!r}")
+        if max_body is not None and (type(max_body) is not int or max_body < 1):
+            raise ConfigError(f"max_body is a whole number of bytes above 0, got {max_body!r}")
         super().__init__(handler, settings)
         self.method = method
         self.path = path
@@ -158,6 +164,8 @@ class BlobTrigger(Trigger):
         suffix: str = "",
         kinds: tuple[str, ...] = ("created",),
     ) -> None:
+        if not isinstance(prefix, str) or not isinstance(suffix, str):
+            raise ConfigError(f"prefix and suffix are str, got {prefix!r} and {suffix!r}")
         if not kinds or not {"created", "deleted"}.issuperset(kinds):
             raise ConfigError(f"kinds are 'created' and 'deleted', got {kinds!r}")
         super().__init__(handler, settings)
@@ -188,14 +196,18 @@ class ScheduleTrigger(Trigger):
     ) -> None:
         if (cron is None) == (every is None):
             raise ConfigError("on_schedule takes cron='…' or every=timedelta(…), one of them")
-        if cron is not None and len(cron.split()) != 5:
+        if cron is not None and (not isinstance(cron, str) or len(cron.split()) != 5):
             raise ConfigError(f"cron has five fields (minute hour day month weekday), got {cron!r}")
-        if every is not None and (every.total_seconds() < 60 or every.total_seconds() % 60):
+        if every is not None and (not hasattr(every, "total_seconds") or not _is_whole_minutes(every.total_seconds())):
             raise ConfigError(f"every is whole minutes, one at least, as the clouds have it; got {every!r}")
         super().__init__(handler, settings)
         self.cron = cron
         self.every = every
         self.timezone = timezone
+
+
+def _is_whole_minutes(seconds: float) -> bool:
+    return seconds >= 60 and not seconds % 60
 
 
 class DirectTrigger(Trigger):

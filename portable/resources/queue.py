@@ -36,7 +36,7 @@ class Queue(Resource, Generic[T]):
     kind = "queue"
 
     def __init__(self, name: str, type: type[T] | Any = None, *, max_attempts: int = 5, _depth: int = 0) -> None:
-        if not isinstance(max_attempts, int) or not 1 <= max_attempts <= 1000:
+        if isinstance(max_attempts, bool) or not isinstance(max_attempts, int) or not 1 <= max_attempts <= 1000:
             raise ConfigError(f"queue {name!r}: max_attempts is 1 to 1000, got {max_attempts!r}")
         super().__init__(name, {"max_attempts": max_attempts}, declared_at(_depth + 1))
         self.type = type

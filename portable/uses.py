@@ -1,92 +1,141 @@
 """Which resources a handler uses, traced through the code it can reach in the project's own modules.
 
-Names are looked up, nothing is called: a global that is a resource, a function or class of the project that is
-followed in turn, an attribute of a project's module. What cannot be traced (a resource in a dict, a name built at run
-time) is not found here; the manifest gives such a resource to every function.
+Names are looked up, nothing is called or imported: a global that is a resource, a function or class of the project that
+is followed in turn, an attribute of a project's module, what a list, dict or object of the project holds. What cannot
+be traced (a name built at run time) is not found here; the manifest gives a resource that no handler was seen to use to
+every function.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from functools import cache
+from collections.abc import Iterator
+from functools import cached_property, partial
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from portable.resources import Resource
 
 __all__ = ["in_project", "resources_used"]
 
+_MISSING = object()
+
 
 def in_project(file: Path, root: Path) -> bool:
     """Whether a module's file is the project's own source, not an environment or a build inside its folder."""
-    name = os.fspath(file)
-    if name.startswith("<"):  # <string>, <frozen importlib._bootstrap>
+    file = file.resolve()
+    if not file.is_relative_to(root):
         return False
-    folder, base = os.path.split(name)
-    home, folder = os.fspath(root), _real(folder)
-    if folder != home and not folder.startswith(home.rstrip(os.sep) + os.sep):
-        return False
-    parts = [*folder[len(home) :].split(os.sep), base]
+    parts = file.relative_to(root).parts
     return not any(part.startswith(".") or part in ("site-packages", "dist", "node_modules") for part in parts)
-
-
-@cache
-def _real(folder: str) -> str:
-    """Asked for every module there is, and they lie in few folders."""
-    return os.path.realpath(folder)
 
 
 def resources_used(handlers: list[Any], root: Path) -> set[tuple[str, str]]:
     """``(kind, name)`` of every resource the handlers can be seen to reach."""
     found: set[tuple[str, str]] = set()
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # holds what was seen, so that no other object takes its id
     waiting: list[Any] = list(handlers)
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
             continue
-        seen.add(id(one))
+        seen[id(one)] = one
         if isinstance(one, Resource):
             found.add((one.kind, one.name))
-        elif isinstance(one, type):
-            if _is_ours(getattr(one, "__module__", ""), root):
-                waiting.extend(vars(one).values())
-        elif isinstance(one, (staticmethod, classmethod)):
-            waiting.append(one.__func__)
-        elif isinstance(one, property):
-            waiting.extend(part for part in (one.fget, one.fset, one.fdel) if part is not None)
         else:
             waiting.extend(_reached(one, root))
     return found
 
 
-def _reached(one: Any, root: Path) -> list[Any]:
-    """What a function, or an instance of a project's class, refers to."""
-    function = getattr(one, "__func__", one)
-    wrapped = getattr(function, "__wrapped__", None)
-    found = [wrapped] if wrapped is not None else []
-    if not isinstance(function, FunctionType):
-        kind = type(function)
-        return [*found, kind] if _is_ours(getattr(kind, "__module__", ""), root) else found
-    if not _is_ours(function.__module__, root) and wrapped is None:
-        return found
-    names = _names(function.__code__)
+def _reached(one: Any, root: Path) -> Iterator[Any]:
+    """What an object holds or refers to, as far as it is the project's."""
+    if isinstance(one, FunctionType):
+        yield from _reached_by_function(one, root)
+    elif isinstance(one, type):
+        for base in one.__mro__:
+            if _is_ours(base.__module__, root):
+                yield from vars(base).values()
+    elif isinstance(one, (list, tuple, set, frozenset)):
+        yield from one
+    elif isinstance(one, dict):
+        yield from one.values()
+    elif isinstance(one, property):
+        yield from (one.fget, one.fset, one.fdel)
+    elif isinstance(one, MethodType):
+        yield from (one.__func__, one.__self__)
+    elif isinstance(one, (staticmethod, classmethod)):
+        yield one.__func__
+    elif isinstance(one, partial):
+        yield from (one.func, one.args, one.keywords)
+    elif isinstance(one, cached_property):
+        yield one.func
+    elif _is_ours(type(one).__module__, root):
+        yield type(one)
+        yield from _values(one)
+    else:  # a decorator's object around a function
+        yield _attribute(one, "__wrapped__")
+
+
+def _values(one: Any) -> Iterator[Any]:
+    """What an object's attributes hold, in its dict and in slots."""
+    yield from getattr(one, "__dict__", {}).values()
+    for base in type(one).__mro__:
+        slots = vars(base).get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            yield _attribute(one, slot)
+
+
+def _attribute(one: Any, name: str) -> Any:
+    try:
+        return getattr(one, name, None)
+    except Exception:  # a proxy without anything behind it may raise whatever it likes
+        return None
+
+
+def _reached_by_function(function: FunctionType, root: Path) -> Iterator[Any]:
+    yield getattr(function, "__wrapped__", None)
     for cell in function.__closure__ or ():
         try:
-            found.append(cell.cell_contents)
-        except ValueError:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
             continue
-    found += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    if not _is_ours(function.__module__, root):
+        return
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    names = _names(function.__code__)
     for name in names:
-        value = function.__globals__.get(name)
-        if isinstance(value, ModuleType):
-            if _is_ours(value.__name__, root):
-                found.extend(vars(value)[attribute] for attribute in names if attribute in vars(value))
-        elif value is not None:
-            found.append(value)
-    return found
+        value = function.__globals__.get(name, _MISSING)
+        if value is _MISSING:
+            yield from _imported_inside(name, function.__globals__, names, root)
+        elif isinstance(value, ModuleType):
+            yield from _reached_in_module(value, names, root)
+        else:
+            yield value
+
+
+def _imported_inside(name: str, scope: dict[str, Any], names: set[str], root: Path) -> Iterator[Any]:
+    """What a function takes from a module that it imports itself, where something else has imported that already."""
+    for full in (name, f"{scope.get('__package__')}.{name}"):
+        module = sys.modules.get(full)
+        if module is not None:
+            yield from _reached_in_module(module, names, root)
+
+
+def _reached_in_module(module: ModuleType, names: set[str], root: Path) -> Iterator[Any]:
+    waiting, seen = [module], {id(module)}
+    while waiting:
+        module = waiting.pop()
+        if not _is_ours(module.__name__, root):
+            continue
+        for name in names.intersection(vars(module)):
+            value = vars(module)[name]
+            if not isinstance(value, ModuleType):
+                yield value
+            elif id(value) not in seen:  # a package's module: package.storage.uploads
+                seen.add(id(value))
+                waiting.append(value)
 
 
 def _names(code: CodeType) -> set[str]:

@@ -63,12 +63,74 @@ def encode_text(value: Any) -> str:
 
 
 def _encode_by_msgspec(value: Any) -> str:
-    import msgspec
-
+    try:
+        import msgspec
+    except ModuleNotFoundError:  # a bundle holds it where the build saw a need: not for a value nobody annotated
+        text = _encode(_to_plain(value))
+        text.encode()
+        return text
     try:
         return msgspec.json.encode(value, enc_hook=_encode_foreign).decode()
     except OverflowError:  # msgspec stops at 64 bits, the standard library does not
         return _encode(msgspec.to_builtins(value, enc_hook=_encode_foreign))
+
+
+def _to_plain(value: Any) -> Any:
+    """``value`` as dict, list, str, int, float, bool and None, as msgspec would write it. Raises TypeError."""
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if hasattr(kind, "__members__"):  # an Enum
+        return _to_plain(value.value)
+    if isinstance(value, float):
+        return float.__float__(value) if value - value == 0 else None
+    if isinstance(value, dict):
+        return {_to_key(key): _to_plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_to_plain(one) for one in value]
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields
+
+        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(kind, "__attrs_attrs__"):
+        return {field.name: _to_plain(getattr(value, field.name)) for field in kind.__attrs_attrs__}
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        from base64 import b64encode
+
+        return b64encode(value).decode()
+    for base in kind.__mro__:
+        write = _WRITERS.get((base.__module__, base.__name__))
+        if write is not None:
+            return write(value)
+    return _encode_foreign(value)
+
+
+def _to_key(key: Any) -> str:
+    text = _to_plain(key)
+    if isinstance(text, (dict, list)):
+        raise TypeError(f"{type(key).__name__} cannot be a key in JSON")
+    return text if isinstance(text, str) else _encode(text)
+
+
+def _write_duration(value: Any) -> str:
+    sign, size = ("-", -value) if value.days < 0 else ("", value)
+    seconds = f"{size.seconds}.{size.microseconds:06}".rstrip("0").rstrip(".") if size.microseconds else size.seconds
+    clock = f"T{seconds}S" if size.seconds or size.microseconds else ""
+    return f"{sign}P" + (f"{size.days}D" if size.days or not clock else "") + clock
+
+
+def _write_instant(value: Any) -> str:
+    text: str = value.isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+
+
+_WRITERS: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("datetime", "date"): _write_instant,
+    ("datetime", "time"): _write_instant,
+    ("datetime", "timedelta"): _write_duration,
+    ("uuid", "UUID"): str,
+    ("decimal", "Decimal"): str,
+}
 
 
 def _refuse_constant(name: str) -> Any:

@@ -9,9 +9,9 @@ import sys
 import uuid
 from collections import Counter, OrderedDict, namedtuple
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import msgspec
 import pydantic
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from portable.jsontext import (
     ModelError,
+    _encode_foreign,
     converter_of_values,
     decoder_of,
     encode_text,
@@ -358,3 +359,82 @@ def test_plain_values_import_no_msgspec() -> None:
         "assert 'msgspec' not in sys.modules; encode_text({1}); assert 'msgspec' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+# --- without msgspec
+
+
+@dataclass
+class Known:
+    """What may be in an answer."""
+
+    value: Any
+    several: list[Any]
+    _own: int = 1
+    shared: ClassVar[int] = 5
+
+
+class Wide(enum.Enum):
+    DAY = date(2026, 3, 29)
+    PAIR = (1, "a")
+
+
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+known = st.one_of(
+    scalars,
+    st.floats(),
+    st.dates(),
+    st.datetimes(timezones=st.one_of(st.none(), zones)),
+    st.times(timezones=st.one_of(st.none(), zones)),
+    st.timedeltas(),
+    st.uuids(),
+    st.decimals(),
+    st.binary(max_size=5),
+    st.sampled_from([*Colour, *Size, *Kind, *Wide, Text("t"), Whole(4), Real(2.5), Point(1, "x"), Model(id=3)]),
+    st.sets(st.integers(), max_size=3),
+)
+known_keys = st.one_of(keys, st.dates(), st.uuids(), st.sampled_from([*Colour, *Size, *Kind, Wide.DAY]), st.binary())
+known_documents = st.recursive(
+    known,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(known_keys, inner, max_size=3),
+        st.builds(Known, inner, st.lists(inner, max_size=2)),
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.fixture
+def _no_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+
+
+@given(known_documents)
+def test_what_msgspec_writes_is_written_without_it_too(value: Any) -> None:
+    expected = json.loads(msgspec.json.encode(value, enc_hook=_encode_foreign) if fits(value) else encode_text(value))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "msgspec", None)
+        assert json.loads(encode_text(value)) == expected
+
+
+def fits(value: Any) -> bool:
+    """Whether msgspec writes it: it stops at 64 bits."""
+    try:
+        msgspec.json.encode(value, enc_hook=_encode_foreign)
+    except OverflowError:
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("_no_msgspec")
+@pytest.mark.parametrize("value", [object(), [Foreign()], {(1, 2): 3}, {frozenset(): 1}, iter([])], ids=str)
+def test_what_json_cannot_hold_is_named_without_msgspec_too(value: Any) -> None:
+    with pytest.raises(TypeError, match="cannot be"):
+        encode_text(value)
+
+
+@pytest.mark.usefixtures("_no_msgspec")
+def test_half_a_surrogate_pair_is_refused_without_msgspec_too() -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        encode_text({"a": {"\ud800"}})

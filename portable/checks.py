@@ -102,6 +102,8 @@ def _check_trigger(trigger: Trigger) -> None:
         return
     if isinstance(trigger, ScheduleTrigger):
         _check_schedule(trigger)
+    if isinstance(trigger, MessageTrigger):
+        check_type(trigger.source.type, f"{trigger.source} at {trigger.source.where[0]}:{trigger.source.where[1]}")
     needs_event = trigger.kind in ("message", "blob")
     annotation = event_call(trigger, needs_event)[1]
     if annotation is MISSING:
@@ -125,8 +127,6 @@ def _check_event(trigger: Trigger, annotation: Any) -> None:
     if origin is not taken and origin in (*_EVENTS, *_SCALARS):
         wanted = "Message[…] or list[Message[…]]" if taken is Message else taken.__name__
         raise ConfigError(f"{_at(trigger)}: a {trigger.kind} handler takes {wanted}, not {_name(annotation)}")
-    if isinstance(trigger, MessageTrigger):
-        check_type(trigger.source.type, f"{trigger.source} at {trigger.source.where[0]}:{trigger.source.where[1]}")
 
 
 def _name(annotation: Any) -> str:

@@ -115,8 +115,9 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     check_functions(grouped)
     declared = _declared(app, grouped, root)
     traced = {name: resources_used([t.handler for t in triggers], root) for name, triggers in grouped.items()}
+    hooked = resources_used(app._hooks, root)  # every instance calls the on_start hooks
     for name, triggers in grouped.items():
-        traced[name] |= {key for trigger in triggers if (key := _source(trigger)) is not None}
+        traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
     # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets it.
     untraced = set(declared) - set().union(*traced.values(), set())
     functions = []

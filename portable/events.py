@@ -330,6 +330,7 @@ class Response:
 
     @property
     def headers(self) -> Headers:
+        """The header fields, to be read and changed; ``content-type`` comes from ``media_type`` unless it is here."""
         if self._headers is None:
             self._headers = Headers()
         return self._headers

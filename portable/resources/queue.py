@@ -48,6 +48,7 @@ class Queue(Resource, Generic[T]):
 
     @property
     def max_attempts(self) -> int:
+        """Deliveries before the dead-letter queue."""
         attempts: int = self.options["max_attempts"]
         return attempts
 

@@ -23,7 +23,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/typing/application.py
+	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 

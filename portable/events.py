@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
-    from typing import Any, ClassVar, Literal
+    from typing import Any, ClassVar, Literal, overload
 
 
 __all__ = [
@@ -83,15 +83,16 @@ class Query:
 
     if TYPE_CHECKING:
 
-        def get(self, name: str, default: T = None) -> str | T: ...  # type: ignore[assignment]
+        @overload
+        def get(self, name: str) -> str | None: ...
+        @overload
+        def get(self, name: str, default: T) -> str | T: ...
 
-    else:
-
-        def get(self, name, default=None):  # noqa: ANN001, ANN201 - typed above
-            """The value of ``name``, or ``default``."""
-            folded = self._fold(name)
-            values = self._index.get(folded)
-            return default if values is None else self._one(folded, values)
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of ``name``, or ``default``."""
+        folded = self._fold(name)
+        values = self._index.get(folded)
+        return default if values is None else self._one(folded, values)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._fold(name) in self._index

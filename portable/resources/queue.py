@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
-    from typing import Any
+    from typing import Any, overload
 
     from portable.drivers import QueueDriver, SendFailure
 
@@ -35,7 +35,16 @@ class Queue(Resource, Generic[T]):
     __slots__ = ("_decode", "type")
     kind = "queue"
 
-    def __init__(self, name: str, type: type[T] | Any = None, *, max_attempts: int = 5, _depth: int = 0) -> None:
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self: Queue[Any], name: str, *, max_attempts: int = 5, _depth: int = 0) -> None: ...
+        @overload
+        def __init__(self, name: str, type: type[T], *, max_attempts: int = 5, _depth: int = 0) -> None: ...
+        @overload
+        def __init__(self: Queue[Any], name: str, type: Any, *, max_attempts: int = 5, _depth: int = 0) -> None: ...
+
+    def __init__(self, name: str, type: Any = None, *, max_attempts: int = 5, _depth: int = 0) -> None:
         if isinstance(max_attempts, bool) or not isinstance(max_attempts, int) or not 1 <= max_attempts <= 1000:
             raise ConfigError(f"queue {name!r}: max_attempts is 1 to 1000, got {max_attempts!r}")
         super().__init__(name, {"max_attempts": max_attempts}, declared_at(_depth + 1))

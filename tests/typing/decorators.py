@@ -1,0 +1,294 @@
+"""Every decorator as users write it, right and wrong, for mypy and pyright under their strictest settings. Never run.
+
+Each line marked ``# type: ignore[…]  # pyright: ignore[…]`` is a mistake both have to catch: an ignore that is not
+needed is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypedDict, assert_type
+
+from portable import (
+    App,
+    BlobEvent,
+    BlobInfo,
+    Body,
+    Bucket,
+    Context,
+    Cookie,
+    Header,
+    HTTPError,
+    Message,
+    Path,
+    Query,
+    Queue,
+    Reject,
+    Request,
+    Response,
+    Retry,
+    Router,
+    Tick,
+)
+
+
+class Order(TypedDict):
+    """A message."""
+
+    id: int
+
+
+app = App("typed")
+router = Router("/v1", tags=("a", "b"))
+photos = Bucket("photos")
+orders = Queue("orders", Order)
+anything = app.queue("anything")
+
+assert_type(app.queue("orders", Order), Queue[Order])
+assert_type(anything, Queue[Any])
+assert_type(app.bucket("photos"), Bucket)
+
+
+# --- HTTP
+
+
+@router.get("/items/{item}", memory=512, timeout=timedelta(seconds=3), auth="cloud", max_body=10, function="items")
+def get_item(
+    item: Annotated[int, Path()],
+    q: Annotated[list[str], Query(alias="query")],
+    agent: Annotated[str | None, Header(alias="user-agent")] = None,
+    session: Annotated[str, Cookie()] = "",
+    *,
+    context: Context,
+) -> dict[str, Any]:
+    """Markers, and a parameter that is given."""
+    return {"item": item, "q": q, "agent": agent, "session": session, "left": context.remaining()}
+
+
+@app.route("/a", methods=["GET", "POST"], status=202)
+@app.put("/a")
+@app.patch("/a")
+@app.delete("/a")
+async def several(body: Annotated[bytes, Body()]) -> bytes:
+    """One handler, several routes."""
+    return body
+
+
+class Shop:
+    """Handlers that are methods."""
+
+    def home(self, request: Request) -> Response:
+        """What a request says, and what an answer takes."""
+        assert_type(request.query.get("a"), str | None)
+        assert_type(request.headers.get("a", "b"), str)
+        assert_type(request.headers["a"], str)
+        assert_type(request.query.get_all("a"), list[str])
+        assert_type(request.cookies, dict[str, str])
+        assert_type(request.body, bytes)
+        assert_type(request.client, str | None)
+        response = Response({"a": 1}, 201, [("x-a", "1"), ("x-a", "2")], "application/json")
+        response.set_cookie("a", "b", max_age=5, expires=datetime.now(UTC), samesite="none")
+        response.headers.add("x-b", "c")
+        assert_type(response.header_pairs(), list[tuple[str, str]])
+        return response
+
+    async def on_order(self, message: Message[Order]) -> None:
+        """A message."""
+        assert_type(message.body, Order)
+        assert_type(message.attributes, dict[str, str])
+        assert_type(message.sent_at, datetime | None)
+
+
+shop = Shop()
+app.get("/")(shop.home)
+app.on_message(orders, function="shop")(shop.on_order)
+
+assert_type(get_item(1, ["a"], context=Context("f", "1")), dict[str, Any])
+
+
+def fail(name: str) -> None:
+    """Errors take what they say."""
+    raise HTTPError(404, "no", headers={"a": "b"}, errors=[{"in": "path", "name": name, "detail": "no"}])
+
+
+# --- messages
+
+
+@app.on_message(orders)
+def one(message: Message[Order]) -> None:
+    """One message."""
+    if message.attempt > 3:
+        raise Reject("enough")
+    raise Retry("later", after=timedelta(seconds=5))
+
+
+@app.on_message(orders, batch_size=5, memory=512)
+async def batch(messages: list[Message[Order]], *, context: Context) -> None:
+    """A batch."""
+    for message in messages:
+        message.fail(Retry(after=context.remaining()))
+
+
+@app.on_message(orders)
+def sequence(messages: Sequence[Message[Order]]) -> None:
+    """A batch by the name of what it is used as."""
+
+
+@app.on_message(anything)
+def untyped(message: Message[Any]) -> None:
+    """A queue of anything."""
+
+
+@app.on_message(anything)
+def narrowed(message: Message[int]) -> None:
+    """A queue of anything is one of numbers to whoever says so."""
+
+
+one(Message("1", {"id": 1}))
+
+
+@app.on_message(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def wrong_body(message: Message[str]) -> None:
+    """The queue holds orders."""
+
+
+@app.on_message(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def bare_body(order: Order) -> None:
+    """A handler takes messages, not bodies."""
+
+
+@app.on_message(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def bare_bodies(batch: list[Order]) -> None:
+    """A handler takes messages, not bodies."""
+
+
+@app.on_message(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def no_message() -> None:
+    """A message is handed over."""
+
+
+app.on_message(photos)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.on_message("orders")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- blobs
+
+
+@router.on_blob(photos, prefix="in/", suffix=".png", kinds=["created", "deleted"], timeout=timedelta(minutes=5))
+async def on_photo(event: BlobEvent, context: Context) -> None:
+    """A blob."""
+    assert_type(event.size, int | None)
+    assert_type(event.time, datetime)
+    assert_type(await photos.aread(event.key), bytes)
+
+
+@app.on_blob(photos)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+def no_event() -> None:
+    """An event is handed over."""
+
+
+@app.on_blob(photos)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+def just_the_key(key: str) -> None:
+    """An event is no key."""
+
+
+app.on_blob(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.on_blob(photos, kinds=["updated"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+# --- schedules
+
+
+@app.on_schedule(cron="0 8 * * *", timezone="Europe/Paris")
+def with_tick(tick: Tick) -> None:
+    """A tick."""
+
+
+@app.on_schedule(every=timedelta(minutes=5))
+async def without_tick() -> None:
+    """Nothing."""
+
+
+@app.on_schedule(every=timedelta(minutes=5))  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+def wrong_event(event: BlobEvent) -> None:
+    """A tick is no blob event."""
+
+
+app.on_schedule(every=300)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- functions called by name, and hooks
+
+
+@app.function("count-again", memory=512)
+async def count(payload: Order) -> list[int]:
+    """A payload."""
+    return [payload["id"]]
+
+
+@app.function()
+def nothing() -> None:
+    """No payload."""
+
+
+@app.on_start
+async def warm() -> int:
+    """A hook stays what it is."""
+    return 5
+
+
+async def starts() -> None:
+    """What the hooks give is known."""
+    assert_type(await warm(), int)
+    assert_type(await count({"id": 1}), list[int])
+
+
+@app.on_start  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+def wants_something(name: str) -> None:
+    """Nobody would give it."""
+
+
+# --- settings
+
+
+app.get("/", memroy=512)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+app.get("/", memory="512")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.post("/", timeout=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.put("/", auth="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.route("/a")(get_item)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+app.get(get_item)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.function(count)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.include(get_item)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+App()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+# --- resources
+
+
+def use() -> Iterator[BlobInfo]:
+    """What resources take and give."""
+    info = photos.write("a", b"data", content_type="text/plain", metadata={"a": "b"}, if_absent=True)
+    assert_type(info, BlobInfo)
+    assert_type(photos.read("a", start=1), bytes)
+    assert_type(photos.exists("a"), bool)
+    assert_type(orders.send({"id": 1}, delay=timedelta(seconds=1)), str)
+    for failure in orders.send_many([{"id": 1}]):
+        assert_type(failure.index, int)
+    anything.send(object())
+    yield from photos.list("in/", delimiter="/")
+
+
+async def ause() -> None:
+    """And their async twins."""
+    assert_type(await orders.asend({"id": 1}), str)
+    assert_type(await photos.astat("a"), BlobInfo)
+    async for row in photos.alist():
+        assert_type(row.key, str)
+
+
+orders.send({"id": "1"})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+orders.send("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+orders.send({"id": 1}, delay=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+photos.write("a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+photos.write("a", b"", if_absent="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -99,6 +99,8 @@ class Resource:
         if self._platform is platform:
             return self._driver
         with _opening:
+            if self._platform is platform:  # another thread was first
+                return self._driver
             driver = platform.open(self)
             # A platform override (a test) is short-lived: it is not remembered over the process's own.
             if platform is _default:

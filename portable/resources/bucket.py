@@ -10,6 +10,7 @@ from portable.resources import Resource, declared_at, on_thread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+    from mimetypes import MimeTypes
     from typing import Any
 
     from portable.drivers import BlobInfo, BucketDriver
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Bucket"]
 
 KEY_BYTES = 1024
+OCTETS = "application/octet-stream"
+_types: MimeTypes | None = None
 PAGE = 256  # rows an async listing takes from its thread at a time
 _METADATA_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 
@@ -34,6 +37,19 @@ def check_key(bucket: str, key: str) -> str:
     if not 0 < size <= KEY_BYTES:
         raise ValueError(f"bucket {bucket}: a key has 1 to {KEY_BYTES} bytes in UTF-8, this one has {size}: {key!r}")
     return key
+
+
+def guess_type(key: str) -> str:
+    """The content type a key's ending says, the same on every machine: its own tables of types are not asked."""
+    global _types
+    if _types is None:
+        from mimetypes import MimeTypes
+
+        _types = MimeTypes()
+    found, packed = _types.guess_type("/" + key.rpartition("/")[2], strict=False)
+    if packed:
+        return "application/gzip" if packed == "gzip" else OCTETS
+    return found or OCTETS
 
 
 class Bucket(Resource):
@@ -140,7 +156,7 @@ class Bucket(Resource):
 
         With a delimiter, keys that hold it after the prefix are folded into one row each with ``is_prefix`` set.
         """
-        return self.driver().list(prefix, delimiter)
+        return iter(self.driver().list(prefix, delimiter))
 
     async def alist(self, prefix: str = "", *, delimiter: str | None = None) -> AsyncIterator[BlobInfo]:
         """See :meth:`list`."""
@@ -173,14 +189,16 @@ class Bucket(Resource):
         if if_absent and if_match is not None:
             raise ValueError(f"bucket {self.name}, key {key!r}: if_absent and if_match exclude each other")
         for name, value in (metadata or {}).items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError(f"metadata is str to str, got {name!r}: {value!r}")
             if not _METADATA_NAME.issuperset(name) or not name or name[0].isdigit():
                 raise ValueError(f"metadata name {name!r}: use lower-case ASCII letters, digits and underscores")
             if not value.isascii() or not value.isprintable() or value != value.strip():
                 raise ValueError(f"metadata {name!r}: the value holds what a header cannot; encode it first")
         if content_type is None:
-            from mimetypes import guess_type
-
-            content_type = guess_type(key)[0] or "application/octet-stream"
+            content_type = guess_type(key)
+        elif not content_type.isascii() or not content_type.isprintable():
+            raise ValueError(f"bucket {self.name}, key {key!r}: content type {content_type!r} is no header's value")
         return {
             "content_type": content_type,
             "metadata": metadata,

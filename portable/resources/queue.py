@@ -134,7 +134,7 @@ class Queue(Resource, Generic[T]):
         if len(attributes) > ATTRIBUTES:
             raise ValueError(f"queue {self.name}: a message has at most {ATTRIBUTES} attributes, got {len(attributes)}")
         for name, value in attributes.items():
-            if not name or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
+            if not isinstance(name, str) or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"queue {self.name}: attribute name {name!r}: use ASCII letters, digits, _ and -")
             if not isinstance(value, str) or not value:
                 raise ValueError(f"queue {self.name}: attribute {name!r} must be a non-empty str")

@@ -181,6 +181,13 @@ def _takes_event(trigger: Trigger, first: Parameter) -> bool:
     return first.default is MISSING or trigger.kind != "schedule" or annotation is Tick
 
 
+def _refuse_coroutine(trigger: Trigger, result: Any) -> None:
+    """A plain function gave a coroutine, which nobody runs here: its work is not done, whatever it may seem."""
+    if hasattr(result, "close"):
+        result.close()
+    raise TypeError(f"{_name(trigger)} gave {type(result).__name__}, and is no async function; write async def")
+
+
 def _log_failure(trigger: Trigger, what: str, error: BaseException) -> None:
     from logging import getLogger
 
@@ -263,8 +270,8 @@ async def _deliver_each(trigger: MessageTrigger, call: Callable[[Any], Any], bat
         try:
             message.body = decode(message.body)
             result = call(message)
-            if waits and hasattr(result, "__await__"):
-                await result
+            if result is not None and hasattr(result, "__await__"):
+                await result if waits else _refuse_coroutine(trigger, result)
             outcomes.append(None if message._failed is False else _explain(message._failed))
         except (Retry, Reject) as wish:
             outcomes.append(wish)
@@ -282,8 +289,8 @@ async def _deliver_batch(trigger: MessageTrigger, call: Callable[[Any], Any], ba
     whole: BaseException | None = None
     try:
         result = call(fit)
-        if trigger.is_async and hasattr(result, "__await__"):
-            await result
+        if result is not None and hasattr(result, "__await__"):
+            await result if trigger.is_async else _refuse_coroutine(trigger, result)
     except Exception as error:
         whole = error
         if not isinstance(error, (Retry, Reject)):
@@ -316,8 +323,8 @@ class BlobFunction:
                 if trigger.plan is None:
                     trigger.plan = self._plan(trigger)
                 result = trigger.plan(event)
-                if trigger.is_async and hasattr(result, "__await__"):
-                    await result
+                if result is not None and hasattr(result, "__await__"):
+                    await result if trigger.is_async else _refuse_coroutine(trigger, result)
                 taken += 1
         return taken
 
@@ -354,8 +361,8 @@ class ScheduleFunction:
             if trigger.plan is None:
                 trigger.plan = self._plan(trigger)
             result = trigger.plan(tick)
-            if trigger.is_async and hasattr(result, "__await__"):
-                await result
+            if result is not None and hasattr(result, "__await__"):
+                await result if trigger.is_async else _refuse_coroutine(trigger, result)
 
     @staticmethod
     def _plan(trigger: ScheduleTrigger) -> Callable[[Any], Any]:

@@ -34,7 +34,7 @@ def parameters_of(handler: Callable[..., Any]) -> list[Parameter]:
     bound = False
     while hasattr(function, "__func__") or hasattr(function, "__wrapped__"):
         if hasattr(function, "__func__"):
-            bound = True
+            bound = bound or hasattr(function, "__self__")  # a method; a staticmethod binds nothing
             function = function.__func__
         else:
             function = function.__wrapped__
@@ -43,6 +43,11 @@ def parameters_of(handler: Callable[..., Any]) -> list[Parameter]:
     if code is None or code.co_flags & 0x0C or hasattr(handler, "__signature__"):
         return _inspected(handler)
     positional = code.co_varnames[: code.co_argcount]
+    if positional[:1] == ("self",) and not bound:
+        raise ConfigError(
+            f"{function.__qualname__} at {code.co_filename}:{code.co_firstlineno} is a method of no object yet; "
+            "hand over the method of one: app.get('/')(Shop().home)"
+        )
     keyword_only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     defaults = dict(zip(reversed(positional), reversed(function.__defaults__ or ()), strict=False))
     defaults.update(function.__kwdefaults__ or {})

@@ -18,18 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["BlobTrigger", "DirectTrigger", "HTTPRoute", "MessageTrigger", "ScheduleTrigger", "Settings", "Trigger"]
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself costs 13 ms at a cold start
-
-
-def is_async(handler: Handler) -> bool:
-    """Whether calling ``handler`` gives a coroutine, as far as can be known.
-
-    A plain function around an async one most likely hands its coroutine on; whoever calls looks at what came.
-    """
-    return _read_code(handler)[0]
+_GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 
 
 def _read_code(handler: Handler) -> tuple[bool, tuple[str, int]]:
-    """Whether a handler, or what its decorators, partials and methods wrap, is async; place of the innermost."""
+    """Whether a handler, or what its decorators, partials and methods wrap, is async; place of the innermost.
+
+    A plain function around an async one most likely hands its coroutine on; whoever calls looks at what came.
+    """
     target: Any = handler
     where = ("<unknown>", 0)
     flags = 0
@@ -80,6 +76,12 @@ class Trigger:
         self.handler = handler
         self.settings = settings
         self.is_async, self.where = _read_code(handler)
+        code = getattr(handler, "__code__", None)
+        if code is not None and code.co_flags & _GENERATOR:
+            raise ConfigError(
+                f"{handler.__name__} at {self.where[0]}:{self.where[1]} is a generator: calling it runs nothing; "
+                "return the answer instead of yielding it"
+            )
         self.modules: tuple[str, ...] = ()
         self.function = self.default_function() if settings.function is None else settings.function
         self.plan: Any = None  # how its arguments are bound; made by portable.invoke or portable.http on first use

@@ -41,7 +41,7 @@ from portable.invoke import (
     run,
     run_shared,
 )
-from portable.triggers import is_async
+from portable.triggers import DirectTrigger, Settings
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 TICK = Tick(NOON)
@@ -248,6 +248,61 @@ def test_places_are_those_of_the_handler_under_its_decorators(app: App) -> None:
     assert app.triggers[-1].where == (__file__, Asynchronous.__call__.__code__.co_firstlineno)
     app.get("/builtin")(len)
     assert app.triggers[-1].where == ("<unknown>", 0)
+
+
+def is_async(handler: Any) -> bool:
+    return DirectTrigger(handler, Settings(function="f")).is_async
+
+
+def test_generators_are_refused(app: App) -> None:
+    def generator(event: Any) -> Any:
+        yield event
+
+    async def asynchronous_generator(event: Any) -> Any:
+        yield event
+
+    class Shop:
+        def method(self, event: Any) -> Any:
+            yield event
+
+    for handler in (generator, asynchronous_generator, Shop().method):
+        with pytest.raises(ConfigError, match=f"{handler.__name__} at {__file__}:.* is a generator"):
+            app.function()(handler)
+    assert app.triggers == []
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'asynchronous' was never awaited", "ignore:Exception ignored in. <corou")
+@pytest.mark.parametrize("kind_of", ["message", "batch", "blob", "schedule", "direct", "http"])
+def test_a_coroutine_nobody_expects_is_a_failure_and_never_done_in_silence(
+    app: App, kind_of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gives_coroutine(event=None):
+        return asynchronous(event)
+
+    def batch(events: list[Message[Any]]) -> Any:
+        return asynchronous(events)
+
+    bucket, queue = app.bucket("b"), app.queue("q")
+    declare: dict[str, Any] = {
+        "message": (app.on_message(queue), gives_coroutine, messages("1")),
+        "batch": (app.on_message(queue), batch, messages("1")),
+        "blob": (app.on_blob(bucket), gives_coroutine, BlobEvent("created", "b", "k")),
+        "schedule": (app.on_schedule(cron="* * * * *"), gives_coroutine, TICK),
+        "direct": (app.function(), gives_coroutine, 1),
+        "http": (app.get("/"), gives_coroutine, Request("GET", "/")),
+    }
+    decorate, handler, event = declare[kind_of]
+    decorate(handler)
+    function = function_of(app)
+    if kind_of in ("message", "batch"):
+        (outcome,) = function(event)
+        assert "write async def" in str(outcome)
+    elif kind_of == "http":
+        assert function(event).status == 500
+        assert "is an `await` missing?" in caplog.text
+    else:
+        with pytest.raises(TypeError, match=r"async def|`await` missing"):
+            function(event)
 
 
 # --- messages

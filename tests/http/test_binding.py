@@ -597,6 +597,32 @@ def test_methods_callables_partials_and_decorated_handlers(handler: Callable[...
     assert arguments(handler, Request("GET", "/7"), "/{n}") == value
 
 
+def test_a_static_method_under_a_decorator() -> None:
+    app = App("static")
+
+    class Counter:
+        @app.get("/{n}")
+        @staticmethod
+        def count(n: int) -> int:
+            return n + 1
+
+    assert Counter.count(1) == 2
+    assert HTTPFunction(app.triggers)(Request("GET", "/7")).body == "8"
+
+
+def test_a_method_of_no_object_is_refused_with_the_way_out() -> None:
+    app = App("unbound")
+
+    class Counter:
+        @app.get("/{n}")
+        def count(self, n: int) -> int:
+            return n + 1
+
+    line = Counter.count.__code__.co_firstlineno
+    with pytest.raises(ConfigError, match=rf"Counter\.count at {__file__}:{line} is a method of no object yet"):
+        describe(app.triggers[0])
+
+
 def test_what_a_partial_fixed_is_not_the_callers_to_change() -> None:
     handler = functools.partial(plain, limit=3, admin=False)
     request = Request("GET", "/7", query={"admin": "true", "limit": "1000"})

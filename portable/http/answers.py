@@ -23,8 +23,49 @@ _SENT_AS_IT_IS = (str, bytes, bytearray, memoryview)
 _NO_CONTENT = (204, 205, 304)  # HTTP gives these no body
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")  # RFC 9110; names are in lower case by now
 
-# As RFC 9110 names them and Python does from 3.13 on: an answer must not change with the interpreter.
-_RENAMED = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+# As RFC 9110 and its neighbours name them. `http.HTTPStatus` costs an import, and says it otherwise before Python 3.13.
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    411: "Length Required",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    417: "Expectation Failed",
+    418: "I'm a Teapot",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    423: "Locked",
+    424: "Failed Dependency",
+    425: "Too Early",
+    426: "Upgrade Required",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+    506: "Variant Also Negotiates",
+    507: "Insufficient Storage",
+    508: "Loop Detected",
+    510: "Not Extended",
+    511: "Network Authentication Required",
+}
 
 _encode: Callable[[Any], str] = encode_text
 
@@ -108,13 +149,7 @@ def problem(
     **members: Any,
 ) -> Response:
     """An RFC 9457 ``application/problem+json`` answer."""
-    from http import HTTPStatus
-
-    try:
-        title = _RENAMED.get(status) or HTTPStatus(status).phrase
-    except ValueError:
-        title = "Error"
-    document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    document: dict[str, Any] = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
     if detail:
         document["detail"] = detail
     if errors:

@@ -327,6 +327,19 @@ def test_titles(status: int, title: str) -> None:
     assert document == {"type": "about:blank", "title": title, "status": status}
 
 
+def test_titles_are_those_of_the_newest_python() -> None:
+    renamed = {
+        413: "Content Too Large",
+        414: "URI Too Long",
+        416: "Range Not Satisfiable",
+        422: "Unprocessable Content",
+    }
+    known = {int(status): status.phrase for status in HTTPStatus if status >= 400} | renamed
+    assert {status: title.lower() for status, title in answers._TITLES.items()} == {
+        status: title.lower() for status, title in known.items()
+    }
+
+
 @pytest.mark.usefixtures("context", "caplog")
 @pytest.mark.parametrize(
     "make",

@@ -20,10 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from datetime import timedelta
-    from types import TracebackType
     from typing import Any, Literal, TypeVar, Unpack, overload
 
-    from portable.drivers import Platform
+    from portable.connection import Connection
     from portable.resources.bucket import Bucket
     from portable.resources.queue import Queue
     from portable.signature_types import BlobHandler, Handler, MessageDecorator, RouteOptions, TickHandler
@@ -351,32 +350,9 @@ class App(Router):
 
         Addresses are read from the environment as in a cloud (``PORTABLE_BUCKET_UPLOADS``).
         """
+        from portable.connection import Connection
+
         return Connection(target, stage)
-
-
-class Connection:
-    """A platform in force for a block of code."""
-
-    def __init__(self, target: str, stage: str) -> None:
-        self._target = target
-        self._stage = stage
-
-    def __enter__(self) -> Platform:
-        from importlib import import_module
-
-        from portable.resources import use_platform
-
-        # By name: this module must not reach the plugin system, which a deployed function never imports.
-        adapter = import_module("portable.plugins").adapter(self._target)
-        platform: Platform = adapter.platform()
-        self._scope = use_platform(platform)
-        self._scope.__enter__()
-        return platform
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._scope.__exit__(kind, error, trace)
 
 
 def _check_group(name: str, triggers: list[Trigger]) -> None:

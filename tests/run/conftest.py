@@ -222,6 +222,9 @@ class MemoryTarget:
     def requirements(self, manifest, settings):
         return []
 
+    def data_used(self, manifest, listed, pins):
+        return {}
+
     def bundles(self, manifest, settings):
         return [Bundle("", {function.name: "memory" for function in manifest.functions}, {"entry.py": b""})]
 

@@ -142,7 +142,7 @@ class MemoryRunning:
         self.app = app
         self.platform = platform
         self.functions = {name: make_function(triggers) for name, triggers in app.functions().items()}
-        self.records = {record.name: record for record in describe_app(app, "app:app", Path.cwd()).functions}
+        self.records = {record.name: record for record in describe_app(app, "app:app", Path(__file__).parent).functions}
         self.invoked: list[tuple[str, Any]] = []
         self.closed = False
 

@@ -31,8 +31,10 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: parts
-	$(BIN)/python examples/thumbnails/demo.py
+# The photographs are files that these two packages ship; their own dependencies are not needed. ARGS="--once" ends it.
+demo: setup
+	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python matplotlib scikit-image
+	$(BIN)/python examples/thumbnails/demo.py $(ARGS)
 
 doctor: setup
 	$(BIN)/python -m portable.run.doctor

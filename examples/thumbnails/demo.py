@@ -39,8 +39,8 @@ def main() -> int:
         if server.poll() is not None:
             return server.returncode
         keys = {name: send(url, name, data) for name, data in photographs.items()}
-        wait_for(lambda: all(row["thumbnail"] for row in fetch(f"{url}/images")), "the thumbnails")
-        call(f"{url}/_portable/functions/daily-report/run", b"{}")
+        wait_for(lambda: made(url) >= set(keys.values()), "the thumbnails")
+        call(f"{url}/_portable/schedules/daily-report/run", b"{}")
         show(url, keys)
         if not chosen.once:
             server.wait()
@@ -66,6 +66,10 @@ def fetch(url: str) -> Any:
     return json.loads(call(url))
 
 
+def made(url: str) -> set[str]:
+    return {row["key"] for row in fetch(f"{url}/images") if row["thumbnail"]}
+
+
 def answers(url: str) -> bool:
     try:
         fetch(f"{url}/images")
@@ -79,7 +83,7 @@ def wait_for(condition: Any, what: str) -> None:
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"waited {PATIENCE} s for {what}")
-        time.sleep(0.1)
+        time.sleep(0.25)
 
 
 def send(url: str, name: str, data: bytes) -> str:

@@ -48,7 +48,7 @@ class ChangeReader(Part):
             if isinstance(trigger, BlobTrigger) and trigger.bucket.name == bucket.name
         ]
 
-    def recover(self) -> None:
+    def prepare(self) -> None:
         """From now on the log keeps every change for this function. Blocks."""
         self._driver.watch(self._watcher)
 

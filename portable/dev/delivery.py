@@ -111,6 +111,9 @@ class Part:
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def prepare(self) -> None:
+        """What must be in place before the first request is taken. Blocks; may be called beside an older worker."""
+
     def recover(self) -> None:
         """Take up what a worker before this one left. Blocks; called once, before ``run``."""
 

@@ -116,6 +116,8 @@ class Session:
             invoker = Invoker(self.application.app)
             self.desk = Desk(self.application, self.platform, self.state, invoker, self.journal)
             self.parts = _parts(self.desk)
+            for part in self.parts:
+                part.prepare()
         front = self._front = Front(self.application, self.failure, invoker, self.journal, notes, self._open_control)
         config = uvicorn.Config(
             front,

@@ -80,3 +80,9 @@ def test_what_is_declared_wrongly_is_said(project, start, before, after, said):
     assert answer.status_code == 503
     assert said in answer.json()["detail"]
     assert said in server.log()
+
+
+def test_a_blob_written_by_the_very_first_request_is_an_event(start, until):
+    server = start()
+    server.write("files", "in/first.txt", "at once")
+    assert until(lambda: server.blob("done", "in/first.txt")) == "AT ONCE"

@@ -34,6 +34,7 @@ GRACE = 3.0
 
 _PATH = "/2015-03-31/functions/function/invocations"
 _ERROR_KEYS = {"errorMessage", "errorType", "requestId", "stackTrace"}
+_TIMED_OUT = b"Task timed out"
 _KEPT = ("HOME", "PATH", "TMPDIR")
 
 
@@ -176,6 +177,8 @@ class _Instance:
             except (OSError, http.client.HTTPException) as error:
                 self.stop()
                 raise InvocationError("Runtime.ExitError", f"the emulator ended: {error}", tail(self._log)) from error
+            if text.startswith(_TIMED_OUT):
+                self.stop()  # the emulator answers before it has reset, and fails what comes meanwhile
         return self._read(status, text)
 
     def _post(self, payload: bytes, timeout: float | None) -> tuple[int, bytes]:
@@ -193,7 +196,7 @@ class _Instance:
             answer = json.loads(text)
         except ValueError as error:
             words = text.decode("utf-8", "replace")
-            kind = "Timeout" if words.startswith("Task timed out") else "InvalidAnswer"
+            kind = "Timeout" if text.startswith(_TIMED_OUT) else "InvalidAnswer"
             raise InvocationError(kind, words or f"an empty answer with status {status}", tail(self._log)) from error
         if status == 200 and not (isinstance(answer, dict) and set(answer) == _ERROR_KEYS):
             return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portable.app import App as App
-    from portable.app import Router as Router
     from portable.drivers import BlobInfo as BlobInfo
     from portable.errors import AlreadyExistsError as AlreadyExistsError
     from portable.errors import BuildError as BuildError
@@ -36,9 +35,10 @@ if TYPE_CHECKING:
     from portable.http.params import Query as Query
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.queue import Queue as Queue
+    from portable.router import Router as Router
 
 _HOME = {
-    "portable.app": ("App", "Router"),
+    "portable.app": ("App",),
     "portable.drivers": ("BlobInfo",),
     "portable.errors": (
         "AlreadyExistsError",
@@ -69,6 +69,7 @@ _HOME = {
     "portable.http.params": ("Body", "Cookie", "Header", "Path", "Query"),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.queue": ("Queue",),
+    "portable.router": ("Router",),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

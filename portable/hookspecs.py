@@ -28,7 +28,8 @@ class Adapter:
         name: the target's name on the command line.
         package: the import package. It holds ``runtime`` (``platform()``, ``entry(…)``), ``build`` (``TARGET``, see
             ``portable.build.target``), ``run`` (``RUNNER``, see ``portable.run.target``) and ``samples``
-            (``SAMPLES``, see ``portable.samples``). What a missing one is for raises ConfigError.
+            (``SAMPLES``, see ``portable.samples``) and ``capabilities`` (``CAPABILITIES``, see
+            ``portable.capabilities``). What a missing one is for raises ConfigError.
         title: for people.
     """
 
@@ -56,6 +57,11 @@ class Adapter:
     def samples(self) -> Any:
         """Native events for neutral ones, and back."""
         return self._module("samples").SAMPLES
+
+    @property
+    def capabilities(self) -> Any:
+        """What its drivers give, see ``portable.capabilities``."""
+        return self._module("capabilities").CAPABILITIES
 
     def _module(self, name: str) -> Any:
         full = f"{self.package}.{name}"

@@ -19,7 +19,6 @@ from portable.events import Context
 from portable.http.binding import describe
 from portable.jsontext import needs_msgspec
 from portable.resources import Resource
-from portable.resources.queue import Queue
 from portable.signatures import MISSING, parameters_of, split_optional
 from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 from portable.uses import in_project, resources_used
@@ -129,7 +128,7 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
         for _, resource in sorted(declared.items())
     ]
     models = any(_needs_msgspec(trigger) for triggers in grouped.values() for trigger in triggers)
-    models = models or any(isinstance(one, Queue) and needs_msgspec(one.type) for one in declared.values())
+    models = models or any(needs_msgspec(getattr(one, "type", None)) for one in declared.values())
     return Manifest(app.name, spec, functions, records, models)
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from portable import App, Bucket, ConfigError, Message, Queue, Request, Router
-from portable.app import import_object, load_app
+from portable.app import load_app
 from portable.instance import Instance
 from portable.invoke import HTTPFunction, make_function, run
+from portable.router import import_object
 from portable.triggers import HTTPRoute, Trigger
 
 

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-__all__ = ["S3Bucket"]
+    from portable.resources import Resource
+
+__all__ = ["S3Bucket", "open_driver"]
+
+
+def open_driver(resource: Resource, environment: Mapping[str, str] | None) -> S3Bucket:
+    """The driver of a declared bucket. Raises ConfigError without an address."""
+    return S3Bucket(resource.name, environment)
 
 
 def _etag(answer: Mapping[str, Any]) -> str | None:

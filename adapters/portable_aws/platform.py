@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portable.drivers import module_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -9,11 +11,13 @@ if TYPE_CHECKING:
 
     from portable.resources import Resource
 
-__all__ = ["AWSPlatform"]
+__all__ = ["KINDS", "AWSPlatform"]
+
+KINDS = ("bucket", "queue")
 
 
 class AWSPlatform:
-    """Buckets on S3, queues on SQS.
+    """Buckets on S3, queues on SQS. Each kind's driver is in the module that bears its name.
 
     Args:
         environment: where addresses, region, endpoint and credentials are read from; None reads the process's own,
@@ -27,7 +31,7 @@ class AWSPlatform:
         self._drivers: dict[tuple[str, str], Any] = {}
 
     def open(self, resource: Resource) -> Any:
-        """The driver of a bucket or a queue. Raises ConfigError: no address, no SDK, or no driver for the kind."""
+        """The driver of a resource. Raises ConfigError: no address, no SDK, or no driver for the kind."""
         known = self._drivers.get((resource.kind, resource.name))
         if known is not None:
             return known
@@ -35,17 +39,11 @@ class AWSPlatform:
         return self._drivers.setdefault((resource.kind, resource.name), driver)
 
     def _make(self, resource: Resource) -> Any:
-        if resource.kind == "bucket":
-            from portable_aws.bucket import S3Bucket
+        if resource.kind not in KINDS:
+            from portable.errors import ConfigError
 
-            return S3Bucket(resource.name, self._environment)
-        if resource.kind == "queue":
-            from portable_aws.queue import SQSQueue
-
-            return SQSQueue(resource.name, self._environment)
-        from portable.errors import ConfigError
-
-        raise ConfigError(f"portable has no {resource.kind} on AWS ({resource})")
+            raise ConfigError(f"portable has no {resource.kind} on AWS ({resource})")
+        return module_of("portable_aws", resource.kind).open_driver(resource, self._environment)
 
     def close(self) -> None:
         """Close every client. The drivers can be used again: they connect anew."""

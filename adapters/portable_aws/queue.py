@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
-__all__ = ["SQSQueue"]
+    from portable.resources import Resource
+
+__all__ = ["SQSQueue", "open_driver"]
+
+
+def open_driver(resource: Resource, environment: Mapping[str, str] | None) -> SQSQueue:
+    """The driver of a declared queue. Raises ConfigError without an address."""
+    return SQSQueue(resource.name, environment)
+
 
 _GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
 LOOK_SECONDS = 30  # how long dead letters are hidden should a look break off

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush, merge
 
-from portable.drivers import BlobInfo
+from portable.drivers import BlobInfo, read_address
 from portable.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError, UnsupportedError
 from portable_azure import _sdk, limits
 from portable_azure.errors import code_of, translate
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-__all__ = ["AzureBucket"]
+    from portable.resources import Resource
+
+__all__ = ["AzureBucket", "open_driver"]
+
+
+def open_driver(resource: Resource, environment: Mapping[str, str]) -> AzureBucket:
+    """The driver of a declared bucket. Raises ConfigError without an address."""
+    return AzureBucket(resource.name, read_address("bucket", resource.name, environment), environment)
+
 
 PAGE = limits.BLOB_PAGE
 

@@ -1,4 +1,4 @@
-"""Opens Azure's drivers, by addresses in ``PORTABLE_<KIND>_<NAME>``.
+"""Opens Azure's drivers, each from the module that bears its kind's name, by addresses in ``PORTABLE_<KIND>_<NAME>``.
 
 * a bucket: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``
 * a queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``; ``PORTABLE_DEADLETTER_<NAME>`` only where its dead letters
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from portable.drivers import address_variable, read_address
+from portable.drivers import module_of
 from portable.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from portable.resources import Resource
 
-__all__ = ["AzurePlatform"]
+__all__ = ["KINDS", "AzurePlatform"]
+
+KINDS = ("bucket", "queue")
 
 
 class AzurePlatform:
@@ -37,27 +39,15 @@ class AzurePlatform:
         self._opening = Lock()
 
     def open(self, resource: Resource) -> Any:
-        """The driver of a bucket or queue. Raises ConfigError without an address, or for another kind."""
+        """The driver of a resource. Raises ConfigError: no address, no SDK, no such kind."""
         with self._opening:
             driver = self._open.get((resource.kind, resource.name))
             if driver is None:
-                driver = self._open[resource.kind, resource.name] = self._driver(resource)
+                if resource.kind not in KINDS:
+                    raise ConfigError(f"portable has no {resource.kind} on Azure ({resource})")
+                driver = module_of("portable_azure", resource.kind).open_driver(resource, self._environment)
+                self._open[resource.kind, resource.name] = driver
         return driver
-
-    def _driver(self, resource: Resource) -> Any:
-        if resource.kind == "queue":
-            from portable_azure.queue import AzureQueue, poison_address
-
-            address = read_address("queue", resource.name, self._environment)
-            dead_letters = self._environment.get(address_variable("deadletter", resource.name))
-            return AzureQueue(resource.name, address, dead_letters or poison_address(address), self._environment)
-        if resource.kind == "bucket":
-            from portable_azure.bucket import AzureBucket
-
-            return AzureBucket(
-                resource.name, read_address("bucket", resource.name, self._environment), self._environment
-            )
-        raise ConfigError(f"{resource} cannot be had on Azure yet")
 
     def close(self) -> None:
         """Close every client."""

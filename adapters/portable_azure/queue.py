@@ -9,7 +9,7 @@ some, or one sent again by a function, is an envelope: a line that no JSON text 
 
 from __future__ import annotations
 
-from portable.drivers import Received, SendFailure
+from portable.drivers import Received, SendFailure, address_variable, read_address
 from portable.errors import NotFoundError, ServiceError, UnsupportedError
 from portable_azure import _sdk, limits
 from portable_azure.errors import translate
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any
 
-__all__ = ["AzureQueue", "Envelope", "pack", "poison_address", "unpack"]
+    from portable.resources import Resource
+
+__all__ = ["AzureQueue", "Envelope", "pack", "poison_address", "unpack", "open_driver"]
+
+
+def open_driver(resource: Resource, environment: Mapping[str, str]) -> AzureQueue:
+    """The driver of a declared queue. Raises ConfigError without an address."""
+    address = read_address("queue", resource.name, environment)
+    dead_letters = environment.get(address_variable("deadletter", resource.name)) or poison_address(address)
+    return AzureQueue(resource.name, address, dead_letters, environment)
+
 
 _MARK = "portable/1 "
 _SENDERS = 8  # threads of one send_many: Azure takes messages one by one

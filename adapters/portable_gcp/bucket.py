@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import UTC
 from threading import Lock
 
-from portable.drivers import BlobInfo
+from portable.drivers import BlobInfo, read_address
 from portable.errors import AlreadyExistsError, ConfigError, PreconditionFailedError
 from portable_gcp import _sdk
 from portable_gcp.errors import translate
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-__all__ = ["StorageBucket", "key_of", "name_of", "parse_address"]
+    from portable.resources import Resource
+
+__all__ = ["StorageBucket", "key_of", "name_of", "parse_address", "open_driver"]
+
+
+def open_driver(resource: Resource, environment: Mapping[str, str]) -> StorageBucket:
+    """The driver of a declared bucket. Raises ConfigError without an address."""
+    return StorageBucket(resource.name, read_address("bucket", resource.name, environment), environment)
+
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes of an answer
 

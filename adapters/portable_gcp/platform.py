@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from threading import Lock
 
-from portable.drivers import address_variable, read_address
-from portable.errors import UnsupportedError
+from portable.drivers import module_of
+from portable.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from portable.resources import Resource
 
-__all__ = ["GoogleCloud"]
+__all__ = ["KINDS", "GoogleCloud"]
+
+KINDS = ("bucket", "queue")
 
 
 class GoogleCloud:
-    """See ``portable.drivers.Platform``.
+    """See ``portable.drivers.Platform``. Each kind's driver is in the module that bears its name.
 
     Credentials are Google's Application Default Credentials; ``STORAGE_EMULATOR_HOST`` and ``PUBSUB_EMULATOR_HOST`` of
     ``environment`` lead to emulators, without credentials.
@@ -33,26 +35,16 @@ class GoogleCloud:
         self._lock = Lock()
 
     def open(self, resource: Resource) -> Any:
-        """The driver of a resource, one for each name."""
+        """The driver of a resource, one for each name. Raises ConfigError: no address, no SDK, no such kind."""
         key = (resource.kind, resource.name)
         with self._lock:
             driver = self._drivers.get(key)
             if driver is None:
-                driver = self._drivers[key] = self._open(*key)
+                if resource.kind not in KINDS:
+                    raise ConfigError(f"portable has no {resource.kind} on Google Cloud ({resource})")
+                driver = module_of("portable_gcp", resource.kind).open_driver(resource, self._environment)
+                self._drivers[key] = driver
         return driver
-
-    def _open(self, kind: str, name: str) -> Any:
-        if kind == "queue":
-            from portable_gcp.queue import PubSubQueue
-
-            address = read_address(kind, name, self._environment)
-            dead_letters = self._environment.get(address_variable("deadletter", name)) or None
-            return PubSubQueue(name, address, dead_letters, self._environment)
-        if kind == "bucket":
-            from portable_gcp.bucket import StorageBucket
-
-            return StorageBucket(name, read_address(kind, name, self._environment), self._environment)
-        raise UnsupportedError("Google Cloud has no driver for it", resource=f"{kind} {name}")
 
     def close(self) -> None:
         """Close every client."""

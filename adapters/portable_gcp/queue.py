@@ -13,7 +13,7 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-from portable.drivers import Received, SendFailure
+from portable.drivers import Received, SendFailure, address_variable, read_address
 from portable.errors import ConfigError, UnsupportedError
 from portable_gcp import _sdk
 from portable_gcp.errors import translate
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-__all__ = ["PubSubQueue", "parse_address"]
+    from portable.resources import Resource
+
+__all__ = ["PubSubQueue", "parse_address", "open_driver"]
+
+
+def open_driver(resource: Resource, environment: Mapping[str, str]) -> PubSubQueue:
+    """The driver of a declared queue. Raises ConfigError without an address."""
+    dead_letters = environment.get(address_variable("deadletter", resource.name)) or None
+    return PubSubQueue(resource.name, read_address("queue", resource.name, environment), dead_letters, environment)
+
 
 _MOVED = "CloudPubSubDeadLetterSource"  # https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
 TIMEOUT = 30.0  # seconds a call may take

@@ -28,12 +28,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from portable.resources import Resource
+
     Row = tuple[bytes, str, int, str, int, str, str | None]
     Rows = list[Row]
     Changes = list["BlobChange"]
     Names = list[str]
 
-__all__ = ["BlobChange", "LocalBucket"]
+__all__ = ["BlobChange", "LocalBucket", "open_driver"]
+
+
+def open_driver(resource: Resource, folder: Path, durability: str) -> LocalBucket:
+    """The driver of a declared bucket, in a folder of its own."""
+    return LocalBucket(resource.name, folder, durability)
+
 
 # Keys are kept as bytes: SQLite compares those byte by byte, which is the order of a listing.
 _SCHEMA = """

@@ -10,18 +10,20 @@ from __future__ import annotations
 import os
 from threading import Lock
 
-from portable.drivers import address_variable
+from portable.drivers import address_variable, module_of
 from portable.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
     from portable.resources import Resource
 
-__all__ = ["DURABILITY", "STATE", "LocalPlatform"]
+__all__ = ["DURABILITY", "KINDS", "STATE", "LocalPlatform"]
+
+KINDS = ("bucket", "queue")
 
 STATE = "PORTABLE_LOCAL_STATE"
 DURABILITY = "PORTABLE_LOCAL_DURABILITY"
@@ -43,15 +45,15 @@ class LocalPlatform:
             raise ConfigError(f"{DURABILITY} is normal or full, not {self._durability!r}")
 
     def open(self, resource: Resource) -> Any:
-        """The driver of a bucket or a queue. Touches no disk until that is used."""
-        make = _MAKERS.get(resource.kind)
-        if make is None:
-            raise ConfigError(f"{resource}: this machine has no {resource.kind}")
+        """The driver of a resource, from the module that bears its kind's name. Touches no disk until that is used."""
+        if resource.kind not in KINDS:
+            raise ConfigError(f"portable has no {resource.kind} on this machine ({resource})")
         key = (resource.kind, resource.name, *sorted(resource.options.items()))
         with self._lock:
             driver = self._drivers.get(key)
             if driver is None:
-                driver = self._drivers[key] = make(resource, self._folder(resource), self._durability)
+                module = module_of("portable_local", resource.kind)
+                driver = self._drivers[key] = module.open_driver(resource, self._folder(resource), self._durability)
         return driver
 
     def _folder(self, resource: Resource) -> Path:
@@ -71,18 +73,3 @@ class LocalPlatform:
             self._drivers.clear()
         for driver in drivers:
             driver.close()
-
-
-def _bucket(resource: Resource, folder: Path, durability: str) -> Any:
-    from portable_local.bucket import LocalBucket
-
-    return LocalBucket(resource.name, folder, durability)
-
-
-def _queue(resource: Resource, folder: Path, durability: str) -> Any:
-    from portable_local.queue import LocalQueue
-
-    return LocalQueue(resource.name, folder, resource.options["max_attempts"], durability)
-
-
-_MAKERS: dict[str, Callable[[Resource, Path, str], Any]] = {"bucket": _bucket, "queue": _queue}

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-__all__ = ["LocalQueue"]
+    from portable.resources import Resource
+
+__all__ = ["LocalQueue", "open_driver"]
+
+
+def open_driver(resource: Resource, folder: Path, durability: str) -> LocalQueue:
+    """The driver of a declared queue, in a folder of its own."""
+    return LocalQueue(resource.name, folder, resource.options["max_attempts"], durability)
+
 
 # Times are microseconds since the epoch. A message is claimed by moving `due` into the future, so the claims that come
 # after it start behind it in the index: their cost does not grow with the backlog. `attempt` grows with every claim,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["BlobInfo", "BucketDriver", "Platform", "QueueDriver", "Received", "SendFailure"]
+__all__ = ["BlobInfo", "BucketDriver", "Platform", "QueueDriver", "Received", "SendFailure", "module_of"]
 
 _HOME = {
     "BlobInfo": "bucket",
@@ -45,6 +45,15 @@ if not TYPE_CHECKING:
 
         __import__(f"portable.drivers.{module}")
         return getattr(sys.modules[f"portable.drivers.{module}"], name)
+
+
+def module_of(adapter: str, kind: str) -> Any:
+    """``portable_aws.bucket`` for ``portable_aws`` and ``bucket``: where an adapter keeps its driver of a kind."""
+    import sys
+
+    name = f"{adapter}.{kind}"
+    __import__(name)
+    return sys.modules[name]
 
 
 class Platform(Protocol):

@@ -16,7 +16,7 @@ import pytest
 
 from portable.errors import UnsupportedError
 from portable.run import emulators
-from portable.run.emulators import PROJECT, Emulator
+from portable.run.emulators import PROJECT, Emulator, emulator
 from portable.run.processes import StartError, accepts, answers, free_port, running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -202,7 +202,7 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(require_part, monkeypatch: 
     require_part("fake-gcs-server")
     port = free_port()
     given = iter([port, free_port()])
-    monkeypatch.setattr(emulators, "free_port", lambda: next(given))
+    monkeypatch.setattr(emulator, "free_port", lambda: next(given))
     with contextlib.ExitStack() as stack:
         stack.enter_context(running("server", [*SERVE, str(port)], ready=lambda _: answers(port)))
         storage = stack.enter_context(emulators.fake_gcs())

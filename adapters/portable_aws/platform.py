@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from portable.drivers import module_of
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +41,8 @@ class AWSPlatform:
             from portable.errors import ConfigError
 
             raise ConfigError(f"portable has no {resource.kind} on AWS ({resource})")
+        from portable.drivers import module_of
+
         return module_of("portable_aws", resource.kind).open_driver(resource, self._environment)
 
     def close(self) -> None:

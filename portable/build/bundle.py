@@ -28,6 +28,8 @@ __all__ = ["application_layer", "framework_files", "framework_layer", "requireme
 # What only builds, runs or tests: no deployed function imports it.
 _TOOLS = (
     "build",
+    "capabilities.py",
+    "checks.py",
     "cli",
     "dev",
     "hookspecs.py",
@@ -39,7 +41,17 @@ _TOOLS = (
     "testing",
     "uses.py",
 )
-_ADAPTER_TOOLS = ("build", "build.py", "plugin.py", "run", "run.py", "samples", "samples.py")
+_ADAPTER_TOOLS = (
+    "build",
+    "build.py",
+    "capabilities.py",
+    "plugin.py",
+    "provision.py",
+    "run",
+    "run.py",
+    "samples",
+    "samples.py",
+)
 _USES_MSGSPEC = re.compile(rb"^\s*(?:import|from)\s+msgspec\b", re.MULTILINE)
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from portable.http.params import Query as Query
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.queue import Queue as Queue
+    from portable.resources.topic import Topic as Topic
     from portable.router import Router as Router
 
 _HOME = {
@@ -69,6 +70,7 @@ _HOME = {
     "portable.http.params": ("Body", "Cookie", "Header", "Path", "Query"),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.queue": ("Queue",),
+    "portable.resources.topic": ("Topic",),
     "portable.router": ("Router",),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portable.connection import Connection
     from portable.resources.bucket import Bucket
     from portable.resources.queue import Queue
+    from portable.resources.topic import Topic
     from portable.triggers import Trigger
 
     T = TypeVar("T")
@@ -60,6 +61,21 @@ class App(Router):
         from portable.resources.queue import Queue
 
         return self._declare(Queue(name, type, max_attempts=max_attempts, _depth=1))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def topic(self, name: str, *, ordered: bool = False, max_attempts: int = 5) -> Topic[Any]: ...
+        @overload
+        def topic(self, name: str, type: type[T], *, ordered: bool = False, max_attempts: int = 5) -> Topic[T]: ...
+        @overload
+        def topic(self, name: str, type: Any, *, ordered: bool = False, max_attempts: int = 5) -> Topic[Any]: ...
+
+    def topic(self, name: str, type: Any = None, *, ordered: bool = False, max_attempts: int = 5) -> Topic[Any]:
+        """Declare a topic of messages of ``type``. The same name with the same options again is the same topic."""
+        from portable.resources.topic import Topic
+
+        return self._declare(Topic(name, type, ordered=ordered, max_attempts=max_attempts, _depth=1))
 
     def _declare(self, resource: R) -> R:
         known = self.resources.setdefault((resource.kind, resource.name), resource)

@@ -80,5 +80,13 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "depth": "the number of waiting messages",
         "purge": "every waiting message dropped at once",
     },
+    "topic": {
+        "ordered": "messages of a group in the order they were published",
+        "retry_after": "a failed message that comes back after a chosen while",
+        "attempts": "the number of the delivery",
+        "moves_dead_letters": "a message moved to the subscription's dead letters after max_attempts by itself",
+        "dead_letters": "dead letters that can be looked at",
+        "same_id": "a handler sees the id that publish returned",
+    },
 }
 """Every feature a driver may lack, by kind of resource: what is not here, every driver has to give."""

@@ -17,21 +17,44 @@ if TYPE_CHECKING:
 
     from portable.drivers.bucket import BlobInfo as BlobInfo
     from portable.drivers.bucket import BucketDriver as BucketDriver
+    from portable.drivers.bucket import Chunks as Chunks
+    from portable.drivers.bucket import DeleteFailure as DeleteFailure
+    from portable.drivers.bucket import SignedURL as SignedURL
     from portable.drivers.queue import QueueDriver as QueueDriver
     from portable.drivers.queue import Received as Received
     from portable.drivers.queue import SendFailure as SendFailure
+    from portable.drivers.topic import SubscriptionDriver as SubscriptionDriver
+    from portable.drivers.topic import TopicDriver as TopicDriver
     from portable.resources import Resource
 else:
     Protocol = object
 
-__all__ = ["BlobInfo", "BucketDriver", "Platform", "QueueDriver", "Received", "SendFailure", "module_of"]
+__all__ = [
+    "BlobInfo",
+    "BucketDriver",
+    "Chunks",
+    "DeleteFailure",
+    "Platform",
+    "QueueDriver",
+    "Received",
+    "SendFailure",
+    "SignedURL",
+    "SubscriptionDriver",
+    "TopicDriver",
+    "module_of",
+]
 
 _HOME = {
     "BlobInfo": "bucket",
     "BucketDriver": "bucket",
+    "Chunks": "bucket",
+    "DeleteFailure": "bucket",
+    "SignedURL": "bucket",
     "QueueDriver": "queue",
     "Received": "queue",
     "SendFailure": "queue",
+    "SubscriptionDriver": "topic",
+    "TopicDriver": "topic",
 }
 
 

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from portable.drivers.queue import QueueDriver as QueueDriver
     from portable.drivers.queue import Received as Received
     from portable.drivers.queue import SendFailure as SendFailure
+    from portable.drivers.table import Row as Row
+    from portable.drivers.table import Rows as Rows
+    from portable.drivers.table import Schema as Schema
+    from portable.drivers.table import Sort as Sort
+    from portable.drivers.table import TableDriver as TableDriver
+    from portable.drivers.table import TableQuery as TableQuery
+    from portable.drivers.table import Write as Write
     from portable.drivers.topic import SubscriptionDriver as SubscriptionDriver
     from portable.drivers.topic import TopicDriver as TopicDriver
     from portable.resources import Resource
@@ -37,10 +44,17 @@ __all__ = [
     "Platform",
     "QueueDriver",
     "Received",
+    "Row",
+    "Rows",
+    "Schema",
     "SendFailure",
     "SignedURL",
+    "Sort",
     "SubscriptionDriver",
+    "TableDriver",
+    "TableQuery",
     "TopicDriver",
+    "Write",
     "module_of",
 ]
 
@@ -55,6 +69,13 @@ _HOME = {
     "SendFailure": "queue",
     "SubscriptionDriver": "topic",
     "TopicDriver": "topic",
+    "Row": "table",
+    "Rows": "table",
+    "Schema": "table",
+    "Sort": "table",
+    "TableDriver": "table",
+    "TableQuery": "table",
+    "Write": "table",
 }
 
 

@@ -13,21 +13,33 @@ _BUCKET: dict[str, Capability] = {
 
 _QUEUE: dict[str, Capability] = {
     "delay": native("any length", source="portable_local.queue"),
-    "ordered": refused(
-        "declare the queue without ordered=True, or give each group its own", source="portable_local.queue"
-    ),
-    "dedup": refused("let the handler bear a repeated message, as it must anyway", source="portable_local.queue"),
+    "ordered": native("one message of a group at a time", source="portable_local.queue"),
+    "dedup": native("an id is known for five minutes", source="portable_local.queue"),
     "retry_after": native("any length", source="portable_local.queue"),
     "attempts": native("counted with each claim", source="portable_local.queue"),
     "moves_dead_letters": native(
         "on the last failure, or when its last lease has ended", source="portable_local.queue"
     ),
     "dead_letters": native("a table beside the messages", source="portable_local.queue"),
-    "redrive": native("all of them, in one transaction", source="portable_local.queue"),
+    "redrive": native("in one transaction", source="portable_local.queue"),
+    "extend": native("any length, from now on", source="portable_local.queue"),
     "depth": native("counted exactly", source="portable_local.queue"),
+    "purge": native("leased messages too", source="portable_local.queue"),
+}
+
+_TOPIC: dict[str, Capability] = {
+    "ordered": native("of a group, one message at a time for each subscription", source="portable_local.subscription"),
+    "retry_after": native("any length", source="portable_local.subscription"),
+    "attempts": native("counted with each claim", source="portable_local.subscription"),
+    "moves_dead_letters": native(
+        "on the last failure, or when its last lease has ended", source="portable_local.subscription"
+    ),
+    "dead_letters": native("a table beside the messages", source="portable_local.subscription"),
+    "same_id": native("the publication's", source="portable_local.subscription"),
 }
 
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
+    "topic": _TOPIC,
 }

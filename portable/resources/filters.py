@@ -2,8 +2,8 @@
 
     {"plan": ["pro", "team"], "region": {"prefix": "eu-"}}
 
-Every attribute named has to be there and fit: equal to the string, or to one of a list, or beginning with a prefix. This
-much SNS filter policies, Pub/Sub filters, Service Bus rules and a line of Python can all say, and with one meaning.
+Every attribute named has to be there and fit: equal to the string, or to one of a list, or beginning with a prefix.
+This much SNS filter policies, Pub/Sub filters, Service Bus rules and a line of Python can all say, with one meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["fits", "read_filter"]
 
 
 def read_filter(given: Mapping[str, Any], where: str) -> Filter:
-    """A filter in one form: by attribute a list of strings and ``{"prefix": …}``. Raises ConfigError naming ``where``."""
+    """A filter in one form: by attribute a list of strings and ``{"prefix": …}``. Raises ConfigError."""
     if not hasattr(given, "items") or not given:
         raise ConfigError(f"{where}: a filter is a mapping of attributes to what they may be, got {given!r}")
     found: Filter = {}
@@ -41,7 +41,7 @@ def _read_choice(choice: Any, name: str, where: str) -> str | dict[str, str]:
         text = choice["prefix"]
     if not isinstance(text, str) or not text:
         raise ConfigError(
-            f"{where}: attribute {name!r} may be a non-empty str, a list of them, or {{'prefix': 'such'}}, got {choice!r}"
+            f"{where}: attribute {name!r} may be a non-empty str, {{'prefix': 'x'}} or a list of them, got {choice!r}"
         )
     return choice if isinstance(choice, str) else {"prefix": text}
 

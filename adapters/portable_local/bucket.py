@@ -16,26 +16,43 @@ import json
 import os
 import sqlite3
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from portable.drivers import BlobInfo
-from portable.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
+from portable.drivers import BlobInfo, DeleteFailure
+from portable.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError, UnavailableError
+from portable_local.blobs import (
+    CHANGED,
+    ONE,
+    PAGE,
+    PUT,
+    SCHEMA,
+    BlobChange,
+    FileChunks,
+    after,
+    file_name,
+    info_of,
+    instant_of,
+)
 from portable_local.database import Database
 from portable_local.errors import translate
+from portable_local.signing import check_url, signed_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from typing import BinaryIO
 
+    from portable.drivers import SignedURL
     from portable.resources import Resource
+    from portable_local.blobs import Row
 
-    Row = tuple[bytes, str, int, str, int, str, str | None]
     Rows = list[Row]
-    Changes = list["BlobChange"]
+    Changes = list[BlobChange]
     Names = list[str]
+    Failures = list[DeleteFailure]
 
-__all__ = ["BlobChange", "LocalBucket", "open_driver"]
+__all__ = ["LocalBucket", "open_driver"]
 
 
 def open_driver(resource: Resource, folder: Path, durability: str) -> LocalBucket:
@@ -43,80 +60,9 @@ def open_driver(resource: Resource, folder: Path, durability: str) -> LocalBucke
     return LocalBucket(resource.name, folder, durability)
 
 
-# Keys are kept as bytes: SQLite compares those byte by byte, which is the order of a listing.
-_SCHEMA = """
-BEGIN;
-CREATE TABLE blobs (
-    key BLOB PRIMARY KEY,
-    file TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    etag TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    content_type TEXT NOT NULL,
-    metadata TEXT
-) WITHOUT ROWID;
-CREATE TABLE changes (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    key BLOB NOT NULL,
-    size INTEGER,
-    etag TEXT,
-    time INTEGER NOT NULL
-);
-CREATE TABLE watchers (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
-COMMIT;
-"""
-_ROW = "SELECT key, file, size, etag, time, content_type, metadata FROM blobs"
-_ONE = f"{_ROW} WHERE key = ?"
-_PAGE = f"{_ROW} WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
-_PUT = "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)"
-_CHANGED = """
-INSERT INTO changes (kind, key, size, etag, time) SELECT ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM watchers)
-"""
 _ROWS = 500
-_END = b"\xff"  # no UTF-8 begins with it
 _SURE_AFTER = 3600.0
 """Seconds after which nobody is in the middle of a write any more."""
-_SHOWN = 60
-"""Characters of a key that its file's name shows."""
-
-
-class BlobChange:
-    """A write or a deletion. ``id`` grows in the order they happened; a deletion has no ``size`` and no ``etag``."""
-
-    __slots__ = ("etag", "id", "key", "kind", "size", "time")
-
-    def __init__(self, id: int, kind: str, key: str, size: int | None, etag: str | None, time: datetime) -> None:
-        self.id = id
-        self.kind = kind
-        self.key = key
-        self.size = size
-        self.etag = etag
-        self.time = time
-
-
-def _instant(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
-
-
-def _info(row: Row) -> BlobInfo:
-    key, _, size, etag, written, content_type, metadata = row
-    decoded = json.loads(metadata) if metadata else {}
-    return BlobInfo(key.decode(), size, etag, _instant(written), content_type, decoded)
-
-
-def _file_name(key: str, token: str) -> str:
-    """A name that looks like the key and is safe on every system; ``token`` alone makes it one of a kind."""
-    shown = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in key.replace("/", "__"))
-    stem, dot, ending = shown.rpartition(".")
-    if not dot or not stem or not 0 < len(ending) <= 8 or not ending.isalnum():
-        stem, ending = shown, ""
-    return f"{stem[-_SHOWN:].lstrip('. ')}~{token}" + (f".{ending}" if ending else "")
-
-
-def _after(prefix: bytes) -> bytes:
-    """The least bytes that sort after everything that starts with ``prefix``, which is UTF-8."""
-    return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else _END
 
 
 class LocalBucket:
@@ -130,12 +76,13 @@ class LocalBucket:
     """
 
     def __init__(self, name: str, folder: Path, durability: str = "normal") -> None:
+        self._name = name
         self._resource = f"bucket {name}"
         self._folder = folder
         self._blobs = folder / "blobs"
         self._unsure = folder / "unsure"
         self._full = durability == "full"
-        self._database = Database(folder / "index.sqlite", _SCHEMA, durability)
+        self._database = Database(folder / "index.sqlite", SCHEMA, durability)
         self._is_tidy = False
 
     @contextlib.contextmanager
@@ -162,24 +109,60 @@ class LocalBucket:
         metadata: Mapping[str, str] | None,
         if_absent: bool,
         if_match: str | None,
+        cache_control: str | None = None,
+    ) -> BlobInfo:
+        """As ``write_parts``."""
+        return self.write_parts(
+            key,
+            iter((data,)),
+            content_type=content_type,
+            metadata=metadata,
+            if_absent=if_absent,
+            if_match=if_match,
+            cache_control=cache_control,
+        )
+
+    def write_parts(
+        self,
+        key: str,
+        parts: Iterator[bytes],
+        *,
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+        if_absent: bool,
+        if_match: str | None,
+        cache_control: str | None = None,
     ) -> BlobInfo:
         """The bytes first, then one transaction; readers see the old blob until that one is done."""
-        token = os.urandom(8).hex()
-        file = _file_name(key, token)
         encoded = json.dumps(dict(metadata), ensure_ascii=False) if metadata else None
+        known = (content_type or "application/octet-stream", encoded, cache_control)
+        return self._write(key, parts, known, if_absent, if_match)
+
+    def _write(
+        self,
+        key: str,
+        parts: Iterable[bytes],
+        known: tuple[str, str | None, str | None],
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> BlobInfo:
+        token = os.urandom(8).hex()
+        file = file_name(key, token)
         name = key.encode()
         with self._opened(key) as database, self._unsure_of(name, file) as unsure:
-            self._store(file, data)
+            size = self._store(file, parts, unsure)
             with database.transaction() as connection:
-                known = connection.execute(_ONE, (name,)).fetchone()
-                self._check(key, known, if_absent, if_match)
-                if known is not None:
-                    unsure(known[1])
+                found = connection.execute(ONE, (name,)).fetchone()
+                self._check(key, found, if_absent, if_match)
+                if not (self._blobs / file).exists():
+                    raise UnavailableError("the write took too long", resource=self._resource, key=key)
+                if found is not None:
+                    unsure(found[1])
                 now = time.time_ns() // 1000
-                row = (name, file, len(data), token, now, content_type or "application/octet-stream", encoded)
-                connection.execute(_PUT, row)
-                connection.execute(_CHANGED, ("created", name, len(data), token, now))
-        return _info(row)
+                row = (name, file, size, token, now, *known)
+                connection.execute(PUT, row)
+                connection.execute(CHANGED, ("created", name, size, token, now))
+        return info_of(row)
 
     def _check(self, key: str, known: Row | None, if_absent: bool, if_match: str | None) -> None:
         if if_absent and known is not None:
@@ -188,9 +171,14 @@ class LocalBucket:
             found = "there is no such blob" if known is None else f"its etag is {known[3]}"
             raise PreconditionFailedError(f"if_match={if_match!r}, but {found}", resource=self._resource, key=key)
 
-    def _store(self, file: str, data: bytes) -> None:
+    def _store(self, file: str, parts: Iterable[bytes], unsure: Callable[[str], None]) -> int:
+        size = 0
         with (self._blobs / file).open("xb") as opened:
-            opened.write(data)
+            for number, part in enumerate(parts):
+                if number:
+                    unsure(file)  # noted anew, so that nobody takes a slow write for one that was cut short
+                opened.write(part)
+                size += len(part)
             opened.flush()
             os.fsync(opened.fileno())
         if self._full and os.name == "posix":
@@ -199,16 +187,32 @@ class LocalBucket:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+        return size
+
+    def copy(self, source: str, target: str, to: LocalBucket) -> BlobInfo:
+        """The file is copied by the system, and becomes the target as a write does."""
+        row, opened = self._open(source, None)
+        with opened, to._opened(target):
+            return to._write(target, FileChunks(opened, None), row[5:])
 
     def delete(self, key: str) -> None:
         """One transaction."""
-        name = key.encode()
-        with self._opened(key) as database, self._unsure_of(name) as unsure, database.transaction() as connection:
-            known = connection.execute(_ONE, (name,)).fetchone()
-            if known is not None:
-                unsure(known[1])
-                connection.execute("DELETE FROM blobs WHERE key = ?", (name,))
-                connection.execute(_CHANGED, ("deleted", name, None, None, time.time_ns() // 1000))
+        self._delete(key, (key,))
+
+    def delete_many(self, keys: Sequence[str]) -> Failures:
+        """One transaction: all or none."""
+        self._delete(None, keys)
+        return []
+
+    def _delete(self, named: str | None, keys: Sequence[str]) -> None:
+        with self._opened(named) as database, contextlib.ExitStack() as stack, database.transaction() as connection:
+            for key in keys:
+                name = key.encode()
+                known = connection.execute(ONE, (name,)).fetchone()
+                if known is not None:
+                    stack.enter_context(self._unsure_of(name))(known[1])
+                    connection.execute("DELETE FROM blobs WHERE key = ?", (name,))
+                    connection.execute(CHANGED, ("deleted", name, None, None, time.time_ns() // 1000))
 
     @contextlib.contextmanager
     def _unsure_of(self, name: bytes, *files: str) -> Iterator[Callable[[str], None]]:
@@ -223,7 +227,8 @@ class LocalBucket:
         def note(file: str) -> None:
             path = self._unsure / f"{owner}-{file}"
             path.write_bytes(name)
-            notes.append(path)
+            if path not in notes:
+                notes.append(path)
 
         for file in files:
             note(file)
@@ -236,7 +241,7 @@ class LocalBucket:
     def _settle(self, note: Path, name: bytes) -> None:
         file = note.name.partition("-")[2]
         with self._database.connection() as connection:
-            current = connection.execute(_ONE, (name,)).fetchone()
+            current = connection.execute(ONE, (name,)).fetchone()
         try:
             if current is None or current[1] != file:
                 (self._blobs / file).unlink(missing_ok=True)
@@ -260,16 +265,38 @@ class LocalBucket:
 
     # --- reading
 
-    def read(self, key: str, start: int | None, end: int | None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int | None,
+        end: int | None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> bytes | None:
         """One file is read from its beginning to its end: no write can mix with it."""
+        if if_none_match is not None and self._row(key)[3] == if_none_match:
+            return None  # and no later write has this etag
+        opened = self._open(key, if_match)[1]
+        with self._opened(key), opened:
+            if start:
+                opened.seek(start)
+            return opened.read(-1 if end is None else end - (start or 0))
+
+    def open(self, key: str, start: int | None, end: int | None, if_match: str | None) -> tuple[BlobInfo, FileChunks]:
+        """The open file: what is written or deleted later does not touch it."""
+        row, opened = self._open(key, if_match)
+        if start:
+            opened.seek(start)
+        return info_of(row), FileChunks(opened, None if end is None else end - (start or 0))
+
+    def _open(self, key: str, if_match: str | None) -> tuple[Row, BinaryIO]:
         row = self._row(key)
-        with self._opened(key):
-            while True:
+        while True:
+            if if_match is not None:
+                self._check(key, row, False, if_match)
+            with self._opened(key):
                 try:
-                    with (self._blobs / row[1]).open("rb") as opened:
-                        if start:
-                            opened.seek(start)
-                        return opened.read(-1 if end is None else end - (start or 0))
+                    return row, (self._blobs / row[1]).open("rb")
                 except FileNotFoundError:
                     # Overwritten since the index was read; unless it was not, and somebody removed the file by hand.
                     again = self._row(key)
@@ -279,18 +306,18 @@ class LocalBucket:
 
     def stat(self, key: str) -> BlobInfo:
         """From the index alone."""
-        return _info(self._row(key))
+        return info_of(self._row(key))
 
     def _row(self, key: str) -> Row:
         with self._opened(key) as database, database.connection() as connection:
-            row: Row | None = connection.execute(_ONE, (key.encode(),)).fetchone()
+            row: Row | None = connection.execute(ONE, (key.encode(),)).fetchone()
         if row is None:
             raise NotFoundError("there is no such blob", resource=self._resource, key=key)
         return row
 
     def list(self, prefix: str, delimiter: str | None) -> Iterator[BlobInfo]:
         """Pages of the index. A folded prefix is stepped over, however many blobs are behind it."""
-        start, end = prefix.encode(), _after(prefix.encode())
+        start, end = prefix.encode(), after(prefix.encode())
         fold = delimiter.encode() if delimiter else None
         limit = _ROWS if fold is None else 16
         while rows := self._page(start, end, limit):
@@ -299,9 +326,9 @@ class LocalBucket:
                 if fold is not None and at >= 0:
                     folded = row[0][: at + len(fold)]
                     yield BlobInfo(folded.decode(), is_prefix=True)
-                    start, limit = _after(folded), 16
+                    start, limit = after(folded), 16
                     break
-                yield _info(row)
+                yield info_of(row)
             else:
                 if len(rows) < limit:
                     return
@@ -309,7 +336,7 @@ class LocalBucket:
 
     def _page(self, start: bytes, end: bytes, limit: int) -> Rows:
         with self._opened() as database, database.connection() as connection:
-            return connection.execute(_PAGE, (start, end, limit)).fetchall()
+            return connection.execute(PAGE, (start, end, limit)).fetchall()
 
     # --- changes, for whoever turns them into blob events
 
@@ -328,7 +355,7 @@ class LocalBucket:
         with self._opened() as database, database.connection() as connection:
             rows = connection.execute(statement, (watcher, limit)).fetchall()
         return [
-            BlobChange(number, kind, key.decode(), size, etag, _instant(when))
+            BlobChange(number, kind, key.decode(), size, etag, instant_of(when))
             for number, kind, key, size, etag, when in rows
         ]
 
@@ -348,6 +375,16 @@ class LocalBucket:
         with self._opened() as database, database.transaction() as connection:
             connection.execute("DELETE FROM watchers WHERE name = ?", (watcher,))
             connection.execute("DELETE FROM changes WHERE id <= ifnull((SELECT min(position) FROM watchers), id)")
+
+    def url(self, key: str, method: str, expires: timedelta, content_type: str | None) -> SignedURL:
+        """See ``portable_local.signing``."""
+        with self._opened(key):
+            return signed_url(self._folder, self._name, key, method, expires, content_type)
+
+    def check_url(self, query: Mapping[str, str], method: str, headers: Mapping[str, str]) -> str:
+        """The key a request with a URL of :meth:`url` is for. Raises PermissionDeniedError for any other request."""
+        with self._opened():
+            return check_url(self._folder, self._name, query, method, headers)
 
     def native(self) -> Path:
         """The bucket's folder."""

@@ -11,7 +11,7 @@ import pytest
 
 from portable import BlobInfo, Bucket, NotFoundError, UnavailableError
 from portable.resources import use_platform
-from portable.resources.bucket import guess_type
+from portable.resources.blob_options import guess_type
 
 
 class Driver:
@@ -114,7 +114,7 @@ def test_data(driver: Driver, do: Any, data: Any, sent: bytes) -> None:
 
 @pytest.mark.parametrize("data", [None, 5, [1], {"a": 1}, object()])
 def test_data_that_is_none_is_refused(driver: Driver, do: Any, data: Any) -> None:
-    with pytest.raises(TypeError, match="data is bytes or str"):
+    with pytest.raises(TypeError, match="data is bytes, str, a binary file or an iterator of bytes"):
         do("write", "a", data)
     assert driver.calls == []
 

@@ -13,12 +13,13 @@ cannot do, and one that can do what it denies. Never imported by what is deploye
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-__all__ = ["FEATURES", "Capabilities", "Capability", "native", "portable", "refused"]
+__all__ = ["ASKS", "FEATURES", "Capabilities", "Capability", "Naming", "native", "portable", "refused"]
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -27,13 +28,15 @@ class Capability(msgspec.Struct, frozen=True):
     Attributes:
         how: ``"native"``: the cloud does it. ``"portable"``: our driver does it on top, and ``note`` says how and at
             what cost. ``"refused"``: the call raises UnsupportedError, and the build refuses a declaration of it.
-        note: limits with their units, or why not and the way out.
+        note: limits with their units, or why not.
         source: where the figure or the claim is from; a documentation page, a service model, or a test here.
+        way_out: of a refusal, what to do instead.
     """
 
     how: Literal["native", "portable", "refused"]
     note: str = ""
     source: str = ""
+    way_out: str = ""
 
     @property
     def given(self) -> bool:
@@ -55,9 +58,43 @@ def portable(note: str, *, source: str = "") -> Capability:
     return Capability("portable", note, source)
 
 
-def refused(note: str, *, source: str) -> Capability:
-    """It cannot be had; ``note`` says why, and the way out."""
-    return Capability("refused", note, source)
+def refused(note: str, *, source: str, way_out: str = "") -> Capability:
+    """It cannot be had; ``note`` says why."""
+    return Capability("refused", note, source, way_out)
+
+
+class Naming(msgspec.Struct, frozen=True):
+    """How a cloud's resources of one kind are called: ``portable_<name>.capabilities.NAMES``, by kind.
+
+    Two names never meet: what stands around ``{name}`` is fixed, so one shape is injective, and shapes of one space
+    are told apart by their beginnings or ends.
+
+    Attributes:
+        shape: the name in the cloud, around ``{name}``; a deployment may put a stage before it.
+        rule: a regular expression for the whole of what the cloud takes. source: where that is from.
+        also: shapes of what is made beside it, dead letters for one.
+        space: kinds of one space share their names in the cloud; the kind's own when empty.
+        says: the rule in words, for those whose name is refused.
+    """
+
+    shape: str
+    rule: str
+    says: str
+    source: str
+    also: tuple[str, ...] = ()
+    space: str = ""
+
+    def physical(self, name: str) -> str:
+        """What the declared ``name`` is called in the cloud."""
+        return self.shape.format(name=name)
+
+    def every(self, name: str) -> list[str]:
+        """:meth:`physical`, and what is made beside it."""
+        return [shape.format(name=name) for shape in (self.shape, *self.also)]
+
+    def takes(self, name: str) -> bool:
+        """Whether the cloud takes what comes of ``name``."""
+        return all(re.fullmatch(self.rule, one) for one in self.every(name))
 
 
 FEATURES: Mapping[str, Mapping[str, str]] = {
@@ -90,3 +127,9 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Every feature a driver may lack, by kind of resource: what is not here, every driver has to give."""
+
+ASKS: Mapping[str, Mapping[str, str]] = {
+    "queue": {"ordered": "ordered"},
+}
+"""By kind of resource: a declared option, and the feature it needs when it is set to anything but None, False or
+empty. An option that is on no list needs nothing: every driver has to give it."""

@@ -9,6 +9,7 @@ from typing import Any
 from portable.build.target import Bundle, Finding
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_aws import limits
+from portable_aws.capabilities import CAPABILITIES, NAMES
 from portable_aws.triggers import CODECS, source_of
 
 __all__ = ["TARGET", "AWSTarget"]
@@ -57,6 +58,8 @@ class AWSTarget:
     adapter_packages: Sequence[str] = ("portable_aws",)
     known_settings: Sequence[str] = CHOSEN
     glibc: Mapping[str, int] = limits.GLIBC
+    capabilities = CAPABILITIES
+    naming = NAMES
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What AWS cannot give."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from portable.capabilities import Capabilities, Capability, native, refused
+from collections.abc import Mapping
+
+from portable.capabilities import Capabilities, Capability, Naming, native, refused
 from portable_azure import limits
 
-__all__ = ["CAPABILITIES"]
+__all__ = ["CAPABILITIES", "NAMES"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided by Azure", source="Put Blob, If-None-Match"),
@@ -32,3 +34,38 @@ CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
 }
+
+NAMES: Mapping[str, Naming] = {
+    "bucket": Naming(
+        "{name}-bucket",
+        r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
+        "a name on Azure has no two dashes in a row and ends with none",
+        "Naming and referencing containers, blobs, and metadata",
+    ),
+    "queue": Naming(
+        "{name}-queue",
+        r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
+        "a name on Azure has no two dashes in a row and ends with none",
+        "Naming queues and metadata",
+        also=("{name}-queue-poison",),
+    ),
+    "topic": Naming(
+        "{name}-topic",
+        r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?",
+        "1 to 260 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+        "Naming rules and restrictions for Azure resources, Microsoft.ServiceBus",
+    ),
+    "table": Naming(
+        "{name}",
+        r"[^/\\#?]{1,255}(?<! )",
+        "1 to 255 characters without / \\ # ?",
+        "Azure Cosmos DB service quotas",
+    ),
+    "secret": Naming(
+        "{name}-secret",
+        r"[0-9A-Za-z-]{1,127}",
+        "1 to 127 letters, digits and dashes",
+        "Naming rules and restrictions for Azure resources, Microsoft.KeyVault",
+    ),
+}
+"""How an app's resources are called in the emulators of ``portable run``."""

@@ -10,6 +10,7 @@ from portable.build.target import Bundle, Finding
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_gcp import limits
+from portable_gcp.capabilities import CAPABILITIES, NAMES
 from portable_gcp.triggers import SOURCES
 
 __all__ = ["TARGET", "GoogleTarget"]
@@ -41,6 +42,8 @@ class GoogleTarget:
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_gcp",)
     known_settings: Sequence[str] = tuple(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1)
+    capabilities = CAPABILITIES
+    naming = NAMES
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What Google Cloud cannot give. Raises ConfigError for a setting it does not know."""

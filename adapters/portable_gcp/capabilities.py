@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from portable.capabilities import Capabilities, Capability, native, refused
+from collections.abc import Mapping
+
+from portable.capabilities import Capabilities, Capability, Naming, native, refused
 from portable_gcp import limits
 
-__all__ = ["CAPABILITIES"]
+__all__ = ["CAPABILITIES", "NAMES"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("ifGenerationMatch=0", source="https://cloud.google.com/storage/docs/request-preconditions"),
@@ -41,3 +43,39 @@ CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
 }
+
+NAMES: Mapping[str, Naming] = {
+    "bucket": Naming(
+        "{name}-bucket",
+        r"(?!goog)(?!.*(google|g00gle))[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]",
+        "3 to 63 lower-case letters, digits and dashes, without 'google', and not starting with 'goog'",
+        "https://cloud.google.com/storage/docs/buckets#naming",
+    ),
+    "queue": Naming(
+        "{name}-queue",
+        r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}",
+        "3 to 255 characters, not starting with 'goog'",
+        "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names",
+        also=("{name}-queue-dead",),
+        space="topic",
+    ),
+    "topic": Naming(
+        "{name}-topic",
+        r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}",
+        "3 to 255 characters, not starting with 'goog'",
+        "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names",
+    ),
+    "table": Naming(
+        "{name}",
+        r"(?!\.\.?$)(?!__.*__$)[^/]{1,1500}",
+        "1 to 1,500 bytes without a slash",
+        "https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields",
+    ),
+    "secret": Naming(
+        "{name}-secret",
+        r"[A-Za-z0-9_-]{1,255}",
+        "1 to 255 letters, digits, dashes and underscores",
+        "https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create",
+    ),
+}
+"""How an app's resources are called in the emulators of ``portable run``."""

@@ -29,6 +29,7 @@ from portable.run import emulators, parts
 from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
+from portable_gcp.capabilities import NAMES
 from portable_gcp.limits import DEFAULT_TIMEOUT, DELIVERY_ATTEMPTS
 from portable_gcp.samples import body_of, with_body
 from portable_gcp.triggers.identity import UNVERIFIED
@@ -215,8 +216,9 @@ class GoogleRunner:
                 storage = stack.enter_context(emulators.fake_gcs(log=folder / "fake-gcs-server.log"))
                 environment |= storage.environment
                 for bucket in manifest.of_kind("bucket"):
-                    _call("POST", f"{storage.endpoint}/storage/v1/b", {"name": f"{bucket.name}-local"})
-                    environment[address_variable("bucket", bucket.name)] = f"gs://{bucket.name}-local"
+                    name = NAMES["bucket"].physical(bucket.name)
+                    _call("POST", f"{storage.endpoint}/storage/v1/b", {"name": name})
+                    environment[address_variable("bucket", bucket.name)] = f"gs://{name}"
             if manifest.of_kind("queue"):
                 pubsub = stack.enter_context(emulators.pubsub(log=folder / "pubsub-emulator.log"))
                 environment |= pubsub.environment
@@ -226,9 +228,9 @@ class GoogleRunner:
 
 
 def _make_queue(endpoint: str, queue: ResourceRecord) -> dict[str, str]:
-    """Topic, pull subscription and both for dead letters. A name with a dot is no queue's."""
+    """Topic, pull subscription and both for dead letters."""
     project = f"projects/{emulators.PROJECT}"
-    topic, dead = f"{project}/topics/{queue.name}", f"{project}/topics/dead-letters.{queue.name}"
+    topic, dead = (f"{project}/topics/{name}" for name in NAMES["queue"].every(queue.name))
     least, most = DELIVERY_ATTEMPTS
     attempts = min(max(queue.options["max_attempts"], least), most)
     policy = {"deadLetterTopic": dead, "maxDeliveryAttempts": attempts}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable.capabilities import Capabilities, Capability, native, refused
+from portable.capabilities import Capabilities, Capability, native
 
 __all__ = ["CAPABILITIES"]
 

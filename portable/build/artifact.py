@@ -26,6 +26,7 @@ from portable.build.bundle import (
 )
 from portable.build.bytecode import find_compiler
 from portable.build.description import Description, describe_project
+from portable.build.features import check_features, check_physical_names
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
@@ -99,9 +100,11 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
         if name not in known:  # type: ignore[operator]
             raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
     description = describe_project(project)
-    findings = list(target.check(description.manifest, settings))
-    if not description.manifest.functions:
-        message = f"app {description.manifest.app!r} has no handler, so nothing would ever call it"
+    manifest = description.manifest
+    findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
+    findings += target.check(manifest, settings)
+    if not manifest.functions:
+        message = f"app {manifest.app!r} has no handler, so nothing would ever call it"
         findings.append(Finding("warning", project.spec, message, "decorate one, or include the router that has it"))
     return description, findings
 

@@ -47,6 +47,8 @@ class BuildTarget(Protocol):
         adapter_packages: import packages copied beside ``portable`` (this adapter's own).
         known_settings: keys of ``[tool.portable.<name>]``, a collection; may be left out, and then none is refused.
         glibc: by Python version, the minor version of glibc 2 where the cloud has less than 28; may be left out.
+        capabilities: what its drivers give, see ``portable.capabilities``; left out, no declared option is refused.
+        naming: by kind of resource, how the cloud calls what is declared; left out, no name is refused.
     """
 
     name: str

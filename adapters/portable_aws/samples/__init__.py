@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 from portable.events import BlobEvent, Message, Response, Tick
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
+from portable_aws.capabilities import NAMES
 from portable_aws.samples.http import alb, function_url, http_api, rest_api
 from portable_aws.triggers import CODECS, source_of
 
@@ -23,7 +24,7 @@ REGION = "us-east-1"
 
 def physical_name(kind: str, name: str) -> str:
     """What a resource of the app is called in sample events, and in the emulator of ``portable run``."""
-    return f"{name}-{kind}"  # a bucket's name has three characters at least
+    return NAMES[kind].physical(name)
 
 
 class AWSSamples:

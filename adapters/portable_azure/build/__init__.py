@@ -10,6 +10,7 @@ from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
 from portable_azure.build.plan import CHOICES, plan_apps, read_settings
+from portable_azure.capabilities import CAPABILITIES, NAMES
 
 __all__ = ["TARGET", "AzureTarget"]
 
@@ -26,6 +27,8 @@ class AzureTarget:
     dependency_folder = ".python_packages/lib/site-packages"
     adapter_packages: Sequence[str] = ("portable_azure",)
     known_settings: Sequence[str] = tuple(CHOICES)
+    capabilities = CAPABILITIES
+    naming = NAMES
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         return list(check_app(manifest, read_settings(settings)))

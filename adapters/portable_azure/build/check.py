@@ -36,12 +36,6 @@ def _where(function: FunctionRecord) -> str:
 
 
 def _check_names(manifest: Manifest) -> Iterator[Finding]:
-    for resource in manifest.resources:
-        if "--" in resource.name or resource.name.endswith("-"):
-            message = (
-                f"{resource.kind} {resource.name!r}: a name on Azure has no two dashes in a row and ends with none"
-            )
-            yield Finding("error", resource.where, message, "choose another name")
     for function in manifest.functions:
         if function.name in limits.RESERVED_FUNCTIONS:
             yield Finding("error", _where(function), f"Azure keeps the function name {function.name!r}", "rename it")

@@ -21,6 +21,7 @@ from portable.manifest import Manifest
 from portable.run import emulators, parts
 from portable.run.target import Artifact, InvocationError
 from portable_azure import _sdk
+from portable_azure.capabilities import NAMES
 from portable_azure.queue import poison_address
 from portable_azure.run.process import AppProcess
 
@@ -125,7 +126,7 @@ class AzureRunner:
             environment = {"AzureWebJobsStorage": azurite.environment["AzureWebJobsStorage"]}
             for resource in manifest.resources:
                 endpoint = storage["BlobEndpoint" if resource.kind == "bucket" else "QueueEndpoint"]
-                address = f"{endpoint}/portable-{resource.name}"
+                address = f"{endpoint}/{NAMES[resource.kind].physical(resource.name)}"
                 environment[address_variable(resource.kind, resource.name)] = address
                 _create(resource.kind, address, environment)
             yield environment

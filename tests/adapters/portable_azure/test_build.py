@@ -165,13 +165,6 @@ def test_two_http_functions_and_mixed_access_are_refused() -> None:
     assert any("one level of access" in one for one in messages)
 
 
-@pytest.mark.parametrize("name", ["a--b", "a-"])
-def test_names_azure_cannot_bear_are_refused(name: str) -> None:
-    app = app_with_http()
-    app.bucket(name)
-    assert "two dashes" in errors(app)[0]
-
-
 def test_a_batch_is_one_message_and_a_blob_trigger_has_its_price() -> None:
     app = App("shop")
     uploads, emails = app.bucket("uploads"), app.queue("emails")

@@ -177,7 +177,7 @@ def test_pubsub_itself_pushes_to_a_function(deployment: Deployment, call_json: A
     deployment.deliver("send", [Message("m", '{"id":0}')])  # so that it runs
     port = deployment._running._ports["send"]  # type: ignore[attr-defined]
     root = f"http://{deployment.environment['PUBSUB_EMULATOR_HOST']}/v1/projects/{PROJECT}"
-    topic, dead = f"projects/{PROJECT}/topics/pushed", f"projects/{PROJECT}/topics/dead-letters.emails"
+    topic, dead = f"projects/{PROJECT}/topics/pushed", f"projects/{PROJECT}/topics/emails-queue-dead"
     call_json("PUT", f"{root}/topics/pushed", {})
     subscription = {
         "topic": topic,

@@ -16,8 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from portable.capabilities import ASKS, FEATURES
+
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
-PAGES = (REFERENCE / "errors.md", REFERENCE / "targets.md")
+PAGES = (REFERENCE / "capabilities.md", REFERENCE / "errors.md", REFERENCE / "targets.md")
 TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
 _KINDS = ("http", "message", "blob", "schedule", "direct")
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -30,7 +32,11 @@ def written(text: str) -> str:
 
 def _part(name: str) -> str:
     kind, _, target = name.partition(" ")
-    return "\n".join({"sources": _sources, "limits": _limits, "errors": _errors}[kind](target))
+    return "\n".join(
+        {"capabilities": _capabilities, "names": _names, "sources": _sources, "limits": _limits, "errors": _errors}[
+            kind
+        ](target)
+    )
 
 
 def _sources(_: str) -> Iterator[str]:
@@ -40,6 +46,48 @@ def _sources(_: str) -> Iterator[str]:
         samples = [import_module(f"portable_{target}.samples").SAMPLES for target in TARGETS]
         cells = [", ".join(f"`{source}`" for source in one.sources(kind)) for one in samples]
         yield f"| {kind} | {' | '.join(cells)} |"
+
+
+# --- capabilities.py: by kind, what each adapter says of each feature
+
+
+def _capabilities(_: str) -> Iterator[str]:
+    said = {target: import_module(f"portable_{target}.capabilities").CAPABILITIES for target in TARGETS}
+    for kind, features in FEATURES.items():
+        yield f"## {kind}"
+        yield ""
+        having = [target for target in TARGETS if kind in said[target]]
+        lacking = [TARGETS[target] for target in TARGETS if kind not in said[target]]
+        if lacking:
+            yield f"No driver: {', '.join(lacking)}. A build for it refuses the declaration."
+            yield ""
+        yield f"| feature | what it is | {' | '.join(TARGETS[target] for target in having)} |"
+        yield f"| --- | --- |{' --- |' * len(having)}"
+        for feature, meaning in features.items():
+            cells = [_capability(said[target][kind].get(feature)) for target in having]
+            yield f"| `{feature}` | {meaning} | {' | '.join(cells)} |"
+        asks = [f"`{option}=` needs `{feature}`" for option, feature in ASKS.get(kind, {}).items()]
+        if asks:
+            yield ""
+            yield f"Refused by a build where it is not given: {', '.join(asks)}."
+        yield ""
+
+
+def _capability(capability: Any) -> str:
+    if capability is None:
+        return "not said"
+    note = "; ".join(part for part in (capability.note, capability.way_out) if part).replace("|", "/")
+    source = f" <sub>{capability.source}</sub>" if capability.source else ""
+    return f"**{capability.how}**{': ' if note else ''}{note}{source}"
+
+
+def _names(_: str) -> Iterator[str]:
+    yield "| target | kind | is called | has to be | source |"
+    yield "| --- | --- | --- | --- | --- |"
+    for target in TARGETS:
+        for kind, naming in getattr(import_module(f"portable_{target}.capabilities"), "NAMES", {}).items():
+            shapes = ", ".join(f"`{shape.replace('{name}', 'NAME')}`" for shape in (naming.shape, *naming.also))
+            yield f"| {TARGETS[target]} | {kind} | {shapes} | {naming.says} | {naming.source} |"
 
 
 # --- limits.py: name, value, and what stands beside it

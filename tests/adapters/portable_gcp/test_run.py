@@ -207,8 +207,8 @@ def test_a_blob_event_with_the_data_storage_itself_sends(
     call_json("PUT", f"{project}/topics/objects", {})
     call_json("PUT", f"{project}/subscriptions/objects", {"topic": f"projects/{PROJECT}/topics/objects"})
     with emulators.fake_gcs(events=pubsub, topic="objects") as storage:
-        call_json("POST", f"{storage.endpoint}/storage/v1/b", {"name": "uploads-local"})
-        address = f"{storage.endpoint}/upload/storage/v1/b/uploads-local/o?uploadType=media&name=in%2F%C3%A9"
+        call_json("POST", f"{storage.endpoint}/storage/v1/b", {"name": "uploads-bucket"})
+        address = f"{storage.endpoint}/upload/storage/v1/b/uploads-bucket/o?uploadType=media&name=in%2F%C3%A9"
         call_json("POST", address, {"some": "data"})
         pull = f"{project}/subscriptions/objects:pull"
         [pulled] = wait_until(lambda: call_json("POST", pull, {"maxMessages": 1}).get("receivedMessages"))

@@ -91,6 +91,40 @@ def pubsub(require_part: Callable[..., Found]) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
+def redis_server(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """Redis, for the session."""
+    require_part("redis-server")
+    with emulators.redis_server() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def nats_server(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """NATS, for the session."""
+    require_part("nats-server")
+    with emulators.nats_server() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def firestore(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """Firestore, for the session."""
+    require_part("java")
+    require_part("firestore-emulator")
+    with emulators.firestore() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def cosmos(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """Cosmos DB, for the session."""
+    require_part("node")
+    require_part("cosmosdb-server")
+    with emulators.cosmos() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
 def azurite(require_part: Callable[..., Found]) -> Iterator[Emulator]:
     """Azure blobs, queues and tables, for the session."""
     require_part("node")

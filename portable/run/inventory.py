@@ -42,6 +42,17 @@ def _pubsub_emulator(_: str) -> tuple[str, Path] | None:
     return None
 
 
+def _firestore_emulator(_: str) -> tuple[str, Path] | None:
+    """Its jar says no version; the SDK's does, when it was written."""
+    for root in _google_cloud_sdks():
+        jar = root / "platform" / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
+        if jar.is_file():
+            version = root / ".install" / "cloud-firestore-emulator.snapshot.json"
+            found = re.search(r'"version_string": "([\d.]+)"', version.read_text()) if version.is_file() else None
+            return (found.group(1) if found else "of the SDK"), jar
+    return None
+
+
 def _google_cloud_sdks() -> list[Path]:
     """Where Google Cloud SDKs are. ``gcloud info`` would say it too, a second later."""
     roots = [Path(root) for root in (os.environ.get("CLOUDSDK_ROOT_DIR"),) if root]
@@ -135,6 +146,17 @@ ALL: tuple[Part, ...] = (
         ),
     ),
     Part(
+        "firestore-emulator",
+        "",
+        "Google's Firestore emulator",
+        ("gcp",),
+        OnMachine(
+            _firestore_emulator,
+            "install the Google Cloud CLI, then: gcloud components install cloud-firestore-emulator"
+            " (with apt: apt install google-cloud-cli-firestore-emulator)",
+        ),
+    ),
+    Part(
         "azure-functions-runtime",
         "1.3.0",
         "Microsoft's Python worker, as Azure runs it from Python 3.13 on",
@@ -152,11 +174,38 @@ ALL: tuple[Part, ...] = (
         ),
     ),
     Part(
+        "redis-server",
+        "",
+        "caches: Redis itself",
+        ("aws", "gcp", "azure", "local"),
+        OnMachine(
+            lambda _: _program("redis-server", "--version"),
+            "install Redis (apt install redis-server, brew install redis)",
+        ),
+    ),
+    Part(
+        "nats-server",
+        "",
+        "NATS itself, with JetStream",
+        ("nats",),
+        OnMachine(
+            lambda _: _program("nats-server", "--version"),
+            "install the NATS server (apt install nats-server, brew install nats-server)",
+        ),
+    ),
+    Part(
         "azurite",
         "3.35.0",
         "Microsoft's stand-in for Azure Storage",
         ("azure",),
         NodePackage("azurite@3.35.0", "azurite/dist/src/azurite.js"),
+    ),
+    Part(
+        "cosmosdb-server",
+        "1.0.1",
+        "a stand-in for Cosmos DB, by Vercel",
+        ("azure",),
+        NodePackage("@vercel/cosmosdb-server@1.0.1", "@vercel/cosmosdb-server/lib/cli.js"),
     ),
 )
 """Every real part."""

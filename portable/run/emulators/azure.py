@@ -7,15 +7,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from portable.run.emulators.emulator import LOOPBACK, Emulator
+from portable.run.emulators.emulator import LOOPBACK, Emulator, call, on_free_port
 from portable.run.parts import need
 from portable.run.processes import Running, running
 
-__all__ = ["azurite"]
+__all__ = ["azurite", "cosmos"]
 
 # Azurite's one account. Name and key are Microsoft's, published, and the same for everyone.
 _ACCOUNT = "devstoreaccount1"
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+# The key of Microsoft's Cosmos DB emulator, published as well; the stand-in looks at none.
+_COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
 
 @contextlib.contextmanager
@@ -36,6 +39,32 @@ def azurite(*, log: Path | None = None) -> Iterator[Emulator]:
         connection = ";".join([*account, *places])
         environment = {"AzureWebJobsStorage": connection, "AZURE_STORAGE_CONNECTION_STRING": connection}
         yield Emulator(urls["blob"].removesuffix(f"/{_ACCOUNT}"), environment, part, process.log, process.pid)
+
+
+@contextlib.contextmanager
+def cosmos(*, log: Path | None = None) -> Iterator[Emulator]:
+    """Cosmos DB, by Vercel's stand-in: items, queries, etags; no transactional batch, and times to live do nothing.
+
+    Its one account's connection string is in ``AZURE_COSMOS_CONNECTION_STRING``.
+    """
+    part, node = need("cosmosdb-server"), need("node")
+
+    def command(port: int) -> list[str | Path]:
+        options = ["-p", str(port), "--host", LOOPBACK, "--no-ssl"]
+        return [node.path, "--require", Path(__file__).with_name("cosmosdb_server.cjs"), part.path, *options]
+
+    library = {"PORTABLE_COSMOSDB_SERVER": str(part.path.parent)}
+    with on_free_port(part, command, "/dbs", library, log) as (process, port):
+        endpoint = f"http://{LOOPBACK}:{port}"
+        environment = {
+            "AZURE_COSMOS_CONNECTION_STRING": f"AccountEndpoint={endpoint}/;AccountKey={_COSMOS_KEY};",
+        }
+        yield Emulator(endpoint, environment, part, process.log, process.pid, _forget_cosmos)
+
+
+def _forget_cosmos(endpoint: str) -> None:
+    for database in call("GET", f"{endpoint}/dbs").get("Databases", []):
+        call("DELETE", f"{endpoint}/dbs/{database['id']}")
 
 
 def _azurite_ports(started: Running) -> dict[str, int]:

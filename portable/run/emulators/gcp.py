@@ -10,10 +10,12 @@ from pathlib import Path
 from portable.run.emulators.emulator import LOOPBACK, Emulator, call, on_free_port
 from portable.run.parts import need
 
-__all__ = ["PROJECT", "fake_gcs", "pubsub"]
+__all__ = ["PROJECT", "fake_gcs", "firestore", "pubsub"]
 
 PROJECT = "portable-local"
 """The Google Cloud project of every emulator here."""
+
+_DOCUMENTS = f"/emulator/v1/projects/{PROJECT}/databases/(default)/documents"
 
 
 @contextlib.contextmanager
@@ -57,6 +59,25 @@ def pubsub(*, log: Path | None = None) -> Iterator[Emulator]:
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         yield Emulator(endpoint, environment, part, process.log, process.pid, _forget_pubsub)
+
+
+@contextlib.contextmanager
+def firestore(*, log: Path | None = None) -> Iterator[Emulator]:
+    """Firestore, by Google's own emulator; its one database is ``(default)``, and needs no index declared."""
+    part, java = need("firestore-emulator"), need("java")
+    main = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+
+    def command(port: int) -> list[str | Path]:
+        address = [f"--host={LOOPBACK}", f"--port={port}"]
+        return [java.path, "-Duser.language=en", "-cp", part.path, main, "start", *address]
+
+    with on_free_port(part, command, f"{_DOCUMENTS.removeprefix('/emulator')}/none", {}, log) as (process, port):
+        environment = {"FIRESTORE_EMULATOR_HOST": f"{LOOPBACK}:{port}", "GOOGLE_CLOUD_PROJECT": PROJECT}
+        yield Emulator(f"http://{LOOPBACK}:{port}", environment, part, process.log, process.pid, _forget_firestore)
+
+
+def _forget_firestore(endpoint: str) -> None:
+    call("DELETE", f"{endpoint}{_DOCUMENTS}")
 
 
 def _forget_gcs(endpoint: str) -> None:

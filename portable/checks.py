@@ -15,6 +15,7 @@ from portable.http.binding import describe
 from portable.http.routing import Routes
 from portable.invoke import event_call, make_function
 from portable.jsontext import is_pydantic, needs_msgspec
+from portable.resources.topic import subscription_name
 from portable.signatures import MISSING, split_optional
 from portable.triggers import DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 
@@ -43,10 +44,18 @@ def check_functions(functions: Mapping[str, Sequence[Trigger]]) -> None:
             function._plan(trigger)
     every = [trigger for triggers in functions.values() for trigger in triggers]
     Routes(trigger for trigger in every if isinstance(trigger, HTTPRoute))
-    takers: dict[str, Trigger] = {}
+    takers: dict[tuple[bool, str], MessageTrigger] = {}
     for trigger in every:
         if isinstance(trigger, MessageTrigger):
-            other = takers.setdefault(trigger.source.name, trigger)
+            topic = trigger.source.kind == "topic"
+            name = subscription_name(trigger.source.name, trigger.function) if topic else trigger.source.name
+            other = takers.setdefault((topic, name), trigger)
+            if other is not trigger and topic:
+                raise ConfigError(
+                    f"{_at(other)} and {_at(trigger)}: {other.source} for function {other.function!r} and "
+                    f"{trigger.source} for function {trigger.function!r} are both called subscription {name!r}; "
+                    "give one of the functions another name"
+                )
             if other is not trigger:
                 raise ConfigError(
                     f"{_at(other)} and {_at(trigger)} both take the messages of {trigger.source}, and a message goes "

@@ -208,28 +208,32 @@ class MessageFunction:
     def __init__(self, triggers: Sequence[MessageTrigger]) -> None:
         self.triggers = triggers
         self.is_async = any(trigger.is_async for trigger in triggers)
-        self._by_source: dict[str | None, MessageTrigger] = {trigger.source.name: trigger for trigger in triggers}
+        self._by_source: dict[str | None, MessageTrigger] = {trigger.key: trigger for trigger in triggers}
         if len(self._by_source) != len(triggers):
-            raise ConfigError(f"function {triggers[0].function!r} takes one queue twice")
+            raise ConfigError(f"function {triggers[0].function!r} takes one queue or topic twice")
         if len(triggers) == 1:
             self._by_source[None] = triggers[0]
 
     def __call__(
         self, batch: list[Message[Any]], source: str | None = None
     ) -> Outcomes | Coroutine[Any, Any, Outcomes]:
-        """``source`` is the queue's declared name; it may be left out when the function takes one queue.
+        """``source`` is the ``key`` of a trigger; it may be left out when the function has one.
 
-        Raises ConfigError for a queue that is none of the function's.
+        Raises ConfigError for one that is none of the function's.
         """
         trigger = self._by_source.get(source)
         if trigger is None:
-            names = ", ".join(one.source.name for one in self.triggers)
-            raise ConfigError(f"a batch of queue {source!r} for a function of {names}")
+            names = ", ".join(one.key for one in self.triggers)
+            raise ConfigError(f"a batch of {source!r} for a function of {names}")
         plan = trigger.plan
         if plan is None:
             plan = trigger.plan = self._plan(trigger)
         call, whole = plan
-        delivery = _deliver_batch(trigger, call, batch) if whole else _deliver_each(trigger, call, batch)
+        deliver = _deliver_batch if whole else _deliver_each
+        if trigger.filter is None:
+            delivery = deliver(trigger, call, batch)
+        else:
+            delivery = _deliver_wanted(trigger, deliver, call, batch)
         return delivery if trigger.is_async else step(delivery)
 
     @staticmethod
@@ -249,7 +253,7 @@ def _decode_bodies(trigger: MessageTrigger, batch: list[Message[Any]], outcomes:
             message.body = decode(message.body)
         except Exception as error:
             outcomes[position] = error
-            _log_failure(trigger, f"message {message.id}: its body does not fit queue {trigger.source.name}", error)
+            _log_failure(trigger, f"message {message.id}: its body does not fit {trigger.source}", error)
         else:
             fit.append(message)
     return fit
@@ -300,6 +304,16 @@ async def _deliver_batch(trigger: MessageTrigger, call: Callable[[Any], Any], ba
             # What was said of a message counts for more than what was raised for all.
             outcomes[position] = whole if message._failed is False else _explain(message._failed)
     return outcomes
+
+
+async def _deliver_wanted(
+    trigger: MessageTrigger, deliver: Any, call: Callable[[Any], Any], batch: list[Message[Any]]
+) -> Outcomes:
+    """What the filter leaves out is done: it was not for this handler."""
+    wanted = [trigger.wants(message.attributes) for message in batch]
+    theirs = [message for message, wants in zip(batch, wanted, strict=True) if wants]
+    outcomes = iter(await deliver(trigger, call, theirs) if theirs else ())
+    return [next(outcomes) if wants else None for wants in wanted]
 
 
 class BlobFunction:

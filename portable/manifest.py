@@ -38,14 +38,25 @@ class ResourceRecord(msgspec.Struct):
 class TriggerRecord(msgspec.Struct):
     """What calls a handler, and its options by kind.
 
-    http: method, path, status, auth, max_body; message: queue, batch_size; blob: bucket, prefix, suffix, kinds;
-    schedule: cron, every (seconds), timezone; direct: none.
+    http: method, path, status, auth, max_body; message: batch_size, and queue, or topic and filter; blob: bucket,
+    prefix, suffix, kinds; schedule: cron, every (seconds), timezone; direct: none.
     """
 
     kind: str
     handler: str
     where: str
     options: dict[str, Any]
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Kind and name of the resource whose messages or blobs these are."""
+        return next((kind, self.options[kind]) for kind in ("queue", "topic", "bucket") if kind in self.options)
+
+    @property
+    def key(self) -> str:
+        """Of a message trigger: what ``MessageTrigger.key`` is."""
+        kind, name = self.source
+        return name if kind == "queue" else f"{kind}:{name}"
 
 
 class FunctionRecord(msgspec.Struct):
@@ -95,6 +106,15 @@ class Manifest(msgspec.Struct):
                 return resource
         raise ConfigError(f"app {self.app!r} declares no {kind} {name!r}")
 
+    def subscriptions(self, topic: str) -> dict[str, Any]:
+        """The functions that handle a topic, each with its filter or None."""
+        return {
+            function.name: trigger.options["filter"]
+            for function in self.functions
+            for trigger in function.triggers
+            if trigger.options.get("topic") == topic
+        }
+
     def only(self, functions: list[str]) -> Manifest:
         """This manifest with some of its functions, and the resources these use."""
         kept = [function for function in self.functions if function.name in functions]
@@ -117,6 +137,7 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     hooked = resources_used(app._hooks, root)  # every instance calls the on_start hooks
     for name, triggers in grouped.items():
         traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
+        traced[name] |= {("bucket", bucket.name) for key in traced[name] if (bucket := _large(declared.get(key)))}
     # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets it.
     untraced = set(declared) - set().union(*traced.values(), set())
     functions = []
@@ -148,6 +169,11 @@ def _source(trigger: Trigger) -> tuple[str, str] | None:
     return None
 
 
+def _large(resource: Resource | None) -> Resource | None:
+    """The bucket that a queue keeps its large bodies in: whoever uses the one needs the other."""
+    return getattr(resource, "large", None)
+
+
 def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[tuple[str, str], Resource]:
     """The app's own resources, those of triggers, and every global of an imported module of the project."""
     found: dict[tuple[str, str], Resource] = {}
@@ -159,6 +185,8 @@ def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[t
                 f"{resource} at {place(resource.where, root)} differs from its declaration at "
                 f"{place(known.where, root)}; one resource has one set of options"
             )
+        if (bucket := _large(resource)) is not None:
+            add(bucket)
 
     for resource in app.resources.values():
         add(resource)
@@ -208,7 +236,8 @@ def _options(trigger: Trigger) -> dict[str, Any]:
             "max_body": trigger.max_body,
         }
     if isinstance(trigger, MessageTrigger):
-        return {"queue": trigger.source.name, "batch_size": trigger.batch_size}
+        options: dict[str, Any] = {trigger.source.kind: trigger.source.name, "batch_size": trigger.batch_size}
+        return options if trigger.source.kind == "queue" else options | {"filter": trigger.filter}
     if isinstance(trigger, BlobTrigger):
         kinds = list(trigger.kinds)
         return {"bucket": trigger.bucket.name, "prefix": trigger.prefix, "suffix": trigger.suffix, "kinds": kinds}

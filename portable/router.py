@@ -15,12 +15,13 @@ from portable.triggers import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from typing import Any, Literal, TypeVar, Unpack
 
     from portable.resources.bucket import Bucket
     from portable.resources.queue import Queue
+    from portable.resources.topic import Topic
     from portable.signature_types import BlobHandler, Handler, MessageDecorator, RouteOptions, TickHandler
 
     T = TypeVar("T")
@@ -117,23 +118,29 @@ class Router:
 
     def on_message(
         self,
-        source: Queue[T],
+        source: Queue[T] | Topic[T],
         *,
+        filter: Mapping[str, str | Mapping[str, str] | Sequence[str | Mapping[str, str]]] | None = None,
         batch_size: int = 10,
         memory: int | None = None,
         timeout: timedelta | None = None,
         function: str | None = None,
     ) -> MessageDecorator[T]:
-        """Call the handler with each message of a queue, or with a batch where it takes ``list[Message[T]]``.
+        """Call the handler with each message of a queue or topic, or with a batch where it takes ``list[Message[T]]``.
 
-        Return: done. Raise: another attempt. ``batch_size`` is a maximum.
+        Return: done. Raise: another attempt. Each function that handles a topic gets a copy of every message.
+
+        Args:
+            filter: of a topic, only messages with these attributes: ``{"plan": ["pro", "team"]}`` is one of two
+                values, ``{"region": {"prefix": "eu-"}}`` a beginning; all that are named have to fit.
+            batch_size: a maximum; a cloud may hand over fewer.
         """
-        if getattr(source, "kind", None) != "queue":
-            raise ConfigError(f"on_message takes a queue, got {source!r}")
+        if getattr(source, "kind", None) not in ("queue", "topic"):
+            raise ConfigError(f"on_message takes a queue or a topic, got {source!r}")
 
         def decorate(handler: Any) -> Any:
             settings = Settings(memory, timeout, function)
-            self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size))
+            self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size, filter=filter))
             return handler
 
         return decorate

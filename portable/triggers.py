@@ -6,12 +6,14 @@ from portable.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
     from typing import Any
 
     from portable.resources.bucket import Bucket
+    from portable.resources.filters import Filter
     from portable.resources.queue import Queue
+    from portable.resources.topic import Topic
 
     Handler = Callable[..., Any]
 
@@ -137,17 +139,50 @@ class HTTPRoute(Trigger):
 
 
 class MessageTrigger(Trigger):
-    """A queue. ``batch_size`` is a maximum: a cloud may hand over fewer."""
+    """A queue, or a topic with the filter of this handler. ``batch_size`` is a maximum: a cloud may hand over fewer.
 
-    __slots__ = ("batch_size", "source")
+    ``key`` tells the sources of one function apart: a queue's name, or ``topic:`` and a topic's.
+    """
+
+    __slots__ = ("batch_size", "filter", "key", "source")
     kind = "message"
 
-    def __init__(self, source: Queue[Any], handler: Handler, settings: Settings, *, batch_size: int = 10) -> None:
+    def __init__(
+        self,
+        source: Queue[Any] | Topic[Any],
+        handler: Handler,
+        settings: Settings,
+        *,
+        batch_size: int = 10,
+        filter: Mapping[str, Any] | None = None,
+    ) -> None:
         if type(batch_size) is not int or batch_size < 1:
             raise ConfigError(f"batch_size is a whole number above 0, got {batch_size!r}")
         super().__init__(handler, settings)
         self.source = source
         self.batch_size = batch_size
+        self.key = source.name if source.kind == "queue" else f"topic:{source.name}"
+        self.filter: Filter | None = None
+        if filter is not None:
+            where = f"{self.function} at {self.where[0]}:{self.where[1]}"
+            if source.kind != "topic":
+                raise ConfigError(f"{where}: a filter is for the messages of a topic, not for {source}")
+            from portable.resources.filters import read_filter
+
+            self.filter = read_filter(filter, where)
+
+    def driver(self) -> Any:
+        """What this handler's messages are received from: the queue, or the function's subscription of the topic."""
+        driver: Any = self.source.driver()
+        return driver if self.source.kind == "queue" else driver.subscription(self.function)
+
+    def wants(self, attributes: Mapping[str, str]) -> bool:
+        """Whether a message is this trigger's: where the cloud cannot filter, the entry does."""
+        if self.filter is None:
+            return True
+        from portable.resources.filters import fits
+
+        return fits(self.filter, attributes)
 
 
 class BlobTrigger(Trigger):

@@ -493,7 +493,7 @@ def test_one_queue_twice_in_a_function_is_refused(app: App) -> None:
     queue = app.queue("q")
     app.on_message(queue, function="both")(lambda message: None)
     app.on_message(queue, function="both")(lambda message: None)
-    with pytest.raises(ConfigError, match="'both' takes one queue twice"):
+    with pytest.raises(ConfigError, match="'both' takes one queue or topic twice"):
         function_of(app)
 
 

@@ -47,7 +47,7 @@ class Delivery:
         return answer
 
     def _call(self, trigger: MessageTrigger, batch: list[Message[Any]]) -> Outcomes:
-        outcomes: Any = self._function(batch, None if self._only else trigger.source.name)
+        outcomes: Any = self._function(batch, None if self._only else trigger.key)
         return run(outcomes) if trigger.is_async else outcomes  # type: ignore[no-any-return]
 
     def _in_order(self, trigger: MessageTrigger, batch: list[Message[Any]]) -> Outcomes:
@@ -79,7 +79,7 @@ class Delivery:
         if not isinstance(wish, (Retry, Reject)) or (isinstance(wish, Retry) and wish.after is None):
             return wish
         try:
-            queue = trigger.source.driver()
+            queue = trigger.driver()
             if isinstance(wish, Retry):
                 queue.retry(Received(message.id, message.native["body"], message.native["receiptHandle"]), wish.after)
                 return wish
@@ -88,19 +88,27 @@ class Delivery:
             from logging import getLogger
 
             asked = "a later attempt" if isinstance(wish, Retry) else "the dead-letter queue"
-            getLogger("portable").exception(
-                "message %s of queue %s asked for %s, in vain", message.id, trigger.source.name, asked
-            )
+            getLogger("portable").exception("message %s of %s asked for %s, in vain", message.id, trigger.source, asked)
             return wish
         return None
 
     def _trigger_of(self, event: Any) -> MessageTrigger:
-        from portable.drivers import read_address
         from portable.errors import ConfigError
 
         physical = self._codec.queue(event)
         for trigger in self._function.triggers:
-            if read_address("queue", trigger.source.name).rpartition("/")[2] == physical:
+            if _address(trigger).rpartition("/")[2] == physical:
                 return trigger
-        names = ", ".join(trigger.source.name for trigger in self._function.triggers)
+        names = ", ".join(trigger.key for trigger in self._function.triggers)
         raise ConfigError(f"a batch of queue {physical!r}, whose address is none of those of {names}")
+
+
+def _address(trigger: MessageTrigger) -> str:
+    """URL of the queue that a trigger's messages come through."""
+    from portable.drivers import read_address
+
+    if trigger.source.kind == "queue":
+        return read_address("queue", trigger.source.name)
+    from portable.resources.topic import subscription_name
+
+    return read_address("subscription", subscription_name(trigger.source.name, trigger.function))

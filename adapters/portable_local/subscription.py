@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from portable_local.errors import translate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from threading import Condition
     from typing import Any
@@ -234,21 +235,11 @@ class LocalSubscription:
         return self._database.path
 
 
-class _translating:  # noqa: N801 - read as a statement
+@contextlib.contextmanager
+def _translating(block: AbstractContextManager[sqlite3.Connection], resource: str) -> Iterator[sqlite3.Connection]:
     """A block whose SQLite and file errors come out as ours."""
-
-    def __init__(self, block: AbstractContextManager[sqlite3.Connection], resource: str) -> None:
-        self._block = block
-        self._resource = resource
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            return self._block.__enter__()
-        except (sqlite3.Error, OSError) as error:
-            raise translate(error, self._resource) from error
-
-    def __exit__(self, *failure: object) -> bool | None:
-        try:
-            return self._block.__exit__(*failure)
-        except (sqlite3.Error, OSError) as error:
-            raise translate(error, self._resource) from error
+    try:
+        with block as connection:
+            yield connection
+    except (sqlite3.Error, OSError) as error:
+        raise translate(error, resource) from error

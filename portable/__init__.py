@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portable.app import App as App
     from portable.drivers import BlobInfo as BlobInfo
+    from portable.drivers.table import Sort as Sort
     from portable.errors import AlreadyExistsError as AlreadyExistsError
     from portable.errors import BuildError as BuildError
     from portable.errors import ConfigError as ConfigError
@@ -34,13 +35,18 @@ if TYPE_CHECKING:
     from portable.http.params import Path as Path
     from portable.http.params import Query as Query
     from portable.resources.bucket import Bucket as Bucket
+    from portable.resources.cache import Cache as Cache
+    from portable.resources.pages import Entry as Entry
+    from portable.resources.pages import Page as Page
     from portable.resources.queue import Queue as Queue
+    from portable.resources.table import Table as Table
     from portable.resources.topic import Topic as Topic
     from portable.router import Router as Router
 
 _HOME = {
     "portable.app": ("App",),
     "portable.drivers": ("BlobInfo",),
+    "portable.drivers.table": ("Sort",),
     "portable.errors": (
         "AlreadyExistsError",
         "BuildError",
@@ -69,7 +75,10 @@ _HOME = {
     ),
     "portable.http.params": ("Body", "Cookie", "Header", "Path", "Query"),
     "portable.resources.bucket": ("Bucket",),
+    "portable.resources.cache": ("Cache",),
+    "portable.resources.pages": ("Entry", "Page"),
     "portable.resources.queue": ("Queue",),
+    "portable.resources.table": ("Table",),
     "portable.resources.topic": ("Topic",),
     "portable.router": ("Router",),
 }

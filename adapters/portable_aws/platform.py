@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AWSPlatform"]
 
-KINDS = ("bucket", "queue")
+KINDS = ("bucket", "cache", "queue")
 
 
 class AWSPlatform:

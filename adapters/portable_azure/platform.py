@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AzurePlatform"]
 
-KINDS = ("bucket", "queue")
+KINDS = ("bucket", "cache", "queue")
 
 
 class AzurePlatform:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "GoogleCloud"]
 
-KINDS = ("bucket", "queue")
+KINDS = ("bucket", "cache", "queue")
 
 
 class GoogleCloud:

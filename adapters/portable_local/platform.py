@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from threading import Lock
 
-from portable.drivers import address_variable, module_of
+from portable.drivers import SHARED, address_variable, module_of
 from portable.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DURABILITY", "KINDS", "STATE", "LocalPlatform"]
 
-KINDS = ("bucket", "queue")
+KINDS = ("bucket", "cache", "queue", "table", "topic")
 
 STATE = "PORTABLE_LOCAL_STATE"
 DURABILITY = "PORTABLE_LOCAL_DURABILITY"
@@ -53,7 +53,11 @@ class LocalPlatform:
             driver = self._drivers.get(key)
             if driver is None:
                 module = module_of("portable_local", resource.kind)
-                driver = self._drivers[key] = module.open_driver(resource, self._folder(resource), self._durability)
+                if resource.kind in SHARED:
+                    driver = module.open_driver(resource, self._environment, "memory:")
+                else:
+                    driver = module.open_driver(resource, self._folder(resource), self._durability)
+                self._drivers[key] = driver
         return driver
 
     def _folder(self, resource: Resource) -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from portable.drivers.bucket import Chunks as Chunks
     from portable.drivers.bucket import DeleteFailure as DeleteFailure
     from portable.drivers.bucket import SignedURL as SignedURL
+    from portable.drivers.cache import CacheDriver as CacheDriver
     from portable.drivers.queue import QueueDriver as QueueDriver
     from portable.drivers.queue import Received as Received
     from portable.drivers.queue import SendFailure as SendFailure
@@ -37,8 +38,10 @@ else:
     Protocol = object
 
 __all__ = [
+    "SHARED",
     "BlobInfo",
     "BucketDriver",
+    "CacheDriver",
     "Chunks",
     "DeleteFailure",
     "Platform",
@@ -64,6 +67,7 @@ _HOME = {
     "Chunks": "bucket",
     "DeleteFailure": "bucket",
     "SignedURL": "bucket",
+    "CacheDriver": "cache",
     "QueueDriver": "queue",
     "Received": "queue",
     "SendFailure": "queue",
@@ -91,11 +95,18 @@ if not TYPE_CHECKING:
         return getattr(sys.modules[f"portable.drivers.{module}"], name)
 
 
+SHARED: Mapping[str, str] = {"cache": "portable_cache"}
+"""Kinds that are the same on every platform, and the package of their drivers: a cache is found by its address, not by
+the cloud. A table here, so that nothing deployed looks for plugins. A bundle has such a package when its app has the
+kind.
+"""
+
+
 def module_of(adapter: str, kind: str) -> Any:
-    """``portable_aws.bucket`` for ``portable_aws`` and ``bucket``: where an adapter keeps its driver of a kind."""
+    """``portable_aws.bucket`` for ``portable_aws`` and ``bucket``: where the drivers of a kind are."""
     import sys
 
-    name = f"{adapter}.{kind}"
+    name = f"{SHARED.get(kind, adapter)}.{kind}"
     __import__(name)
     return sys.modules[name]
 

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from portable.testing.client import Client as Client
     from portable.testing.client import TestClient as TestClient
     from portable.testing.conformance import BucketConformance as BucketConformance
+    from portable.testing.conformance import CacheConformance as CacheConformance
     from portable.testing.conformance import QueueConformance as QueueConformance
 
 _HOME = {
     "BucketConformance": "portable.testing.conformance",
+    "CacheConformance": "portable.testing.conformance",
     "Client": "portable.testing.client",
     "QueueConformance": "portable.testing.conformance",
     "TestClient": "portable.testing.client",
 }
 
-__all__ = ["BucketConformance", "Client", "QueueConformance", "TestClient"]
+__all__ = ["BucketConformance", "CacheConformance", "Client", "QueueConformance", "TestClient"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,8 +10,10 @@ keeps its data in memory.
 from __future__ import annotations
 
 from portable.run.emulators.aws import REGION, moto_server
-from portable.run.emulators.azure import azurite
+from portable.run.emulators.azure import azurite, cosmos
+from portable.run.emulators.cache import cache_addresses, redis_server
 from portable.run.emulators.emulator import Emulator
-from portable.run.emulators.gcp import PROJECT, fake_gcs, pubsub
+from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
+from portable.run.emulators.nats import nats_server
 
-__all__ = ["PROJECT", "REGION", "Emulator", "azurite", "fake_gcs", "moto_server", "pubsub"]
+__all__ = ["PROJECT", "REGION", "Emulator", "azurite", "cache_addresses", "cosmos", "fake_gcs", "firestore", "moto_server", "nats_server", "pubsub", "redis_server"]

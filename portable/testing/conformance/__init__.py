@@ -18,9 +18,16 @@ from __future__ import annotations
 import pytest
 
 # Before the imports: a failed case then shows the values in its assertion, as in a test file.
-pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("bucket", "bucket_keys", "cases", "queue")))
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{module}"
+        for module in ("bucket", "bucket_keys", "bucket_model", "bucket_streams", "cache", "cases", "queue", "topic")
+    )
+)
 
 from portable.testing.conformance.bucket import BucketConformance  # noqa: E402
+from portable.testing.conformance.cache import CacheConformance  # noqa: E402
 from portable.testing.conformance.queue import QueueConformance  # noqa: E402
+from portable.testing.conformance.topic import TopicConformance  # noqa: E402
 
-__all__ = ["BucketConformance", "QueueConformance"]
+__all__ = ["BucketConformance", "CacheConformance", "QueueConformance", "TopicConformance"]

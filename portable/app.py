@@ -10,15 +10,18 @@ from portable.router import Router, import_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from typing import Any, TypeVar, overload
 
     from portable.connection import Connection
     from portable.resources.bucket import Bucket
+    from portable.resources.cache import Cache
     from portable.resources.queue import Queue
+    from portable.resources.table import Table
     from portable.resources.topic import Topic
     from portable.triggers import Trigger
 
+    Indexes = Mapping[str, str | tuple[str, str]]
     T = TypeVar("T")
     K = TypeVar("K", bound=Callable[[], Any])
     R = TypeVar("R", bound=Resource)
@@ -50,17 +53,55 @@ class App(Router):
     if TYPE_CHECKING:
 
         @overload
-        def queue(self, name: str, *, max_attempts: int = 5) -> Queue[Any]: ...
+        def queue(
+            self,
+            name: str,
+            *,
+            max_attempts: int = 5,
+            ordered: bool = False,
+            dedup: bool = False,
+            large: Bucket | None = None,
+        ) -> Queue[Any]: ...
         @overload
-        def queue(self, name: str, type: type[T], *, max_attempts: int = 5) -> Queue[T]: ...
+        def queue(
+            self,
+            name: str,
+            type: type[T],
+            *,
+            max_attempts: int = 5,
+            ordered: bool = False,
+            dedup: bool = False,
+            large: Bucket | None = None,
+        ) -> Queue[T]: ...
         @overload
-        def queue(self, name: str, type: Any, *, max_attempts: int = 5) -> Queue[Any]: ...
+        def queue(
+            self,
+            name: str,
+            type: Any,
+            *,
+            max_attempts: int = 5,
+            ordered: bool = False,
+            dedup: bool = False,
+            large: Bucket | None = None,
+        ) -> Queue[Any]: ...
 
-    def queue(self, name: str, type: Any = None, *, max_attempts: int = 5) -> Queue[Any]:
+    def queue(
+        self,
+        name: str,
+        type: Any = None,
+        *,
+        max_attempts: int = 5,
+        ordered: bool = False,
+        dedup: bool = False,
+        large: Bucket | None = None,
+    ) -> Queue[Any]:
         """Declare a queue of messages of ``type``. The same name with the same options again is the same queue."""
         from portable.resources.queue import Queue
 
-        return self._declare(Queue(name, type, max_attempts=max_attempts, _depth=1))
+        queue: Queue[Any] = Queue(
+            name, type, max_attempts=max_attempts, ordered=ordered, dedup=dedup, large=large, _depth=1
+        )
+        return self._declare(queue)
 
     if TYPE_CHECKING:
 
@@ -76,6 +117,61 @@ class App(Router):
         from portable.resources.topic import Topic
 
         return self._declare(Topic(name, type, ordered=ordered, max_attempts=max_attempts, _depth=1))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def cache(self, name: str) -> Cache[Any]: ...
+        @overload
+        def cache(self, name: str, type: type[T]) -> Cache[T]: ...
+        @overload
+        def cache(self, name: str, type: Any) -> Cache[Any]: ...
+
+    def cache(self, name: str, type: Any = None) -> Cache[Any]:
+        """Declare a cache of values of ``type``. The same name with the same type again is the same cache."""
+        from portable.resources.cache import Cache
+
+        return self._declare(Cache(name, type, _depth=1))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def table(
+            self,
+            name: str,
+            *,
+            key: str,
+            sort: str | None = None,
+            indexes: Indexes | None = None,
+            ttl: str | None = None,
+        ) -> Table[dict[str, Any]]: ...
+        @overload
+        def table(
+            self,
+            name: str,
+            type: type[T],
+            *,
+            key: str,
+            sort: str | None = None,
+            indexes: Indexes | None = None,
+            ttl: str | None = None,
+        ) -> Table[T]: ...
+
+    def table(
+        self,
+        name: str,
+        type: Any = None,
+        *,
+        key: str,
+        sort: str | None = None,
+        indexes: Indexes | None = None,
+        ttl: str | None = None,
+    ) -> Table[Any]:
+        """Declare a table of items of ``type``, found by ``key`` (and ``sort``). See :class:`portable.Table`."""
+        from portable.resources.table import Table
+
+        table: Table[Any] = Table(name, type, key=key, sort=sort, indexes=indexes, ttl=ttl, _depth=1)
+        return self._declare(table)
 
     def _declare(self, resource: R) -> R:
         known = self.resources.setdefault((resource.kind, resource.name), resource)

@@ -101,6 +101,9 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     "bucket": {
         "if_absent": "a write that only creates",
         "if_match": "a write that only replaces a known version",
+        "read_if": "a read of one known version, or of any but that",
+        "copy": "a blob copied without its data passing through the function",
+        "cache_control": "a Cache-Control kept with a blob",
         "signed_get": "a URL that reads one blob for a while",
         "signed_put": "a URL that writes one blob for a while",
     },
@@ -124,6 +127,13 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "moves_dead_letters": "a message moved to the subscription's dead letters after max_attempts by itself",
         "dead_letters": "dead letters that can be looked at",
         "same_id": "a handler sees the id that publish returned",
+    },
+    "table": {
+        "transaction": "writes of several partitions, all or none",
+        "partition_transaction": "writes of one partition, all or none",
+        "removes_expired": "items past their time to live removed by the cloud itself",
+        "change_old": "a change with the item as it was before",
+        "change_delete": "a change for an item that was deleted",
     },
 }
 """Every feature a driver may lack, by kind of resource: what is not here, every driver has to give."""

@@ -14,3 +14,7 @@ LOCK_WAIT = 30.0
 
 PYTHONS = ("3.13", "3.12", "3.11")
 """Versions an artifact is built for, the default first: what this project is tested on."""
+
+LARGEST_ITEM = 400 * 1024
+"""Bytes of a table's item, as it is stored. Chosen: the least of the clouds', DynamoDB's 400 KB
+(amazondynamodb/latest/developerguide/Constraints.html), so that what is too large there is too large here."""

@@ -1,0 +1,47 @@
+"""What NATS's drivers give, see ``portable.capabilities``. A source ``server`` is the NATS server's own."""
+
+from __future__ import annotations
+
+from portable.capabilities import Capabilities, Capability, native, portable, refused
+from portable_nats import limits
+
+__all__ = ["CAPABILITIES"]
+
+_BUCKET: dict[str, Capability] = {
+    "if_absent": native(
+        "an expected sequence of 0 on the key's subject", source="server: expected-last-subject-sequence"
+    ),
+    "if_match": native("the etag is that sequence", source="server: expected-last-subject-sequence"),
+    "signed_get": refused("NATS has no HTTP: pass the blob through a handler", source="portable_nats.bucket"),
+    "signed_put": refused("NATS has no HTTP: pass the blob through a handler", source="portable_nats.bucket"),
+}
+
+_QUEUE: dict[str, Capability] = {
+    "delay": portable(
+        "any length, whole milliseconds; a worker gives back what is not due. A delayed message that waited behind a "
+        "backlog for longer than its delay may get one attempt more",
+        source="portable_nats.queue",
+    ),
+    "ordered": portable(
+        "one message of the whole queue at a time, whatever its group: the consumer has max_ack_pending 1",
+        source="portable_nats.queue",
+    ),
+    "dedup": native(
+        f"within the stream's window, {limits.DUPLICATE_SECONDS} s as provisioned", source="server: Nats-Msg-Id"
+    ),
+    "retry_after": native("any length, whole milliseconds", source="server: -NAK with a delay"),
+    "attempts": native("the number of deliveries", source="server: the reply subject of a delivery"),
+    "moves_dead_letters": portable(
+        "by the worker that gives it back, or else by the one that receives it next", source="portable_nats.queue"
+    ),
+    "dead_letters": native("read where they lie", source="server: STREAM.MSG.GET"),
+    "redrive": portable("published to the queue's stream, then deleted from theirs", source="portable_nats.queue"),
+    "extend": native("any length", source="server: -NAK with a delay"),
+    "depth": native("the messages of the stream", source="server: STREAM.INFO"),
+    "purge": native("leased messages too", source="server: STREAM.PURGE"),
+}
+
+CAPABILITIES: Capabilities = {
+    "bucket": _BUCKET,
+    "queue": _QUEUE,
+}

@@ -1,0 +1,90 @@
+"""Makes what the drivers need on the servers: drivers themselves make nothing, so that a wrong address is told.
+
+from portable_nats.provision import provision
+
+provision(app.resources)
+"""
+
+from __future__ import annotations
+
+import os
+
+from portable.drivers import address_variable
+from portable_nats._sdk import JetStreamError, Link
+from portable_nats.keys import read_place
+from portable_nats.limits import ACK_WAIT_SECONDS, DUPLICATE_SECONDS
+from portable_nats.queue import CONSUMER, subject_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from portable.resources import Resource
+    from portable_nats._sdk import Server
+
+__all__ = ["provision"]
+
+SECOND = 1_000_000_000
+STREAM_NOT_FOUND = 10059
+
+
+def provision(
+    resources: Iterable[Resource], environment: Mapping[str, str] | None = None, *, replicas: int = 1
+) -> None:
+    """Create what is missing at the addresses of ``resources``: streams and consumers. What exists is left as it is.
+
+    Args:
+        resources: queues with their dead letters, where those have an address, buckets, …; other kinds are passed over.
+        environment: addresses, servers and credentials; None reads the process's own.
+        replicas: copies of each stream in a cluster: 3 survives the loss of a server.
+    """
+    link = Link(environment)
+    try:
+        for resource in resources:
+            make = _MAKERS.get(resource.kind)
+            if make is not None:
+                link.call(make(resource, environment, link, replicas))
+    finally:
+        link.close()
+
+
+async def _make_stream(server: Server, name: str, subject: str, replicas: int, **options: Any) -> None:
+    try:
+        await server.api(f"STREAM.INFO.{name}")
+    except JetStreamError as error:
+        if error.err_code != STREAM_NOT_FOUND:
+            raise
+    else:
+        return
+    config = {
+        "name": name,
+        "subjects": [subject],
+        "storage": "file",
+        "num_replicas": replicas,
+        "duplicate_window": DUPLICATE_SECONDS * SECOND,
+        "allow_direct": True,
+        **options,
+    }
+    await server.api(f"STREAM.CREATE.{name}", config)
+
+
+async def _make_queue(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
+    urls, name = read_place("queue", resource.name, environment)
+    await _make_stream(link.server(urls), name, subject_of(name), replicas, retention="workqueue")
+    consumer = {
+        "durable_name": CONSUMER,
+        "ack_policy": "explicit",
+        "ack_wait": ACK_WAIT_SECONDS * SECOND,
+        "max_deliver": -1,  # the driver counts: it has dead letters
+        # A delayed message is pending too, and must not keep others back; where order matters it has to.
+        "max_ack_pending": 1 if resource.options.get("ordered") else -1,
+    }
+    await link.server(urls).api(f"CONSUMER.DURABLE.CREATE.{name}.{CONSUMER}", {"stream_name": name, "config": consumer})
+    known = os.environ if environment is None else environment
+    if known.get(address_variable("deadletter", resource.name)):
+        urls, name = read_place("deadletter", resource.name, environment)
+        await _make_stream(link.server(urls), name, subject_of(name), replicas)
+
+
+_MAKERS = {"queue": _make_queue}

@@ -9,6 +9,14 @@ __all__ = ["CAPABILITIES"]
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided while the bucket's database is locked", source="portable_local.bucket"),
     "if_match": native("decided while the bucket's database is locked", source="portable_local.bucket"),
+    "read_if": native("no two writes have one etag", source="portable_local.bucket"),
+    "copy": native("the bytes are copied on this machine, and read anew from the disk", source="portable_local.bucket"),
+    "cache_control": native(source="portable_local.blobs"),
+    "signed_get": native(
+        "answered by `portable dev`; without it a URL is refused: PORTABLE_LOCAL_URL is not set",
+        source="portable_local.signing",
+    ),
+    "signed_put": native("as signed_get; up to 100 MiB", source="portable.dev.front, LARGEST_BODY"),
 }
 
 _QUEUE: dict[str, Capability] = {

@@ -33,7 +33,8 @@ class LocalSamples:
         if isinstance(event, Tick):
             return {"scheduled_at": event.scheduled_at.isoformat()}
         if function.kind == "message":
-            return {"queue": function.asks("queue")[0], "messages": [_message(message) for message in event]}
+            kind, name = function.triggers[0].source
+            return {kind: name, "messages": [_message(message) for message in event]}
         return event
 
     def outcome(
@@ -49,7 +50,9 @@ class LocalSamples:
             body = text_to_bytes(answer) if answer["base64"] else answer["body"]
             return Outcome(response=Response(body, answer["status"], [tuple(pair) for pair in answer["headers"]]))
         if function.kind == "message":
-            return Outcome(failed=[failed["id"] for failed in answer["failed"]])
+            rows = answer["failed"]
+            after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
+            return Outcome(failed=[row["id"] for row in rows], after=after)
         return Outcome(value=answer)
 
 

@@ -5,7 +5,8 @@ the Azure Functions host) exists on no development machine. The queue itself, th
 form, the codec and the runtime client are real; that a message is taken from the one and handed to the other, and what
 becomes of it after that, is the code below. Where it differs from a cloud:
 
-* a failed message comes back at once, whatever ``Retry(after=…)`` asked for, so that nothing here waits;
+* a failed message comes back at once; after ``Retry(after=…)`` then, where the function's answer tells it (on a cloud
+  whose functions see to that themselves, by a call of the queue, it still comes back at once);
 * blob events are found by comparing two listings: what was written and deleted between them is not seen, two writes
   of one key are one event;
 * a blob event is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous invocation; other
@@ -22,16 +23,26 @@ from typing import Any
 
 import msgspec
 
-from portable.drivers import BlobInfo, BucketDriver, Platform, QueueDriver, Received
+from portable.drivers import BlobInfo, BucketDriver, Platform, Received, SubscriptionDriver
 from portable.errors import PortableError, UnsupportedError
 from portable.events import BlobEvent, Message
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable.resources import Resource
 from portable.resources.bucket import Bucket
 from portable.resources.queue import Queue
+from portable.resources.topic import Topic
 from portable.samples import Event, Outcome
 
-__all__ = ["BLOB_ATTEMPTS", "Delivery", "Failure", "NotSettledError", "Settled", "open_resource", "resource_of"]
+__all__ = [
+    "BLOB_ATTEMPTS",
+    "Delivery",
+    "Failure",
+    "NotSettledError",
+    "Settled",
+    "open_resource",
+    "receiver",
+    "resource_of",
+]
 
 BLOB_ATTEMPTS = 3
 """Deliveries of one blob event before it is dropped: AWS's two retries of an asynchronous invocation."""
@@ -89,14 +100,10 @@ class Delivery:
         self._call = call
         self._batch_limit = batch_limit
         self._confirm = confirm
-        self._queues = [
-            (function, trigger, open_resource(platform, manifest.resource("queue", trigger.options["queue"])))
+        self._lines = [
+            _Line(function, trigger, manifest.resource(*trigger.source), platform)
             for function, trigger in _triggers(manifest, "message")
         ]
-        self._attempts_of = {
-            trigger.options["queue"]: manifest.resource("queue", trigger.options["queue"]).options["max_attempts"]
-            for _, trigger in _triggers(manifest, "message")
-        }
         watched = {trigger.options["bucket"] for _, trigger in _triggers(manifest, "blob")}
         self._blob_functions = [function for function in manifest.functions if function.kind == "blob"]
         self._watches = [
@@ -115,7 +122,7 @@ class Delivery:
     def settle(self, timeout: float = 30.0) -> Settled:
         """Deliver until every queue with a function is empty and no bucket changes any more.
 
-        Messages sent with a delay that has not passed are not waited for.
+        Messages whose delay, or whose ``Retry(after=…)``, has not passed are not waited for.
 
         Raises:
             NotSettledError: it took longer than ``timeout`` seconds, or every round of ``FRESH_ROUNDS`` brought new
@@ -153,13 +160,12 @@ class Delivery:
             if one.attempt == 1:
                 fresh = f"{one.function.name}: blob {one.event.key!r} of bucket {one.event.bucket} {one.event.kind}"
             self._deliver_blob(one, result)
-        for function, trigger, queue in self._queues:
-            narrowed = msgspec.structs.replace(function, triggers=[trigger])
-            size = min(trigger.options["batch_size"], self._batch_limit or trigger.options["batch_size"])
+        for line in self._lines:
+            size = min(line.batch_size, self._batch_limit or line.batch_size)
             # All of them first: what a handler sends meanwhile belongs to the next round, so that a loop shows.
-            there = _take(queue, wait)
+            there = _take(line.driver, wait)
             for start in range(0, len(there), size):
-                fresh = self._deliver_batch(narrowed, queue, there[start : start + size], result) or fresh
+                fresh = self._deliver_batch(line, there[start : start + size], result) or fresh
         return fresh
 
     def _deliver_blob(self, one: _BlobTry, result: Settled) -> None:
@@ -173,11 +179,9 @@ class Delivery:
         if not given_up:
             self._waiting.append(_BlobTry(one.function, one.event, one.attempt + 1))
 
-    def _deliver_batch(
-        self, function: FunctionRecord, queue: QueueDriver, batch: list[Received], result: Settled
-    ) -> str:
-        name = function.triggers[0].options["queue"]
-        attempts = {one.id: self._attempt(name, one) for one in batch}
+    def _deliver_batch(self, line: _Line, batch: list[Received], result: Settled) -> str:
+        function = line.function
+        attempts = {one.id: self._attempt(line.key, one) for one in batch}
         messages = [
             Message(one.id, one.body, one.attributes, attempts[one.id], one.sent_at, one.group, one) for one in batch
         ]
@@ -185,30 +189,44 @@ class Delivery:
         failed = set(attempts) if outcome.error is not None else set(outcome.failed)
         for one in batch:
             if one.id not in failed:
-                queue.acknowledge(one)
+                line.driver.acknowledge(one)
                 result.delivered += 1
-                self._attempts.pop(f"{name}/{one.id}", None)
+                self._attempts.pop(f"{line.key}/{one.id}", None)
                 continue
-            given_up = attempts[one.id] >= self._attempts_of[name]
+            given_up = attempts[one.id] >= line.max_attempts
             error = outcome.error or "the function asks for it again"
             result.failures.append(Failure(function.name, one.id, attempts[one.id], error, given_up))
-            self._give_back(queue, one, given_up)
+            self._give_back(line.driver, one, given_up, outcome.after.get(one.id))
         new = [one.id for one in batch if attempts[one.id] == 1]
-        return f"{function.name}: message {new[-1]} of queue {name}" if new else ""
+        return f"{function.name}: message {new[-1]} of {line.source}" if new else ""
 
-    def _attempt(self, queue: str, received: Received) -> int:
+    def _attempt(self, line: str, received: Received) -> int:
         """Which attempt this is. The queue says it; one that does not count is counted for."""
-        key = f"{queue}/{received.id}"
+        key = f"{line}/{received.id}"
         self._attempts[key] = max(received.attempt, self._attempts.get(key, 0) + 1)
         return self._attempts[key]
 
     @staticmethod
-    def _give_back(queue: QueueDriver, received: Received, given_up: bool) -> None:
+    def _give_back(queue: SubscriptionDriver, received: Received, given_up: bool, after: float | None) -> None:
         if not given_up:
-            queue.retry(received, None)
+            queue.retry(received, None if after is None else timedelta(seconds=after))
             return
         queue.dead_letter(received.body, received.attributes)
         queue.acknowledge(received)
+
+
+class _Line:
+    """What one function takes of a queue, or its subscription of a topic. ``function`` has this trigger alone."""
+
+    def __init__(
+        self, function: FunctionRecord, trigger: TriggerRecord, resource: ResourceRecord, platform: Platform
+    ) -> None:
+        self.function = msgspec.structs.replace(function, triggers=[trigger])
+        self.source = f"{resource.kind} {resource.name}"
+        self.batch_size: int = trigger.options["batch_size"]
+        self.max_attempts: int = resource.options["max_attempts"]
+        self.driver = receiver(platform, resource, function.name)
+        self.key = f"{trigger.key}/{function.name}"
 
 
 class _BlobTry:
@@ -246,13 +264,26 @@ def resource_of(record: ResourceRecord) -> Resource:
     if record.kind == "bucket":
         return Bucket(record.name)
     if record.kind == "queue":
-        return Queue(record.name, **record.options)
-    raise UnsupportedError(f"{record.kind} {record.name}: only buckets and queues are looked into here")
+        return Queue(record.name, **_arguments(record.options))
+    if record.kind == "topic":
+        return Topic(record.name, **record.options)
+    raise UnsupportedError(f"{record.kind} {record.name}: only buckets, queues and topics are looked into here")
+
+
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    return options | {"large": Bucket(options["large"])} if "large" in options else options
 
 
 def open_resource(platform: Platform, record: ResourceRecord) -> Any:
     """The driver of a manifest's resource."""
     return platform.open(resource_of(record))
+
+
+def receiver(platform: Platform, record: ResourceRecord, function: str) -> SubscriptionDriver:
+    """What a function's messages are received from: the queue, or its own subscription of the topic."""
+    driver: Any = open_resource(platform, record)
+    found: SubscriptionDriver = driver.subscription(function) if record.kind == "topic" else driver
+    return found
 
 
 def _triggers(manifest: Manifest, kind: str) -> Iterable[tuple[FunctionRecord, TriggerRecord]]:
@@ -261,7 +292,7 @@ def _triggers(manifest: Manifest, kind: str) -> Iterable[tuple[FunctionRecord, T
     ]
 
 
-def _take(queue: QueueDriver, wait: timedelta) -> list[Received]:
+def _take(queue: SubscriptionDriver, wait: timedelta) -> list[Received]:
     """Every message there is, up to ``AT_ONCE``."""
     there = queue.receive(10, wait, _LEASE)
     more = bool(there)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from portable.events import BlobEvent, Message, Request, Response, Tick
@@ -21,6 +21,7 @@ class Outcome:
     Attributes:
         response: of an HTTP function. value: of a direct function, JSON values.
         failed: ids of the messages to be delivered again. error: ``Type: text`` when the invocation failed as a whole.
+        after: seconds until one of them may come again, by id, where the answer says it (``Retry(after=…)``).
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Outcome:
         value: Any = None,
         failed: Sequence[str] = (),
         error: str | None = None,
+        after: Mapping[str, float] | None = None,
     ) -> None:
         self.response = response
         self.value = value
         self.failed = list(failed)
         self.error = error
+        self.after = dict(after or {})
 
 
 class Samples(Protocol):

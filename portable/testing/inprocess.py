@@ -14,15 +14,14 @@ from uuid import uuid4
 
 from portable.app import App
 from portable.drivers import Platform
-from portable.errors import ConfigError, Reject
+from portable.errors import ConfigError, Reject, Retry
 from portable.events import Context, Request, Response, current_context
 from portable.http.answers import choose_encoder, problem
 from portable.invoke import make_function, run_shared
 from portable.manifest import FunctionRecord, describe_app
 from portable.plugins import adapter
 from portable.resources import Resource, use_platform
-from portable.resources.queue import Queue
-from portable.run.delivery import Delivery, Settled
+from portable.run.delivery import Delivery, Settled, receiver
 from portable.run.deployment import DEADLINE, choose_function
 from portable.run.storage import Storage
 from portable.samples import Event, Outcome
@@ -114,22 +113,25 @@ class InProcess:
 
     def _deliver_messages(self, function: FunctionRecord, batch: Any) -> Outcome:
         ids = [message.id for message in batch]
-        queues = function.asks("queue")
-        outcomes = self._invoke(function, batch, *([queues[0]] if len(queues) == 1 else []))
+        keys = [trigger.key for trigger in function.triggers]
+        outcomes = self._invoke(function, batch, *(keys if len(keys) == 1 else []))
         failed = []
+        after = {}
         for message, identity, outcome in zip(batch, ids, outcomes, strict=True):
             if isinstance(outcome, Reject):
                 self._reject(function, message)
             elif outcome is not None:
                 failed.append(identity)
-        return Outcome(failed=failed)
+                if isinstance(outcome, Retry) and outcome.after is not None:
+                    after[identity] = outcome.after.total_seconds()
+        return Outcome(failed=failed, after=after)
 
     def _reject(self, function: FunctionRecord, message: Any) -> None:
         """No further attempt: the body as it was received goes to the dead letters."""
         received = message.native
         if received is not None:
-            driver = self.platform.open(_queue(function))
-            driver.dead_letter(received.body, received.attributes)
+            record = self.manifest.resource(*function.triggers[0].source)
+            receiver(self.platform, record, function.name).dead_letter(received.body, received.attributes)
 
     def _invoke(self, function: FunctionRecord, event: Any, *more: Any) -> Any:
         context = Context(
@@ -176,10 +178,6 @@ def _override_key(key: Any) -> tuple[str, str]:
     if not colon:
         raise ConfigError(f"overrides are by resource or by 'kind:name' ('bucket:uploads'), got {key!r}")
     return kind, name
-
-
-def _queue(function: FunctionRecord) -> Resource:
-    return Queue(function.triggers[0].options["queue"])
 
 
 def _folder(app: App) -> Path:

@@ -59,10 +59,10 @@ def driver() -> Iterator[Driver]:
 def do(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Calls a method, or its twin."""
 
-    def call(method: str, *args: Any, **options: Any) -> Any:
+    def call(method: str, *args: Any, of: Queue[Any] = queue, **options: Any) -> Any:
         if request.param == "sync":
-            return getattr(queue, method)(*args, **options)
-        return asyncio.run(getattr(queue, f"a{method}")(*args, **options))
+            return getattr(of, method)(*args, **options)
+        return asyncio.run(getattr(of, f"a{method}")(*args, **options))
 
     return call
 
@@ -85,7 +85,8 @@ def test_bodies_are_json_text(driver: Driver, do: Any, body: Any, text: str) -> 
 
 def test_options_are_passed_on(driver: Driver, do: Any) -> None:
     options = {"attributes": {"a": "b"}, "delay": timedelta(seconds=5), "group": "g", "dedup": "d"}
-    do("send", 1, **options)
+    ordered = Queue[Any]("emails", ordered=True, dedup=True)
+    do("send", 1, of=ordered, **options)
     assert driver.calls == [("send", "1", options)]
 
 

@@ -16,12 +16,14 @@ from datetime import timedelta
 import pytest
 
 from portable import Bucket, Queue
+from portable.capabilities import refused
 from portable.errors import NotFoundError
 from portable.resources import use_platform
 from portable.testing.conformance import BucketConformance, QueueConformance
 from portable_local.bucket import LocalBucket
+from portable_local.capabilities import CAPABILITIES
 from portable_local.platform import LocalPlatform
-from portable_local.queue import LocalQueue
+from portable_local.queue import _CLAIM, LocalQueue
 
 
 class Platform(LocalPlatform):
@@ -164,7 +166,48 @@ MUTANTS = {
             return (row for row, _ in zip(rows, range(20)))
 """,
     ),
-    "DeniesAKey": ("hostile_key[emoji]", "Bucket", '\n    unsupported_keys = {"emoji": "too cheerful"}\n'),
+    "KeepsWhatCame": (
+        "source_that_raises[2]",
+        "Bucket",
+        """
+    class kind(LocalBucket):
+        def write_parts(self, key, parts, **options):
+            came = []
+            try:
+                came.extend(iter(lambda: next(parts), None))
+            except Exception:
+                pass
+            return super().write_parts(key, iter(came), **options)
+""",
+    ),
+    "AlwaysReads": (
+        "read_if_none_match",
+        "Bucket",
+        """
+    class kind(LocalBucket):
+        def read(self, key, start, end, if_match=None, if_none_match=None):
+            return super().read(key, start, end, if_match)
+""",
+    ),
+    "CopiesTheDataAlone": (
+        "copy",
+        "Bucket",
+        """
+    class kind(LocalBucket):
+        def copy(self, source, target, to):
+            options = {"content_type": None, "metadata": None, "if_absent": False, "if_match": None}
+            return to.write(target, self.read(source, None, None), **options)
+""",
+    ),
+    "OpensTheLatest": (
+        "read_if_match",
+        "Bucket",
+        """
+    class kind(LocalBucket):
+        def open(self, key, start, end, if_match):
+            return super().open(key, start, end, None)
+""",
+    ),
     "StaleFault": ("delete", "Bucket", '\n    emulator_faults = {"delete": "was mended long ago"}\n'),
     "EncodesAnew": (
         "body_is_the_text_as_sent",
@@ -202,14 +245,57 @@ MUTANTS = {
             pass
 """,
     ),
-    "CountsNothing": ("retry", "Queue", "\n    counts_attempts = False\n"),
-    "DeniesDelay": ("delay", "Queue", "\n    supports_delay = False\n"),
-    "ClaimsGroups": ("group", "Queue", "\n    supports_group = True\n"),
-    "DeniesDeadLetters": ("dead_letters", "Queue", "\n    supports_dead_letters = False\n"),
+    "CountsNothing": (
+        "retry",
+        "Queue",
+        "\n    capabilities = CAPABILITIES['queue'] | {'attempts': refused('not so', source='')}\n",
+    ),
+    "DeniesDelay": (
+        "delay",
+        "Queue",
+        "\n    capabilities = CAPABILITIES['queue'] | {'delay': refused('not so', source='')}\n",
+    ),
+    "DeniesOrder": (
+        "group_is_refused",
+        "Queue",
+        "\n    capabilities = CAPABILITIES['queue'] | {'ordered': refused('not so', source='')}\n",
+    ),
+    "DeniesDepth": (
+        "depth",
+        "Queue",
+        "\n    capabilities = CAPABILITIES['queue'] | {'depth': refused('not so', source='')}\n",
+    ),
+    "ForgetsTheOrder": (
+        "a_group_waits_for_a_failed_message",
+        "Queue",
+        """
+    class kind(LocalQueue):
+        def receive(self, limit, wait, lease):
+            self._claim_statement = _CLAIM
+            return super().receive(limit, wait, lease)
+""",
+    ),
+    "TakesNoLimit": (
+        "redrive",
+        "Queue",
+        """
+    class kind(LocalQueue):
+        def redrive(self, limit):
+            return super().redrive(None)
+""",
+    ),
+    "DeniesDeadLetters": (
+        "dead_letters",
+        "Queue",
+        "\n    capabilities = CAPABILITIES['queue'] | {'dead_letters': refused('not so', source='')}\n",
+    ),
     "DeniesMoving": (
         "after_max_attempts",
         "Queue",
-        "\n    moves_after_max_attempts = False\n    patience = timedelta(seconds=2)\n",
+        """
+    capabilities = CAPABILITIES["queue"] | {"moves_dead_letters": refused("not so", source="")}
+    patience = timedelta(seconds=2)
+""",
     ),
     "ClaimsALimit": ("size_of_bodies", "Queue", "\n    largest_body = 1000\n"),
 }
@@ -225,8 +311,8 @@ def outcomes(tmp_path_factory):
         "Sound": ("", "Bucket", "\n    page_size = 20\n"),
         "SoundToo": ("", "Queue", ""),
     }.items():
-        delay = "\n    supports_delay = True\n" if suite == "Queue" else ""
-        text += f"\n\nclass Test{name}(Local, {suite}Conformance):{delay}{body or chr(10)}    pass\n"
+        given = "\n    capabilities = CAPABILITIES['queue']\n" if suite == "Queue" else ""
+        text += f"\n\nclass Test{name}(Local, {suite}Conformance):{given}{body or chr(10)}    pass\n"
         cases = [case] if case else [known for known, kind, _ in MUTANTS.values() if kind == suite]
         wanted += [f"test_mutants.py::Test{name}::test_{one}" for one in cases]
     (folder / "test_mutants.py").write_text(text)

@@ -21,7 +21,18 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("bucket", "bucket_keys", "bucket_model", "bucket_streams", "cache", "cases", "queue", "topic")
+        for module in (
+            "bucket",
+            "bucket_keys",
+            "bucket_model",
+            "bucket_streams",
+            "cache",
+            "cases",
+            "queue",
+            "queue_cases",
+            "queue_options",
+            "topic",
+        )
     )
 )
 

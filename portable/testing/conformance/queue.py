@@ -9,19 +9,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from portable.drivers import Received
 from portable.errors import NotFoundError, ServiceError, UnsupportedError
 from portable.resources.queue import Queue
-from portable.testing.conformance.cases import Conformance, assert_names, together
+from portable.testing.conformance.cases import assert_names, together
+from portable.testing.conformance.queue_cases import LONG, NOW
+from portable.testing.conformance.queue_options import QueueOptions
 
 __all__ = ["QueueConformance"]
-
-NOW = timedelta(0)
-LONG = timedelta(seconds=120)
 
 BODIES: dict[str, Any] = {
     "object": {"id": 7, "email": "ann@example.com", "nested": [1, 2.5, None, True]},
@@ -38,55 +36,22 @@ BODIES: dict[str, Any] = {
 }
 
 
-class QueueConformance(Conformance):
+class QueueConformance(QueueOptions):
     """Subclass it, and give it one fixture, ``queue``, that yields an empty ``Queue`` with its platform in force.
 
     The queue has no type, ``max_attempts`` of 5, and a dead-letter queue where the cloud has them. The platform also
     has an address for a queue named ``missing``, and nothing is at that address.
 
+    It also has an address for a queue named ``ordered``, with dead letters likewise, which a case declares with
+    ``ordered=True`` and ``dedup=True`` as far as the capabilities go.
+
     Attributes:
-        supports_delay, supports_group, supports_dedup: options of ``send`` that the queue takes.
-        supports_retry_after: whether ``retry`` chooses when the message comes back; it comes back in any case.
-        supports_dead_letters: whether there is a dead-letter queue to put on and to look at.
-        moves_after_max_attempts: whether the queue itself moves a message there after ``max_attempts`` deliveries.
-        counts_attempts: whether ``attempt`` grows; where it does not it is always 1.
+        capabilities: the adapter's of queues: ``CAPABILITIES["queue"]``. What is given has to work, what is refused has
+            to raise UnsupportedError.
         keeps_noncharacters: whether a body may hold U+FFFE and U+FFFF.
         largest_body: most bytes a body has in JSON, None where there is no limit worth a test.
         shortest_lease: the shortest the cloud takes. patience: how long a message may take to arrive.
     """
-
-    supports_delay: ClassVar[bool] = False
-    supports_group: ClassVar[bool] = False
-    supports_dedup: ClassVar[bool] = False
-    supports_retry_after: ClassVar[bool] = True
-    supports_dead_letters: ClassVar[bool] = True
-    moves_after_max_attempts: ClassVar[bool] = True
-    counts_attempts: ClassVar[bool] = True
-    keeps_noncharacters: ClassVar[bool] = True
-    largest_body: ClassVar[int | None] = None
-    shortest_lease: ClassVar[timedelta] = timedelta(seconds=1)
-    patience: ClassVar[timedelta] = timedelta(seconds=15)
-
-    @pytest.fixture
-    def missing_queue(self, queue: Queue[Any]) -> Queue[Any]:  # noqa: ARG002 - it puts the platform in force
-        """A declared queue that is not there."""
-        return Queue("missing")
-
-    def take(self, queue: Queue[Any], count: int = 1, *, lease: timedelta = LONG) -> list[Received]:
-        """``count`` different messages, as soon as they come. Fails when ``patience`` ends before."""
-        found: dict[str, Received] = {}
-        limit = time.monotonic() + self.patience.total_seconds()
-        while len(found) < count:
-            left = limit - time.monotonic()
-            assert left > 0, f"{len(found)} of {count} messages came within {self.patience}"
-            wait = timedelta(seconds=min(1.0, left))
-            for received in queue.driver().receive(min(10, count - len(found)), wait, lease):
-                found[received.id] = received
-        return list(found.values())
-
-    def is_empty(self, queue: Queue[Any], wait: timedelta = timedelta(seconds=1)) -> bool:
-        """Whether nothing comes within ``wait``."""
-        return queue.driver().receive(1, wait, LONG) == []
 
     # --- send and receive
 
@@ -205,7 +170,7 @@ class QueueConformance(Conformance):
         [second] = self.take(queue)
         assert (first.id, second.id) == (sent, sent)
         assert (second.body, second.attributes) == (first.body, first.attributes)
-        assert second.attempt == (2 if self.counts_attempts else 1)
+        assert second.attempt == (2 if self.gives("attempts") else 1)
 
     def test_acknowledge_after_the_lease(self, queue: Queue[Any]) -> None:
         queue.send("body")
@@ -220,20 +185,21 @@ class QueueConformance(Conformance):
         for attempt in (1, 2, 3):
             [received] = self.take(queue)
             assert (received.id, received.attributes) == (sent, {"a": "b"})
-            assert received.attempt == (attempt if self.counts_attempts else 1)
+            assert received.attempt == (attempt if self.gives("attempts") else 1)
             queue.driver().retry(received, None)
 
     def test_retry_after(self, queue: Queue[Any]) -> None:
         queue.send("body")
         [received] = self.take(queue)
         start = time.monotonic()
+        if not self.gives("retry_after"):
+            self.refuses(lambda: queue.driver().retry(received, timedelta(seconds=3)), queue)
+            return
         queue.driver().retry(received, timedelta(seconds=3))
-        if self.supports_retry_after:
-            assert self.is_empty(queue, NOW)
+        assert self.is_empty(queue, NOW)
         [again] = self.take(queue)
         assert again.id == received.id
-        if self.supports_retry_after:
-            assert time.monotonic() - start > 2  # a cloud counts whole seconds
+        assert time.monotonic() - start > 2  # a cloud counts whole seconds
 
     def test_retry_after_the_lease(self, queue: Queue[Any]) -> None:
         queue.send("body")
@@ -242,73 +208,6 @@ class QueueConformance(Conformance):
         [second] = self.take(queue)
         queue.driver().retry(first, None)  # too late, and no error
         queue.driver().acknowledge(second)
-
-    # --- options
-
-    def _sends(self, queue: Queue[Any], supported: bool, **options: Any) -> bool:
-        if supported:
-            queue.send("body", **options)
-            return True
-        with pytest.raises(UnsupportedError) as caught:
-            queue.send("body", **options)
-        assert_names(caught.value, f"queue {queue.name}", None)
-        assert self.is_empty(queue)
-        return False
-
-    def test_delay(self, queue: Queue[Any]) -> None:
-        start = time.monotonic()
-        if self._sends(queue, self.supports_delay, delay=timedelta(seconds=3)):
-            assert self.is_empty(queue, NOW)
-            [received] = self.take(queue)
-            assert time.monotonic() - start > 2
-            assert received.attempt == 1
-
-    def test_group(self, queue: Queue[Any]) -> None:
-        if self._sends(queue, self.supports_group, group="a"):
-            [received] = self.take(queue)
-            assert received.group == "a"
-
-    def test_dedup(self, queue: Queue[Any]) -> None:
-        if self._sends(queue, self.supports_dedup, dedup="once"):
-            queue.send("body", dedup="once")
-            self.take(queue)
-            assert self.is_empty(queue)
-
-    # --- dead letters
-
-    def _look(self, queue: Queue[Any], count: int) -> list[Received]:
-        limit = time.monotonic() + self.patience.total_seconds()
-        while len(found := queue.driver().dead_letters(10)) < count:
-            assert time.monotonic() < limit, f"{len(found)} of {count} dead letters were seen within {self.patience}"
-            time.sleep(0.05)
-        return found
-
-    def test_dead_letters(self, queue: Queue[Any]) -> None:
-        driver = queue.driver()
-        if not self.supports_dead_letters:
-            for call in (lambda: driver.dead_letter('"body"', {}), lambda: driver.dead_letters(1)):
-                with pytest.raises(UnsupportedError) as caught:
-                    call()
-                assert_names(caught.value, f"queue {queue.name}", None)
-            return
-        assert driver.dead_letters(10) == []
-        driver.dead_letter('{"n":"é\\n🐍"}', {"why": "rejected"})
-        for _ in range(2):  # a look takes nothing away
-            [letter] = self._look(queue, 1)
-            assert (letter.body, letter.attributes) == ('{"n":"é\\n🐍"}', {"why": "rejected"})
-        assert self.is_empty(queue)
-
-    def test_after_max_attempts(self, queue: Queue[Any]) -> None:
-        queue.send("body", attributes={"a": "b"})
-        for _ in range(queue.max_attempts):
-            [received] = self.take(queue)
-            queue.driver().retry(received, None)
-        if not self.moves_after_max_attempts:
-            assert len(self.take(queue)) == 1
-            return
-        assert self.is_empty(queue)
-        [letter] = self._look(queue, 1)
-        assert (queue.decode(letter.body), letter.attributes) == ("body", {"a": "b"})
 
     # --- what is missing, threads, async twins
 
@@ -357,7 +256,7 @@ class QueueConformance(Conformance):
         async def work() -> None:
             with pytest.raises(NotFoundError):
                 await missing_queue.asend("body")
-            if not self.supports_delay:
+            if not self.gives("delay"):
                 with pytest.raises(UnsupportedError):
                     await queue.asend("body", delay=timedelta(seconds=1))
 

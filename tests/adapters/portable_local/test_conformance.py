@@ -1,8 +1,9 @@
 import pytest
 
-from portable import Bucket, Queue
+from portable import Queue
 from portable.resources import use_platform
-from portable.testing.conformance import BucketConformance, QueueConformance
+from portable.testing.conformance import QueueConformance
+from portable_local.capabilities import CAPABILITIES
 from portable_local.platform import LocalPlatform
 
 
@@ -11,7 +12,6 @@ def in_force(tmp_path):
     gone = str(tmp_path / "gone")
     environment = {
         "PORTABLE_LOCAL_STATE": str(tmp_path),
-        "PORTABLE_BUCKET_MISSING": gone,
         "PORTABLE_QUEUE_MISSING": gone,
     }
     platform = LocalPlatform(environment)
@@ -20,14 +20,8 @@ def in_force(tmp_path):
     platform.close()
 
 
-class TestBucket(BucketConformance):
-    @pytest.fixture
-    def bucket(self, in_force):
-        return Bucket("uploads")
-
-
 class TestQueue(QueueConformance):
-    supports_delay = True
+    capabilities = CAPABILITIES["queue"]
 
     @pytest.fixture
     def queue(self, in_force):

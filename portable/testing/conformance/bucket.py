@@ -20,6 +20,8 @@ from portable.errors import (
 )
 from portable.resources.bucket import Bucket
 from portable.testing.conformance.bucket_keys import BucketKeys
+from portable.testing.conformance.bucket_model import BucketModel
+from portable.testing.conformance.bucket_streams import BucketStreams
 from portable.testing.conformance.cases import assert_names, together
 
 __all__ = ["BucketConformance"]
@@ -36,10 +38,11 @@ _CALLS: dict[str, Call] = {
 }
 
 
-class BucketConformance(BucketKeys):
+class BucketConformance(BucketKeys, BucketStreams, BucketModel):
     """Subclass it, and give it one fixture, ``bucket``, that yields an empty ``Bucket`` with its platform in force.
 
-    That platform also has an address for a bucket named ``missing``, and nothing is at that address.
+    That platform also has addresses for a bucket named ``other``, which is empty, and for one named ``missing``, where
+    nothing is. The class has ``capabilities``: what the adapter says of buckets, ``CAPABILITIES["bucket"]``.
     """
 
     @pytest.fixture

@@ -16,4 +16,17 @@ from portable.run.emulators.emulator import Emulator
 from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
 from portable.run.emulators.nats import nats_server
 
-__all__ = ["PROJECT", "REGION", "Emulator", "azurite", "cache_addresses", "cosmos", "fake_gcs", "firestore", "moto_server", "nats_server", "pubsub", "redis_server"]
+__all__ = [
+    "PROJECT",
+    "REGION",
+    "Emulator",
+    "azurite",
+    "cache_addresses",
+    "cosmos",
+    "fake_gcs",
+    "firestore",
+    "moto_server",
+    "nats_server",
+    "pubsub",
+    "redis_server",
+]

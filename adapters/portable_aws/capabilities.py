@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, refused
+from portable.capabilities import Capabilities, Capability, Naming, native, portable
 from portable_aws import limits
 
 __all__ = ["CAPABILITIES", "NAMES"]
@@ -16,14 +16,22 @@ _BUCKET: dict[str, Capability] = {
 
 _QUEUE: dict[str, Capability] = {
     "delay": native(f"whole seconds, {limits.DELAY_SECONDS} at most", source="botocore: SendMessage, DelaySeconds"),
-    "ordered": refused("the queue is a standard one, which keeps no order", source="portable_aws.queue"),
-    "dedup": refused("the queue is a standard one, which keeps duplicates", source="portable_aws.queue"),
+    "ordered": native(
+        "a FIFO queue's message groups; such a queue delays no single message", source="botocore: SendMessage"
+    ),
+    "dedup": native("a FIFO queue's, within five minutes", source="botocore: SendMessage, MessageDeduplicationId"),
     "retry_after": native(
         f"whole seconds, {limits.VISIBILITY_SECONDS} at most", source="botocore: ChangeMessageVisibility"
     ),
     "attempts": native("ApproximateReceiveCount", source="botocore: ReceiveMessage"),
     "moves_dead_letters": native("the redrive policy", source="botocore: CreateQueue, RedrivePolicy"),
     "dead_letters": native("a look hides them for a moment, and counts as an attempt", source="portable_aws.queue"),
+    "redrive": portable("received, sent and deleted one by one", source="portable_aws.queue"),
+    "extend": native(
+        f"{limits.VISIBILITY_SECONDS} s at most since it was received", source="botocore: ChangeMessageVisibility"
+    ),
+    "depth": native("about", source="botocore: GetQueueAttributes, ApproximateNumberOfMessages"),
+    "purge": native("once a minute", source="botocore: PurgeQueue"),
 }
 
 CAPABILITIES: Capabilities = {

@@ -46,6 +46,8 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "AWS.SimpleQueueService.QueueDeletedRecently": _BUSY,
     "QueueDeletedRecently": _BUSY,
     "OverLimit": _BUSY,
+    "PurgeQueueInProgress": _BUSY,
+    "AWS.SimpleQueueService.PurgeQueueInProgress": _BUSY,
     "BatchRequestTooLong": _UNFIT,
     "AWS.SimpleQueueService.BatchRequestTooLong": _UNFIT,
     "InvalidMessageContents": _UNFIT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portable.drivers import Received, SendFailure, read_address
-from portable.errors import ConfigError, ServiceError, UnsupportedError
+from portable.errors import ConfigError, NotFoundError, ServiceError, UnsupportedError
 from portable_aws._sdk import Client, retrying
 from portable_aws.errors import code_of, translate
 from portable_aws.limits import (
@@ -28,9 +28,10 @@ __all__ = ["SQSQueue", "open_driver"]
 
 def open_driver(resource: Resource, environment: Mapping[str, str] | None) -> SQSQueue:
     """The driver of a declared queue. Raises ConfigError without an address."""
-    return SQSQueue(resource.name, environment)
+    return SQSQueue(resource.name, environment, resource.options)
 
 
+REDRIVE_SECONDS = 120  # how long a dead letter is hidden while it is sent again
 _GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
 LOOK_SECONDS = 30  # how long dead letters are hidden should a look break off
 _ORDERED_GROUP = "portable"  # messages of a FIFO queue sent without a group: one order for all of them
@@ -56,8 +57,11 @@ def _whole(span: timedelta) -> int:
 class SQSQueue:
     """One queue, standard or FIFO. Sends and receives are tried once; what does no harm twice is tried again."""
 
-    def __init__(self, name: str, environment: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, name: str, environment: Mapping[str, str] | None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self._name = name
+        self._options = options or {}
         self._label = f"queue {name}"
         self._environment = environment
         self._url = read_address("queue", name, environment)
@@ -95,9 +99,12 @@ class SQSQueue:
         sent: str = self._call("send_message", url, MessageBody=body, **options)["MessageId"]
         return sent
 
+    def fits(self, body: str, attributes: Mapping[str, str]) -> bool:
+        """See ``portable.drivers``."""
+        return _size(fit(body), attributes) <= MESSAGE_BYTES
+
     def _check_size(self, body: str, attributes: Mapping[str, str]) -> None:
-        size = len(body.encode())
-        size += sum(len(name.encode()) + len(value.encode()) + len("String") for name, value in attributes.items())
+        size = _size(body, attributes)
         if size > MESSAGE_BYTES:
             raise UnsupportedError(
                 f"SQS takes messages of {MESSAGE_BYTES} bytes, attributes included, not {size}", resource=self._label
@@ -108,8 +115,13 @@ class SQSQueue:
             from uuid import uuid4
 
             return {"MessageGroupId": group or _ORDERED_GROUP, "MessageDeduplicationId": dedup or uuid4().hex}
-        if group is not None or dedup is not None:
-            raise UnsupportedError("a standard queue of SQS has no groups and no deduplication", resource=self._label)
+        declared = next((option for option in ("ordered", "dedup") if self._options.get(option)), None)
+        if group is not None or dedup is not None or declared:
+            raise UnsupportedError(
+                "a standard queue of SQS has no groups and no deduplication; the address of a FIFO queue, which a "
+                "queue declared ordered or dedup needs, ends with .fifo",
+                resource=self._label,
+            )
         return {}
 
     def send_many(self, bodies: Sequence[str]) -> list[SendFailure]:
@@ -179,6 +191,28 @@ class SQSQueue:
         seconds = 0 if after is None else max(0, min(_whole(after), VISIBILITY_SECONDS))
         self._leased("change_message_visibility", received.receipt, VisibilityTimeout=seconds)
 
+    def extend(self, received: Received, lease: timedelta) -> None:
+        """See ``portable.drivers``. SQS counts 12 hours at most from when the message was received."""
+        seconds = min(_whole(lease), VISIBILITY_SECONDS)
+        options = {"ReceiptHandle": received.receipt, "VisibilityTimeout": seconds}
+        try:
+            retrying(lambda: self._call("change_message_visibility", self._url, **options))
+        except ServiceError as error:
+            if code_of(error.__cause__).rpartition(".")[2] not in _GONE:
+                raise
+            message = "the lease of the message has ended"
+            raise NotFoundError(message, resource=self._label, key=received.id) from error.__cause__
+
+    def depth(self) -> int:
+        """See ``portable.drivers``. SQS counts about, and within a minute."""
+        names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
+        answer = retrying(lambda: self._call("get_queue_attributes", self._url, AttributeNames=names))
+        return sum(int(answer["Attributes"].get(name, 0)) for name in names)
+
+    def purge(self) -> None:
+        """See ``portable.drivers``. SQS takes up to a minute, and refuses to be asked again meanwhile."""
+        self._call("purge_queue", self._url)
+
     def _leased(self, method: str, receipt: str, **options: Any) -> None:
         try:
             retrying(lambda: self._call(method, self._url, ReceiptHandle=receipt, **options))
@@ -211,6 +245,23 @@ class SQSQueue:
             self._call("change_message_visibility_batch", url, Entries=entries)
         return letters
 
+    def redrive(self, limit: int | None) -> int:
+        """See ``portable.drivers``."""
+        url = self._dead_letters_url()
+        moved = idle = 0
+        while (limit is None or moved < limit) and idle < 2:
+            most = BATCH_MESSAGES if limit is None else limit - moved
+            got = self._receive(url, most, 0, REDRIVE_SECONDS)
+            idle = 0 if got else idle + 1
+            for letter in got:
+                self._send(self._url, letter.body, letter.attributes, self._ordering(letter.group, None))
+                self._delete(url, letter)
+                moved += 1
+        return moved
+
+    def _delete(self, url: str, letter: Received) -> None:
+        retrying(lambda: self._call("delete_message", url, ReceiptHandle=letter.receipt))
+
     def _dead_letters_url(self) -> str:
         try:
             return read_address("deadletter", self._name, self._environment)
@@ -230,6 +281,12 @@ class SQSQueue:
             return getattr(self._client.get(), method)(QueueUrl=url, **options)
         except Exception as error:
             raise translate(error, self._label) from error
+
+
+def _size(body: str, attributes: Mapping[str, str]) -> int:
+    """Bytes that count."""
+    named = sum(len(name.encode()) + len(value.encode()) + len("String") for name, value in attributes.items())
+    return len(body.encode()) + named
 
 
 class _Refusal(Exception):

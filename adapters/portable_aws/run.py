@@ -73,13 +73,17 @@ def _create(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, str
         addresses[address_variable("bucket", bucket.name)] = f"s3://{name}"
     for queue in manifest.of_kind("queue"):
         name = physical_name("queue", queue.name)
-        dead = sqs.get().create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+        fifo = ".fifo" if queue.options.get("ordered") or queue.options.get("dedup") else ""
+        kind = {"FifoQueue": "true"} if fifo else {}
+        dead = sqs.get().create_queue(QueueName=f"{name}-dead{fifo}", Attributes=kind)["QueueUrl"]
         answer = sqs.get().get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
         policy = {
             "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
             "maxReceiveCount": queue.options["max_attempts"],
         }
-        made = sqs.get().create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(policy)})
+        made = sqs.get().create_queue(
+            QueueName=f"{name}{fifo}", Attributes={"RedrivePolicy": json.dumps(policy), **kind}
+        )
         addresses[address_variable("queue", queue.name)] = made["QueueUrl"]
         addresses[address_variable("deadletter", queue.name)] = dead
     for client in (s3, sqs):

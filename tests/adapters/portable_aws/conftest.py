@@ -40,6 +40,13 @@ class Account:
         policy = json.dumps({"deadLetterTargetArn": self.arn(dead), "maxReceiveCount": attempts})
         return self.queue(name, RedrivePolicy=policy), dead
 
+    def fifo_with_dead_letters(self, name: str) -> dict[str, str]:
+        """A FIFO queue, and its addresses by variable."""
+        dead = self.queue(f"{name}-dead.fifo", FifoQueue="true")
+        policy = json.dumps({"deadLetterTargetArn": self.arn(dead), "maxReceiveCount": 5})
+        url = self.queue(f"{name}.fifo", FifoQueue="true", RedrivePolicy=policy)
+        return {f"PORTABLE_QUEUE_{name.upper()}": url, f"PORTABLE_DEADLETTER_{name.upper()}": dead}
+
     def close(self) -> None:
         for client in self._clients.values():
             client.close()

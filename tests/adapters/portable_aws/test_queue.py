@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from portable import ConfigError, Queue, UnsupportedError
 from portable.resources import use_platform
 from portable.testing.conformance import QueueConformance
+from portable_aws.capabilities import CAPABILITIES
 from portable_aws.limits import MESSAGE_BYTES
 from portable_aws.queue import fit
 from portable_aws.runtime import platform
 
 
 class TestQueue(QueueConformance):
-    supports_delay = True
+    capabilities = CAPABILITIES["queue"]
+    emulator_faults: ClassVar = {"dedup_of_what_is_done": "moto forgets an id when its message is deleted"}
     largest_body = MESSAGE_BYTES
 
     @pytest.fixture
@@ -27,6 +29,7 @@ class TestQueue(QueueConformance):
         environment = account.environment | {
             "PORTABLE_QUEUE_EMAILS": url,
             "PORTABLE_DEADLETTER_EMAILS": dead,
+            **account.fifo_with_dead_letters("ordered"),
             "PORTABLE_QUEUE_MISSING": url.replace("emails-physical", "nothing-is-here"),
         }
         aws = platform(environment)
@@ -40,7 +43,7 @@ class TestFIFO:
     def queue(self, account: Any) -> Iterator[Queue[Any]]:
         environment = account.environment | {"PORTABLE_QUEUE_EMAILS": account.queue("emails.fifo", FifoQueue="true")}
         with use_platform(platform(environment)):
-            yield Queue("emails")
+            yield Queue("emails", ordered=True, dedup=True)
 
     def test_groups_and_deduplication(self, queue: Queue[Any]) -> None:
         queue.send("a", group="g", dedup="once")

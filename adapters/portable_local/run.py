@@ -19,10 +19,11 @@ from typing import Any
 
 from portable.manifest import Manifest
 from portable.run import parts, supervisor
+from portable.run.delivery import open_resource
 from portable.run.processes import LOOPBACK, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_local.build import ENTRY
-from portable_local.platform import STATE
+from portable_local.platform import STATE, LocalPlatform
 from portable_local.worker import CONTROL
 
 __all__ = ["RUNNER", "LocalRunner"]
@@ -45,14 +46,24 @@ class LocalRunner:
         return LocalRunning(artifact, environment, log)
 
     @contextlib.contextmanager
-    def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:  # noqa: ARG002
-        """A state folder of its own; the drivers are the real ones, and make what they need on first use."""
+    def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
+        """A state folder of its own; the drivers are the real ones, and make what they need on first use, but for
+        a topic's subscriptions.
+        """
         state = folder / "state"
         state.mkdir(parents=True, exist_ok=True)
+        subscribe(manifest, LocalPlatform({STATE: str(state)}))
         yield {STATE: str(state)}
 
 
 RUNNER = LocalRunner()
+
+
+def subscribe(manifest: Manifest, platform: LocalPlatform) -> None:
+    """Make the subscriptions of the app's topics, as a deployment does in a cloud, and close the platform."""
+    for topic in manifest.of_kind("topic"):
+        open_resource(platform, topic).subscribe(manifest.subscriptions(topic.name))
+    platform.close()
 
 
 class LocalRunning:

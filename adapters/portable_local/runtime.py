@@ -71,17 +71,17 @@ class LocalFunction:
         return self._codec.encode(response)
 
     def _serve_message(self, event: Any) -> Any:
-        queue, messages = self._codec.decode(event)
-        triggers = {trigger.source.name: trigger for trigger in self._instance.call.triggers}
-        if queue not in triggers:
-            raise ValueError(f"function {self._instance.function} takes {', '.join(triggers)}, not queue {queue!r}")
-        outcomes = self._instance.call(messages, queue)
-        if triggers[queue].is_async:
+        key, messages = self._codec.decode(event)
+        triggers = {trigger.key: trigger for trigger in self._instance.call.triggers}
+        if key not in triggers:
+            raise ValueError(f"function {self._instance.function} takes {', '.join(triggers)}, not {key!r}")
+        outcomes = self._instance.call(messages, key)
+        if triggers[key].is_async:
             outcomes = run_shared(outcomes)
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, Reject):
                 received = messages[position].native
-                triggers[queue].source.driver().dead_letter(received["body"], messages[position].attributes)
+                triggers[key].driver().dead_letter(received["body"], messages[position].attributes)
                 outcomes[position] = None
         return self._codec.encode(messages, outcomes)
 

@@ -2,7 +2,8 @@
 
     http      {"method", "path", "query": [[name, value]], "headers": [[name, value]], "body", "base64", "client",
                "scheme", "host"}; "path" as sent, percent signs and all
-    message   {"queue", "messages": [{"id", "body", "attributes", "attempt", "sent_at", "group"}]}; "body" is JSON text
+    message   {"queue" or "topic", "messages": [{"id", "body", "attributes", "attempt", "sent_at", "group"}]}; "body" is
+               JSON text
     blob      {"kind", "bucket", "key", "size", "version", "time"}
     schedule  {"scheduled_at"}
     direct    the payload
@@ -101,14 +102,14 @@ class HTTP:
 
 
 class Queued:
-    """Batches of one queue."""
+    """Batches of one queue or topic."""
 
     source = "message"
 
     @staticmethod
     def decode(event: Any) -> tuple[str, list[Message[Any]]]:
-        """The queue's declared name, and the messages with their bodies as sent."""
-        _need(event, "message", "queue", "messages")
+        """The ``key`` of the trigger, and the messages with their bodies as sent."""
+        _need(event, "message", "messages", *(["queue"] if not isinstance(event, dict) or "topic" not in event else []))
         messages: list[Message[Any]] = []
         for record in event["messages"]:
             _need(record, "message", "id", "body")
@@ -117,7 +118,7 @@ class Queued:
             messages.append(
                 Message(record["id"], record["body"], attributes, attempt, sent_at, record.get("group"), record)
             )
-        return event["queue"], messages
+        return f"topic:{event['topic']}" if "topic" in event else event["queue"], messages
 
     @staticmethod
     def encode(messages: Sequence[Message[Any]], outcomes: Sequence[BaseException | None]) -> dict[str, Any]:

@@ -13,16 +13,13 @@ from portable.errors import ConfigError
 from portable.http.answers import choose_encoder
 from portable.invoke import HTTPFunction, make_function
 from portable.manifest import FunctionRecord, describe_app, place
-from portable.resources.bucket import Bucket
-from portable.resources.queue import Queue
+from portable.run.delivery import open_resource
 from portable.triggers import BlobTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 
 __all__ = ["CONTROL", "TIMEOUT", "Application", "DevFunction"]
 
 CONTROL = "/_portable"
 """Where this server's own pages are. A route of the app's below it is never reached."""
-
-_KINDS: dict[str, Any] = {"bucket": Bucket, "queue": Queue}
 
 TIMEOUT = 30.0
 """Seconds a function has that asks for no timeout: what an API Gateway waits, as ``portable run`` does."""
@@ -100,8 +97,13 @@ class Application:
         ]
 
     def queues(self) -> list[tuple[DevFunction, MessageTrigger]]:
-        """The triggers that are queues."""
+        """The triggers that are queues or topics."""
         return self.triggers(MessageTrigger)
+
+    def subscribe(self, platform: Platform) -> None:
+        """Make the subscriptions of the app's topics what its handlers are."""
+        for topic in self.manifest.of_kind("topic"):
+            self.driver(platform, "topic", topic.name).subscribe(self.manifest.subscriptions(topic.name))
 
     def buckets(self) -> list[tuple[DevFunction, Any]]:
         """Each function with blob triggers, once for each bucket it listens to."""
@@ -112,5 +114,4 @@ class Application:
 
     def driver(self, platform: Platform, kind: str, name: str) -> Any:
         """The driver of a declared resource. Raises ConfigError when there is none of that name."""
-        record = self.manifest.resource(kind, name)
-        return platform.open(_KINDS[kind](name, **record.options))
+        return open_resource(platform, self.manifest.resource(kind, name))

@@ -27,6 +27,7 @@ from portable.dev.reports import (
     parked_documents,
     queue_reports,
     schedule_reports,
+    topic_reports,
 )
 from portable.dev.schedules import ScheduleDelivery
 from portable.dev.serving import Session
@@ -69,6 +70,7 @@ def make_control(session: Session) -> FastAPI:
     _add_pages(api, session)
     _add_functions(api, session)
     _add_queues(api, session)
+    _add_topics(api, session)
     _add_buckets(api, session)
     _add_blob_events(api, session)
     return api
@@ -134,6 +136,7 @@ def _add_pages(api: FastAPI, session: Session) -> None:
             found["app"] = session.application.app.name
             found["functions"] = function_reports(session)
             found["queues"] = queue_reports(session)
+            found["topics"] = topic_reports(session)
             found["buckets"] = bucket_reports(session)
             found["schedules"] = schedule_reports(session)
             found["parked"] = parked_documents(session)
@@ -187,7 +190,7 @@ async def _invoke(desk: Desk, function: DevFunction, event: Any) -> dict[str, An
             desk.note(invocation, f"{event.method:<7}{event.raw_path}", str(invocation.value.status))
             return _native(invocation.value)
     elif function.kind == "message":
-        events = (event, function.record.triggers[0].options["queue"])
+        events = (event, function.record.triggers[0].key)
         invocation = await desk.invoke(function, function.call, function.call.is_async, *events)
     else:
         invocation = await desk.invoke(function, function.call, function.call.is_async, event)
@@ -236,6 +239,32 @@ def _add_queues(api: FastAPI, session: Session) -> None:
     )
     def redrive(name: str, request: Request) -> Any:
         return _done(request, {"moved": _driver(session, "queue", name).redrive()})
+
+
+def _add_topics(api: FastAPI, session: Session) -> None:
+    @api.get(f"{CONTROL}/topics", summary="The topics, and what waits for each function that handles one")
+    def topics() -> list[dict[str, Any]]:
+        _desk(session)
+        return topic_reports(session)
+
+    @api.post(f"{CONTROL}/topics/{{name}}/messages", summary="Publish a message; the body is its JSON", status_code=201)
+    def publish(name: str, payload: Annotated[Any, Body()] = None) -> dict[str, Any]:
+        from portable.jsontext import encode_text
+
+        return {"id": _driver(session, "topic", name).publish(encode_text(payload), attributes={}, group=None)}
+
+    @api.get(f"{CONTROL}/topics/{{name}}/{{function}}/dead-letters", summary="A function's oldest dead letters")
+    def dead_letters(name: str, function: str, limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100) -> list[Any]:
+        letters = _driver(session, "topic", name).subscription(function).dead_letters(limit)
+        return [message_document(one) for one in letters]
+
+    @api.post(
+        f"{CONTROL}/topics/{{name}}/{{function}}/redrive",
+        summary="Deliver a function's dead letters to it anew",
+        response_model=None,
+    )
+    def redrive(name: str, function: str, request: Request) -> Any:
+        return _done(request, {"moved": _driver(session, "topic", name).subscription(function).redrive()})
 
 
 def _driver(session: Session, kind: str, name: str) -> Any:

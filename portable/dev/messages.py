@@ -27,14 +27,16 @@ _MARGIN = 15.0
 
 
 class QueueDelivery(Part):
-    """The messages of one queue, for one function."""
+    """The messages of one queue, or one function's copies of a topic's."""
 
     def __init__(self, desk: Desk, function: DevFunction, trigger: MessageTrigger) -> None:
         super().__init__(desk)
         self._function = function
         self._trigger = trigger
-        self._queue = trigger.source.name
-        self._driver = desk.application.driver(desk.platform, "queue", self._queue)
+        self._queue = trigger.key if trigger.source.kind == "queue" else f"{trigger.key}/{function.name}"
+        self._driver = desk.application.driver(desk.platform, trigger.source.kind, trigger.source.name)
+        if trigger.source.kind == "topic":
+            self._driver = self._driver.subscription(function.name)
         self._lease = timedelta(seconds=function.timeout + _MARGIN)
 
     def recover(self) -> None:
@@ -67,7 +69,7 @@ class QueueDelivery(Part):
             Message(one.id, one.body, one.attributes, one.attempt, one.sent_at, one.group, one) for one in batch
         ]
         invocation = await self.desk.invoke(
-            self._function, self._function.call, self._trigger.is_async, messages, self._queue
+            self._function, self._function.call, self._trigger.is_async, messages, self._trigger.key
         )
         outcomes = [invocation.error] * len(batch) if invocation.error is not None else invocation.value
         words = await self.desk.threads.run(self._settle, batch, outcomes)

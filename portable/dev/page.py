@@ -52,6 +52,7 @@ def render(session: Session, status: dict[str, Any]) -> str:
             _functions(status["functions"]),
             _schedules(status["schedules"]),
             _queues(session, status["queues"]),
+            _topics(status["topics"]),
             _parked(status["parked"]),
             _buckets(session, status["buckets"]),
             _invocations(status["invocations"][:_INVOCATIONS]),
@@ -137,6 +138,19 @@ def _queues(session: Session, queues: list[dict[str, Any]]) -> str:
             f"<td>{redrive}{_letters(session, one['name']) if dead else ''}</td></tr>"
         )
     return _table("Queues", "Queue|Read by|#Messages|#Dead letters|", rows, "None.")
+
+
+def _topics(topics: list[dict[str, Any]]) -> str:
+    rows = []
+    for topic in topics:
+        for one in topic["subscriptions"] or [{"function": "nobody", "depth": 0, "dead_letters": 0}]:
+            dead, place = one["dead_letters"], f"topics/{quote(topic['name'])}/{quote(one['function'])}"
+            rows.append(
+                f"<tr><td class=name><b>{escape(topic['name'])}</b></td><td>{escape(one['function'])}</td>"
+                f"<td class=number>{one['depth']}</td><td class='number{' bad' if dead else ''}'>{dead}</td>"
+                f"<td>{_button(f'{place}/redrive', 'Redrive') if dead else ''}</td></tr>"
+            )
+    return _table("Topics", "Topic|Function|#Messages|#Dead letters|", rows, "None.") if topics else ""
 
 
 def _letters(session: Session, queue: str) -> str:

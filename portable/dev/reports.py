@@ -26,6 +26,7 @@ __all__ = [
     "message_document",
     "parked_documents",
     "queue_reports",
+    "topic_reports",
     "schedule_reports",
 ]
 
@@ -75,9 +76,7 @@ def queue_reports(session: Session) -> list[dict[str, Any]]:
     reports = []
     for record in session.application.manifest.of_kind("queue"):
         driver = session.application.driver(session.platform, "queue", record.name)
-        readers = [
-            function.name for function, trigger in session.application.queues() if trigger.source.name == record.name
-        ]
+        readers = [function.name for function, trigger in session.application.queues() if trigger.key == record.name]
         reports.append(
             {
                 "name": record.name,
@@ -85,6 +84,34 @@ def queue_reports(session: Session) -> list[dict[str, Any]]:
                 "max_attempts": record.options["max_attempts"],
                 "depth": driver.depth(),
                 "dead_letters": driver.dead_letter_count(),
+            }
+        )
+    return reports
+
+
+def topic_reports(session: Session) -> list[dict[str, Any]]:
+    """The topics, and of each function that handles one what waits for it."""
+    assert session.application is not None
+    manifest = session.application.manifest
+    reports = []
+    for record in manifest.of_kind("topic"):
+        driver = session.application.driver(session.platform, "topic", record.name)
+        subscriptions = [
+            (name, wanted, driver.subscription(name)) for name, wanted in manifest.subscriptions(record.name).items()
+        ]
+        reports.append(
+            {
+                "name": record.name,
+                "max_attempts": record.options["max_attempts"],
+                "subscriptions": [
+                    {
+                        "function": name,
+                        "filter": wanted,
+                        "depth": one.depth(),
+                        "dead_letters": one.dead_letter_count(),
+                    }
+                    for name, wanted, one in subscriptions
+                ],
             }
         )
     return reports

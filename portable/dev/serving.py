@@ -115,6 +115,7 @@ class Session:
             set_platform(self.platform)
             invoker = Invoker(self.application.app)
             self.desk = Desk(self.application, self.platform, self.state, invoker, self.journal)
+            self.application.subscribe(self.platform)
             self.parts = _parts(self.desk)
             for part in self.parts:
                 part.prepare()
@@ -265,5 +266,5 @@ def callers(function: Any) -> str:
 
             words.append(f"schedule {expression(trigger)}")
         else:
-            words.append(f"queue {trigger.source.name}, {trigger.batch_size} at a time")
+            words.append(f"{trigger.source}, {trigger.batch_size} at a time")
     return "; ".join(words)

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from portable.drivers import Platform, QueueDriver, Received
+from portable.drivers import Platform, Received, SubscriptionDriver
 from portable.errors import NotFoundError, UnsupportedError
 from portable.manifest import Manifest
-from portable.run.delivery import open_resource
+from portable.run.delivery import open_resource, receiver
 
 __all__ = ["Blob", "Contents", "QueueContents", "Storage"]
 
@@ -37,7 +37,7 @@ class QueueContents(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """Each bucket's blobs by key, and each queue's messages."""
+    """Each bucket's blobs by key, and each queue's messages; ``topic/function`` are those of a subscription."""
 
     buckets: dict[str, dict[str, Blob]] = {}
     queues: dict[str, QueueContents] = {}
@@ -48,8 +48,13 @@ class Storage:
 
     def __init__(self, manifest: Manifest, platform: Platform) -> None:
         self._buckets = {one.name: open_resource(platform, one) for one in manifest.of_kind("bucket")}
-        self._queues: dict[str, QueueDriver] = {
+        self._queues: dict[str, SubscriptionDriver] = {
             one.name: open_resource(platform, one) for one in manifest.of_kind("queue")
+        }
+        self._queues |= {
+            f"{one.name}/{function}": receiver(platform, one, function)
+            for one in manifest.of_kind("topic")
+            for function in manifest.subscriptions(one.name)
         }
         self._forgotten: set[str] = set()
 
@@ -98,7 +103,7 @@ class Storage:
         return found
 
 
-def _take(queue: QueueDriver, lease: timedelta) -> list[Received]:
+def _take(queue: SubscriptionDriver, lease: timedelta) -> list[Received]:
     taken: list[Received] = []
     while batch := queue.receive(10, _NOW, lease):
         taken += batch

@@ -277,7 +277,10 @@ def _sample_request(_: FunctionRecord, trigger: TriggerRecord) -> Request:
 
 def _sample_messages(_: FunctionRecord, trigger: TriggerRecord) -> list[Message[str]]:
     identity = "0b1f4c1e-8d4b-4a7e-9d57-3f6f5f0c2a11"
-    return [Message(identity, '{"name":"Ada","count":3}', {"origin": trigger.options["queue"]}, 1, SAMPLE_TIME)]
+    attributes = {"origin": trigger.source[1]}
+    for name, (choice, *_) in (trigger.options.get("filter") or {}).items():  # what the handler wants
+        attributes[name] = choice if isinstance(choice, str) else choice["prefix"]
+    return [Message(identity, '{"name":"Ada","count":3}', attributes, 1, SAMPLE_TIME)]
 
 
 def _sample_blob(_: FunctionRecord, trigger: TriggerRecord) -> BlobEvent:

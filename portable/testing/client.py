@@ -29,6 +29,7 @@ from portable.manifest import FunctionRecord, Manifest
 from portable.resources import use_platform
 from portable.resources.bucket import Bucket
 from portable.resources.queue import Queue
+from portable.resources.topic import Topic
 from portable.run.delivery import Settled, resource_of
 from portable.run.target import InvocationError
 from portable.samples import Event, Outcome
@@ -165,6 +166,12 @@ class Client:
         with use_platform(self.host.platform):
             return found.send(body, **options)
 
+    def publish(self, topic: Topic[Any] | str, body: Any, **options: Any) -> str:
+        """Publish a message, as ``Topic.publish`` does; :meth:`settle` delivers it to every handler that wants it."""
+        found = self.topic(topic) if isinstance(topic, str) else topic
+        with use_platform(self.host.platform):
+            return found.publish(body, **options)
+
     def tick(self, handler: Callable[..., Any] | str, at: datetime | None = None) -> None:
         """Call a schedule's handler as if it were due, now or at an aware datetime. Raises InvocationError."""
         self.deliver(handler, Tick(at or datetime.now(UTC)))
@@ -203,8 +210,16 @@ class Client:
         assert isinstance(found, Queue)
         return found
 
+    def topic(self, name: str) -> Topic[Any]:
+        """A topic of the app by its name; bodies are any JSON values."""
+        found = resource_of(self.host.manifest.resource("topic", name))
+        assert isinstance(found, Topic)
+        return found
+
     def dead_letters(self, queue: Queue[Any] | str) -> list[Any]:
-        """Bodies of a queue's dead letters, as JSON values."""
+        """Bodies of a queue's dead letters, as JSON values; of a function's subscription to a topic, by
+        ``"topic/function"``.
+        """
         name = queue if isinstance(queue, str) else queue.name
         return [msgspec.json.decode(body) for body in self.host.dead_letters(name)]
 

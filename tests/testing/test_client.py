@@ -265,3 +265,29 @@ def test_inside_an_event_loop() -> None:
     import asyncio
 
     asyncio.run(_in_a_loop())
+
+
+def test_a_topic_reaches_every_handler_that_wants_it() -> None:
+    app = App("shop")
+    signups = app.topic("signups", dict)
+    seen: list[Any] = []
+
+    @app.on_message(signups)
+    def welcome(message: Message[Any]) -> None:
+        seen.append(("welcome", message.body))
+        if message.body == {"n": 2}:
+            raise ValueError("no address")
+
+    @app.on_message(signups, filter={"plan": ["pro"]})
+    async def bill(batch: list[Message[Any]]) -> None:
+        seen.append(("bill", [message.body for message in batch]))
+        batch[0].fail(Reject("no card"))
+
+    with TestClient(app) as client:
+        client.publish(signups, {"n": 1})
+        client.publish("signups", {"n": 2}, attributes={"plan": "pro"})
+        settled = client.settle()
+        assert (settled.delivered, len(settled.failures)) == (2, 5)
+        assert seen[:3] == [("welcome", {"n": 1}), ("welcome", {"n": 2}), ("bill", [{"n": 2}])]
+        assert client.dead_letters("signups/welcome") == [{"n": 2}]
+        assert client.dead_letters("signups/bill") == [{"n": 2}]

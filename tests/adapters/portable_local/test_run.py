@@ -265,7 +265,7 @@ def test_a_handler_that_raises(shop):
         ("http", [1], "a local http event is an object, got list"),
         ("send", {"queue": "emails"}, "has no 'messages'"),
         ("send", {"queue": "emails", "messages": [{"id": "1"}]}, "has no 'body'"),
-        ("send", {"queue": "other", "messages": []}, "takes emails, not queue 'other'"),
+        ("send", {"queue": "other", "messages": []}, "takes emails, not 'other'"),
         ("copy", {"kind": "created", "bucket": "uploads", "key": "a", "time": "now"}, "ISO 8601 instant, got 'now'"),
         ("copy", {"kind": "moved", "bucket": "b", "key": "a", "time": ""}, "created or deleted, got 'moved'"),
         ("report", {"scheduled_at": "2026-01-01T00:00:00"}, "has no UTC offset"),

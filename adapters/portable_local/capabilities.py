@@ -46,8 +46,17 @@ _TOPIC: dict[str, Capability] = {
     "same_id": native("the publication's", source="portable_local.subscription"),
 }
 
+_TABLE: dict[str, Capability] = {
+    "transaction": native("one transaction of SQLite", source="portable_local.table"),
+    "partition_transaction": native("one transaction of SQLite", source="portable_local.table"),
+    "removes_expired": native("some at every 64th write; reads skip them at once", source="portable_local.table"),
+    "change_old": native("kept for a day with each change", source="portable_local.table"),
+    "change_delete": native("kept for a day with each change", source="portable_local.table"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
+    "table": _TABLE,
     "topic": _TOPIC,
 }

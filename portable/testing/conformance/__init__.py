@@ -28,9 +28,14 @@ pytest.register_assert_rewrite(
             "bucket_streams",
             "cache",
             "cases",
-            "queue",
+            "queue", "secret",
             "queue_cases",
             "queue_options",
+            "table",
+            "table_model",
+            "table_queries",
+            "table_transactions",
+            "table_values",
             "topic",
         )
     )
@@ -39,6 +44,8 @@ pytest.register_assert_rewrite(
 from portable.testing.conformance.bucket import BucketConformance  # noqa: E402
 from portable.testing.conformance.cache import CacheConformance  # noqa: E402
 from portable.testing.conformance.queue import QueueConformance  # noqa: E402
+from portable.testing.conformance.secret import ConfigConformance, SecretConformance  # noqa: E402
+from portable.testing.conformance.table import TableConformance  # noqa: E402
 from portable.testing.conformance.topic import TopicConformance  # noqa: E402
 
-__all__ = ["BucketConformance", "CacheConformance", "QueueConformance", "TopicConformance"]
+__all__ = ["BucketConformance", "CacheConformance", "ConfigConformance", "QueueConformance", "SecretConformance", "TableConformance", "TopicConformance"]

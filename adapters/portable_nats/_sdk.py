@@ -238,6 +238,23 @@ class Server:
                 raise JetStreamError(answer["error"])
             return answer
 
+    async def last(self, stream: str, subject: str) -> bytes | None:
+        """The last message on a subject of a stream, or None. Any replica is asked, then the leader."""
+        question = json.dumps({"last_by_subj": subject}).encode()
+        message = await self.request(f"$JS.API.DIRECT.GET.{stream}", question)
+        if (message.headers or {}).get("Status") is None:
+            data: bytes = message.data
+            return data
+        from base64 import b64decode
+
+        try:
+            answer = await self.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        except JetStreamError as error:
+            if error.err_code == 10037:  # no message found
+                return None
+            raise
+        return b64decode(answer["message"].get("data", ""))
+
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send without an answer."""
         await (await self.client()).publish(subject, payload)

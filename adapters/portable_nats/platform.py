@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "NATSPlatform"]
 
-KINDS = ("queue",)
+KINDS = ("bucket", "queue")
 
 
 class NATSPlatform:

@@ -11,6 +11,7 @@ import os
 
 from portable.drivers import address_variable
 from portable_nats._sdk import JetStreamError, Link
+from portable_nats.bucket import chunks_stream, chunks_subject
 from portable_nats.keys import read_place
 from portable_nats.limits import ACK_WAIT_SECONDS, DUPLICATE_SECONDS
 from portable_nats.queue import CONSUMER, subject_of
@@ -87,4 +88,13 @@ async def _make_queue(resource: Resource, environment: Mapping[str, str] | None,
         await _make_stream(link.server(urls), name, subject_of(name), replicas)
 
 
-_MAKERS = {"queue": _make_queue}
+async def _make_bucket(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
+    urls, name = read_place("bucket", resource.name, environment)
+    server = link.server(urls)
+    # As NATS's own key-value store makes them, so that its tools can read the index.
+    options = {"max_msgs_per_subject": 1, "discard": "new", "allow_rollup_hdrs": True, "deny_delete": True}
+    await _make_stream(server, f"KV_{name}", f"$KV.{name}.>", replicas, **options)
+    await _make_stream(server, chunks_stream(name), chunks_subject(name, "*", "*"), replicas, discard="new")
+
+
+_MAKERS = {"bucket": _make_bucket, "queue": _make_queue}

@@ -43,21 +43,23 @@ class Twins:
 
     def _waiting(self, method: Any) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
-            return self._link.call(self._guarded(method, args, options))
+            return self._link.call(self._guarded(method, args, options, self._key(args)))
 
         return call
 
     def _awaiting(self, method: Any) -> Callable[..., Any]:
         async def call(*args: Any, **options: Any) -> Any:
-            return await self._link.acall(self._guarded(method, args, options))
+            return await self._link.acall(self._guarded(method, args, options, self._key(args)))
 
         return call
 
-    async def _guarded(self, method: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _key(self, args: tuple[Any, ...]) -> str | None:
+        return args[0] if self._keyed and args and isinstance(args[0], str) else None
+
+    async def _guarded(self, method: Any, args: tuple[Any, ...], options: dict[str, Any], key: str | None) -> Any:
         try:
             return await method(*args, **options)
         except Exception as error:
-            key = args[0] if self._keyed and args and isinstance(args[0], str) else None
             ours = translate(error, self._calls.label, key)
             if ours is error:
                 raise

@@ -11,13 +11,17 @@ READY := $(VENV)/.ready
 MARKS ?= not slow
 ARGS ?=
 
-.PHONY: test test-slow lint format demo doctor setup parts clean
+.PHONY: test test-slow conformance lint format demo doctor setup parts clean
 
 test: lint parts
 	$(BIN)/pytest -m "$(MARKS)" $(ARGS)
 
 test-slow:
 	$(MAKE) --no-print-directory test MARKS=""
+
+# Every case of the conformance suites with every driver: prints the matrix, and writes docs/conformance.md.
+conformance: parts
+	PORTABLE_REQUIRE_ALL=1 $(BIN)/pytest -m "" --conformance docs/conformance.md tests/adapters $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

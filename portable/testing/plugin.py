@@ -30,8 +30,9 @@ _deployments: pytest.StashKey[Deployments] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--target``."""
-    parser.getgroup("portable").addoption(
+    """``--target`` and ``--conformance``."""
+    group = parser.getgroup("portable")
+    group.addoption(
         "--target",
         action="append",
         default=[],
@@ -39,6 +40,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what the client fixture drives: inprocess (the default), local, aws, gcp, azure, or all of those built; "
         "several with commas",
     )
+    group.addoption(
+        "--conformance",
+        metavar="FILE",
+        help="run the conformance suites' cases alone, print what each came to with each driver, and write it to FILE; "
+        "with --collect-only, say where FILE is out of date",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps the conformance matrix, when it is asked for."""
+    file = config.getoption("--conformance")
+    if file:
+        from pathlib import Path
+
+        from portable.testing.matrix import MatrixSession
+
+        config.pluginmanager.register(MatrixSession(Path(file), only=True), "portable-conformance")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from portable.http.params import Query as Query
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
+    from portable.resources.config import Config as Config
     from portable.resources.pages import Entry as Entry
     from portable.resources.pages import Page as Page
     from portable.resources.queue import Queue as Queue
+    from portable.resources.secret import Secret as Secret
     from portable.resources.table import Table as Table
     from portable.resources.topic import Topic as Topic
     from portable.router import Router as Router
@@ -76,8 +78,10 @@ _HOME = {
     "portable.http.params": ("Body", "Cookie", "Header", "Path", "Query"),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),
+    "portable.resources.config": ("Config",),
     "portable.resources.pages": ("Entry", "Page"),
     "portable.resources.queue": ("Queue",),
+    "portable.resources.secret": ("Secret",),
     "portable.resources.table": ("Table",),
     "portable.resources.topic": ("Topic",),
     "portable.router": ("Router",),

@@ -11,12 +11,15 @@ from portable.router import Router, import_object
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from datetime import timedelta
     from typing import Any, TypeVar, overload
 
     from portable.connection import Connection
     from portable.resources.bucket import Bucket
     from portable.resources.cache import Cache
+    from portable.resources.config import Config
     from portable.resources.queue import Queue
+    from portable.resources.secret import Secret
     from portable.resources.table import Table
     from portable.resources.topic import Topic
     from portable.triggers import Trigger
@@ -172,6 +175,27 @@ class App(Router):
 
         table: Table[Any] = Table(name, type, key=key, sort=sort, indexes=indexes, ttl=ttl, _depth=1)
         return self._declare(table)
+
+    def secret(self, name: str, *, ttl: timedelta | None = None) -> Secret:
+        """Declare a secret, kept in the instance for ``ttl``, five minutes when left out."""
+        from portable.resources.secret import Secret
+
+        return self._declare(Secret(name, ttl=ttl, _depth=1))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def config(self, name: str, *, default: str = ..., ttl: timedelta | None = None) -> Config[str]: ...
+        @overload
+        def config(self, name: str, type: type[T], *, default: T = ..., ttl: timedelta | None = None) -> Config[T]: ...
+        @overload
+        def config(self, name: str, type: Any, *, default: Any = ..., ttl: timedelta | None = None) -> Config[Any]: ...
+
+    def config(self, name: str, type: Any = str, **options: Any) -> Config[Any]:
+        """Declare a config value of ``type``, with ``default=`` where a deployment may leave it out, and ``ttl=``."""
+        from portable.resources.config import Config
+
+        return self._declare(Config(name, type, _depth=1, **options))
 
     def _declare(self, resource: R) -> R:
         known = self.resources.setdefault((resource.kind, resource.name), resource)

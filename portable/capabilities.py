@@ -135,6 +135,17 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "change_old": "a change with the item as it was before",
         "change_delete": "a change for an item that was deleted",
     },
+    "secret": {
+        "binary": "a value of bytes that are no text",
+        "versions": "a version that is the same for every instance",
+    },
+    "config": {
+        "live": "a changed value seen without a new deployment",
+    },
+    "cache": {
+        "shared": "values that every instance sees",
+        "add_bytes": "bytes that are no text, stored unless there is a value",
+    },
 }
 """Every feature a driver may lack, by kind of resource: what is not here, every driver has to give."""
 

@@ -19,6 +19,8 @@ from portable.events import Context
 from portable.http.binding import describe
 from portable.jsontext import needs_msgspec
 from portable.resources import Resource
+from portable.resources.cache import Cache
+from portable.resources.config import Config
 from portable.signatures import MISSING, parameters_of, split_optional
 from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 from portable.uses import in_project, resources_used
@@ -149,7 +151,7 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
         for _, resource in sorted(declared.items())
     ]
     models = any(_needs_msgspec(trigger) for triggers in grouped.values() for trigger in triggers)
-    models = models or any(needs_msgspec(getattr(one, "type", None)) for one in declared.values())
+    models = models or any(needs_msgspec(_model_of(one)) for one in declared.values())
     return Manifest(app.name, spec, functions, records, models)
 
 
@@ -245,6 +247,11 @@ def _options(trigger: Trigger) -> dict[str, Any]:
         every = None if trigger.every is None else trigger.every.total_seconds()
         return {"cron": trigger.cron, "every": every, "timezone": trigger.timezone}
     return {}
+
+
+def _model_of(resource: Resource) -> Any:
+    """The type a resource reads from JSON, None where there is none."""
+    return resource.model if isinstance(resource, (Cache, Config)) else getattr(resource, "type", None)
 
 
 def _needs_msgspec(trigger: Trigger) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable.capabilities import Capabilities, Capability, native
+from portable.capabilities import Capabilities, Capability, native, refused
 
 __all__ = ["CAPABILITIES"]
 
@@ -54,9 +54,26 @@ _TABLE: dict[str, Capability] = {
     "change_delete": native("kept for a day with each change", source="portable_local.table"),
 }
 
+_SECRET: dict[str, Capability] = {
+    "binary": refused("the environment and .env files hold text; put bytes in base64", source="portable_local.secret"),
+    "versions": refused("a version is known in one process: a keyed hash of the value", source="portable_local.secret"),
+}
+
+_CONFIG: dict[str, Capability] = {
+    "live": native("the files are read again when the time to live is over", source="portable_local.config"),
+}
+
+_CACHE: dict[str, Capability] = {
+    "shared": native("with the address of a Redis; left out, each process has its own", source="portable_cache.cache"),
+    "add_bytes": native("any", source="portable_cache.memory"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
+    "cache": _CACHE,
+    "config": _CONFIG,
     "queue": _QUEUE,
+    "secret": _SECRET,
     "table": _TABLE,
     "topic": _TOPIC,
 }

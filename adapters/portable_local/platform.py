@@ -3,6 +3,7 @@
     <state>/buckets/<name>/  <state>/queues/<name>/
 
 A resource with an address of its own (``PORTABLE_BUCKET_UPLOADS``) is in the folder of that name, which has to exist.
+Secrets and config values: see ``portable_local.secret``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DURABILITY", "KINDS", "STATE", "LocalPlatform"]
 
-KINDS = ("bucket", "cache", "queue", "table", "topic")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
+
+VALUES = ("config", "secret")
+"""Kinds without a folder of their own: the environment holds them, or a file beside the state."""
 
 STATE = "PORTABLE_LOCAL_STATE"
 DURABILITY = "PORTABLE_LOCAL_DURABILITY"
@@ -55,6 +59,8 @@ class LocalPlatform:
                 module = module_of("portable_local", resource.kind)
                 if resource.kind in SHARED:
                     driver = module.open_driver(resource, self._environment, "memory:")
+                elif resource.kind in VALUES:
+                    driver = module.open_driver(resource, self._environment, self.state)
                 else:
                     driver = module.open_driver(resource, self._folder(resource), self._durability)
                 self._drivers[key] = driver

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from portable.drivers.bucket import DeleteFailure as DeleteFailure
     from portable.drivers.bucket import SignedURL as SignedURL
     from portable.drivers.cache import CacheDriver as CacheDriver
+    from portable.drivers.config import ConfigDriver as ConfigDriver
+    from portable.drivers.config import ConfigText as ConfigText
     from portable.drivers.queue import QueueDriver as QueueDriver
     from portable.drivers.queue import Received as Received
     from portable.drivers.queue import SendFailure as SendFailure
+    from portable.drivers.secret import SecretDriver as SecretDriver
+    from portable.drivers.secret import SecretVersion as SecretVersion
     from portable.drivers.table import Row as Row
     from portable.drivers.table import Rows as Rows
     from portable.drivers.table import Schema as Schema
@@ -43,6 +47,8 @@ __all__ = [
     "BucketDriver",
     "CacheDriver",
     "Chunks",
+    "ConfigDriver",
+    "ConfigText",
     "DeleteFailure",
     "Platform",
     "QueueDriver",
@@ -50,6 +56,8 @@ __all__ = [
     "Row",
     "Rows",
     "Schema",
+    "SecretDriver",
+    "SecretVersion",
     "SendFailure",
     "SignedURL",
     "Sort",
@@ -68,9 +76,13 @@ _HOME = {
     "DeleteFailure": "bucket",
     "SignedURL": "bucket",
     "CacheDriver": "cache",
+    "ConfigDriver": "config",
+    "ConfigText": "config",
     "QueueDriver": "queue",
     "Received": "queue",
     "SendFailure": "queue",
+    "SecretDriver": "secret",
+    "SecretVersion": "secret",
     "SubscriptionDriver": "topic",
     "TopicDriver": "topic",
     "Row": "table",

@@ -14,17 +14,29 @@ if TYPE_CHECKING:
     from portable.testing.client import TestClient as TestClient
     from portable.testing.conformance import BucketConformance as BucketConformance
     from portable.testing.conformance import CacheConformance as CacheConformance
+    from portable.testing.conformance import ConfigConformance as ConfigConformance
     from portable.testing.conformance import QueueConformance as QueueConformance
+    from portable.testing.conformance import SecretConformance as SecretConformance
 
 _HOME = {
     "BucketConformance": "portable.testing.conformance",
     "CacheConformance": "portable.testing.conformance",
     "Client": "portable.testing.client",
     "QueueConformance": "portable.testing.conformance",
+    "SecretConformance": "portable.testing.conformance",
+    "ConfigConformance": "portable.testing.conformance",
     "TestClient": "portable.testing.client",
 }
 
-__all__ = ["BucketConformance", "CacheConformance", "Client", "QueueConformance", "TestClient"]
+__all__ = [
+    "BucketConformance",
+    "CacheConformance",
+    "Client",
+    "ConfigConformance",
+    "QueueConformance",
+    "SecretConformance",
+    "TestClient",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,8 @@ pytest.register_assert_rewrite(
             "bucket_streams",
             "cache",
             "cases",
-            "queue", "secret",
+            "queue",
+            "secret",
             "queue_cases",
             "queue_options",
             "table",
@@ -48,4 +49,12 @@ from portable.testing.conformance.secret import ConfigConformance, SecretConform
 from portable.testing.conformance.table import TableConformance  # noqa: E402
 from portable.testing.conformance.topic import TopicConformance  # noqa: E402
 
-__all__ = ["BucketConformance", "CacheConformance", "ConfigConformance", "QueueConformance", "SecretConformance", "TableConformance", "TopicConformance"]
+__all__ = [
+    "BucketConformance",
+    "CacheConformance",
+    "ConfigConformance",
+    "QueueConformance",
+    "SecretConformance",
+    "TableConformance",
+    "TopicConformance",
+]

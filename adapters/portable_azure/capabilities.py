@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, refused
+from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
 from portable_azure import limits
 
-__all__ = ["CAPABILITIES", "NAMES"]
+__all__ = ["CAPABILITIES", "NAMES", "STORAGE_QUEUE"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided by Azure", source="Put Blob, If-None-Match"),
     "if_match": native("decided by Azure", source="Put Blob, If-Match"),
 }
 
-_QUEUE: dict[str, Capability] = {
+STORAGE_QUEUE: dict[str, Capability] = {
     "delay": native(f"whole seconds, {limits.QUEUE_DELAY_SECONDS} at most", source='Put Message, "visibilitytimeout"'),
     "ordered": refused("a storage queue keeps no order", source="storage-queues-introduction"),
-    "dedup": refused(
-        "a storage queue keeps duplicates; let the handler bear a repeated message",
-        source="storage-queues-introduction",
-    ),
+    "dedup": refused("a storage queue keeps duplicates", source="storage-queues-introduction"),
     "retry_after": native("whole seconds, 7 days at most", source='Update Message, "visibilitytimeout"'),
     "attempts": native("DequeueCount", source="Get Messages"),
-    "moves_dead_letters": refused(
-        "the Functions host moves them; a worker that pulls has to do it itself",
-        source="functions-bindings-storage-queue, poison messages",
+    "moves_dead_letters": portable(
+        "a copy on <name>-poison, then deleted: by the Functions host, or by a worker that pulls",
+        source="functions-bindings-storage-queue, poison messages; portable_azure.queue",
     ),
     "dead_letters": native(f"the oldest {limits.QUEUE_RECEIVE}", source='Peek Messages, "numofmessages"'),
+    "redrive": portable("received, sent and deleted one by one", source="portable_azure.queue"),
+    "extend": native("whole seconds, 7 days at most", source='Update Message, "visibilitytimeout"'),
+    "depth": native("about", source="Get Queue Metadata, x-ms-approximate-messages-count"),
+    "purge": native("leased messages too", source="Clear Messages"),
 }
+"""Of a queue at ``https://ACCOUNT.queue.core.windows.net/QUEUE``."""
+
+_QUEUE = STORAGE_QUEUE
 
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,

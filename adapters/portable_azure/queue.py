@@ -16,7 +16,7 @@ from portable_azure.errors import translate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Any
 
@@ -29,11 +29,12 @@ def open_driver(resource: Resource, environment: Mapping[str, str]) -> AzureQueu
     """The driver of a declared queue. Raises ConfigError without an address."""
     address = read_address("queue", resource.name, environment)
     dead_letters = environment.get(address_variable("deadletter", resource.name)) or poison_address(address)
-    return AzureQueue(resource.name, address, dead_letters, environment)
+    return AzureQueue(resource.name, address, dead_letters, environment, resource.options)
 
 
 _MARK = "portable/1 "
 _SENDERS = 8  # threads of one send_many: Azure takes messages one by one
+_REDRIVE_SECONDS = 120  # how long a dead letter is hidden while it is sent again
 _POLL = 0.1  # seconds between looks at an empty queue at first; Azure has no long polling
 
 
@@ -111,12 +112,21 @@ class AzureQueue:
     """One storage queue and its poison queue. See ``portable.drivers.QueueDriver``.
 
     Ordering groups and deduplication are not to be had. A delay is whole seconds, rounded up, and at most seven days.
-    A message does not expire. One of a queue that only ``receive`` reads is not moved after ``max_attempts``: the
-    Functions host does that.
+    A message does not expire. After ``max_attempts`` the Functions host moves one of a queue that triggers a function;
+    one of a queue that a worker pulls from is moved here: on its last ``retry``, or when it is received once more.
     """
 
-    def __init__(self, name: str, address: str, dead_letters: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        dead_letters: str,
+        environment: Mapping[str, str],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self._resource = f"queue {name}"
+        self._options = options or {}
+        self._max_attempts: int = self._options.get("max_attempts", 5)
         self._address = address
         self._poison_address = dead_letters
         self._environment = environment
@@ -180,7 +190,7 @@ class AzureQueue:
         dedup: str | None,
     ) -> str:
         for option, value in (("group", group), ("dedup", dedup)):
-            if value is not None:
+            if value is not None or self._options.get("ordered" if option == "group" else option):
                 raise UnsupportedError(f"a storage queue has no {option}", resource=self._resource)
         return self._put(self._address, Envelope(body, attributes), delay)
 
@@ -218,7 +228,7 @@ class AzureQueue:
             while len(found) < limit:
                 count = min(limit - len(found), limits.QUEUE_RECEIVE)
                 page = self._receive_page(client, count, lease)
-                found += [self._received(message) for message in page]
+                found += self._unless_spent(self._received(message) for message in page)
                 if len(page) < count:
                     break
             left = end - monotonic()
@@ -232,6 +242,21 @@ class AzureQueue:
         options = {"max_messages": count, "messages_per_page": count, "visibility_timeout": hidden}
         found: list[Any] = self._call(lambda: list(client.receive_messages(**options)))
         return found
+
+    def _unless_spent(self, page: Iterable[Received]) -> list[Received]:
+        """Without those whose last lease ended without a word: they are dead letters now."""
+        found = []
+        for received in page:
+            if received.attempt > self._max_attempts:
+                self._bury(received)
+            else:
+                found.append(received)
+        return found
+
+    def _bury(self, received: Received) -> None:
+        """Put a copy among the dead letters, then take the message away: a crash between duplicates."""
+        self.dead_letter(received.body, received.attributes)
+        self.acknowledge(received)
 
     def _received(self, message: Any) -> Received:
         try:
@@ -251,7 +276,32 @@ class AzureQueue:
         client = self._client(self._address)
         self._unless_late(lambda: client.delete_message(*received.receipt))
 
+    def fits(self, body: str, attributes: Mapping[str, str]) -> bool:
+        """48 KiB of text, with the attributes."""
+        return len(pack(Envelope(body, attributes)).encode()) <= limits.QUEUE_TEXT_BYTES
+
+    def extend(self, received: Received, lease: timedelta) -> None:
+        client = self._client(self._address)
+        hidden = max(1, self._seconds(lease))
+        try:
+            kept = client.update_message(*received.receipt, visibility_timeout=hidden, retry_total=0)
+        except _sdk.error_class() as error:
+            raise translate(error, self._resource, received.id) from error
+        received.receipt = (kept.id, kept.pop_receipt)
+
+    def depth(self) -> int:
+        client = self._client(self._address)
+        count: int = self._call(lambda: client.get_queue_properties().approximate_message_count)
+        return count
+
+    def purge(self) -> None:
+        client = self._client(self._address)
+        self._call(client.clear_messages)
+
     def retry(self, received: Received, after: timedelta | None) -> None:
+        if received.attempt >= self._max_attempts:
+            self._bury(received)
+            return
         client = self._client(self._address)
         seconds = self._seconds(after)
         self._unless_late(lambda: client.update_message(*received.receipt, visibility_timeout=seconds, retry_total=0))
@@ -274,6 +324,25 @@ class AzureQueue:
         count = min(limit, limits.QUEUE_RECEIVE)
         found = self._call(lambda: client.peek_messages(max_messages=count))
         return [self._received(message) for message in found]
+
+    def redrive(self, limit: int | None) -> int:
+        from datetime import timedelta
+        from functools import partial
+
+        client = self._client(self._poison_address)
+        lease = timedelta(seconds=_REDRIVE_SECONDS)
+        moved = 0
+        while limit is None or moved < limit:
+            count = limits.QUEUE_RECEIVE if limit is None else min(limit - moved, limits.QUEUE_RECEIVE)
+            page = self._receive_page(client, count, lease)
+            if not page:
+                break
+            for message in page:
+                letter = self._received(message)
+                self._put(self._address, Envelope(letter.body, letter.attributes))
+                self._call(partial(client.delete_message, *letter.receipt))
+                moved += 1
+        return moved
 
 
 def _read_time(text: str | None) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, refused
+from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
 from portable_gcp import limits
 
 __all__ = ["CAPABILITIES", "NAMES"]
@@ -37,11 +37,42 @@ _QUEUE: dict[str, Capability] = {
         "after {} to {} attempts".format(*limits.DELIVERY_ATTEMPTS), source="google.pubsub_v1: DeadLetterPolicy"
     ),
     "dead_letters": native("pulled and given back at once", source="portable_gcp.queue"),
+    "redrive": portable("pulled, published and acknowledged one by one", source="portable_gcp.queue"),
+    "extend": native(
+        f"{limits.ACK_DEADLINE_MAX} s at most from now on", source="google.pubsub_v1: ModifyAckDeadlineRequest"
+    ),
+    "depth": refused(
+        "Pub/Sub counts for Cloud Monitoring alone: subscription/num_undelivered_messages",
+        source="https://cloud.google.com/pubsub/docs/monitoring",
+    ),
+    "purge": native("a seek to now", source="google.pubsub_v1: SeekRequest"),
+}
+
+_TABLE: dict[str, Capability] = {
+    "transaction": native(
+        "what it reads is locked meanwhile; begun anew, a bounded number of times, where it met another",
+        source="https://firebase.google.com/docs/firestore/manage-data/transactions",
+    ),
+    "partition_transaction": native(
+        "as any other", source="https://firebase.google.com/docs/firestore/manage-data/transactions"
+    ),
+    "removes_expired": native(
+        "by a policy on the field 'ttl' of the collection, which a deployment sets; typically within 24 hours",
+        source="https://firebase.google.com/docs/firestore/ttl",
+    ),
+    "change_old": native(
+        "an event of Firestore bears both", source="google.events.cloud.firestore.v1: DocumentEventData.old_value"
+    ),
+    "change_delete": native(
+        "google.cloud.firestore.document.v1.deleted",
+        source="https://cloud.google.com/eventarc/docs/reference/supported-events#cloud-firestore",
+    ),
 }
 
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
+    "table": _TABLE,
 }
 
 NAMES: Mapping[str, Naming] = {

@@ -32,11 +32,13 @@ __all__ = ["PubSubQueue", "parse_address", "open_driver"]
 def open_driver(resource: Resource, environment: Mapping[str, str]) -> PubSubQueue:
     """The driver of a declared queue. Raises ConfigError without an address."""
     dead_letters = environment.get(address_variable("deadletter", resource.name)) or None
-    return PubSubQueue(resource.name, read_address("queue", resource.name, environment), dead_letters, environment)
+    address = read_address("queue", resource.name, environment)
+    return PubSubQueue(resource.name, address, dead_letters, environment, resource.options)
 
 
 _MOVED = "CloudPubSubDeadLetterSource"  # https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
 TIMEOUT = 30.0  # seconds a call may take
+_REDRIVE = 100  # dead letters taken at once to be sent again
 _OVERHEAD = 64  # bytes a message takes in a request beside its body, rounded up
 
 
@@ -66,8 +68,16 @@ class PubSubQueue:
         name: as declared. address, dead_letters: see the module. environment: where clients find their endpoint.
     """
 
-    def __init__(self, name: str, address: str, dead_letters: str | None, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        dead_letters: str | None,
+        environment: Mapping[str, str],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self._resource = f"queue {name}"
+        self._options = options or {}
         self._topic, self._subscription = parse_address(address)
         self._dead = None if dead_letters is None else parse_address(dead_letters)
         self._environment = environment
@@ -89,17 +99,22 @@ class PubSubQueue:
         """Publish one message; its id means that Pub/Sub holds it."""
         if delay:
             raise UnsupportedError("Pub/Sub cannot delay a message", resource=self._resource)
-        if dedup is not None:
+        if dedup is not None or self._options.get("dedup"):
             raise UnsupportedError("Pub/Sub has no deduplication id", resource=self._resource)
         message: dict[str, Any] = {"data": body.encode(), "attributes": dict(attributes)}
         if group is not None:
             message["ordering_key"] = group
         return self._publish(self._topic, [message])[0]
 
+    def fits(self, body: str, attributes: Mapping[str, str]) -> bool:
+        """Ten million bytes, with all that goes with them."""
+        named = sum(len(name.encode()) + len(value.encode()) + _OVERHEAD for name, value in attributes.items())
+        return len(body.encode()) + named + _OVERHEAD <= PUBLISH_BYTES
+
     def send_many(self, bodies: Sequence[str]) -> list[SendFailure]:
         """Publish in as few requests as Pub/Sub takes. A request is accepted whole or not at all."""
         refused: list[SendFailure] = []
-        for chunk in _chunks(bodies, refused):
+        for chunk in _chunks(bodies, refused, self._resource):
             self._publish(self._topic, [{"data": data} for data in chunk])
         return refused
 
@@ -121,13 +136,32 @@ class PubSubQueue:
 
     def acknowledge(self, received: Received) -> None:
         """The message is done."""
-        request = {"subscription": self._subscription, "ack_ids": [received.receipt]}
+        self._acknowledge(self._subscription, received.receipt)
+
+    def _acknowledge(self, subscription: str, receipt: str) -> None:
+        request = {"subscription": subscription, "ack_ids": [receipt]}
         self._do(lambda: self._subscriber().acknowledge(request=request, timeout=TIMEOUT))
 
     def retry(self, received: Received, after: timedelta | None) -> None:
         """Give it back. ``after`` is at most 600 seconds: it is the rest of the lease."""
         seconds = 0 if after is None else self._deadline(after)
         self._set_deadline(self._subscription, [received.receipt], seconds)
+
+    def extend(self, received: Received, lease: timedelta) -> None:
+        """At most 600 seconds from now. Pub/Sub does not say whether the lease had ended."""
+        self._set_deadline(self._subscription, [received.receipt], self._deadline(lease))
+
+    def depth(self) -> int:
+        """Pub/Sub tells it to Cloud Monitoring alone, minutes late: UnsupportedError."""
+        raise UnsupportedError(
+            "Pub/Sub counts no messages; ask Cloud Monitoring for subscription/num_undelivered_messages",
+            resource=self._resource,
+        )
+
+    def purge(self) -> None:
+        """Seek to now: what was published before counts as acknowledged. Pub/Sub takes a minute to heed it."""
+        request = {"subscription": self._subscription, "time": datetime.now(UTC)}
+        self._do(lambda: self._subscriber().seek(request=request, timeout=TIMEOUT))
 
     def _pull(self, subscription: str, limit: int, wait: timedelta) -> list[Any]:
         # Pub/Sub waits as long as the call may take. Below a second an idle connection alone would use it up.
@@ -171,12 +205,26 @@ class PubSubQueue:
         taken = self._pull(subscription, limit, timedelta(0))
         if taken:
             self._set_deadline(subscription, [one.ack_id for one in taken], 0)
-        letters = [_received(one) for one in taken]
-        for letter in letters:  # what Pub/Sub added when it moved the message was not sent with it
-            letter.attributes = {
-                name: value for name, value in letter.attributes.items() if not name.startswith(_MOVED)
-            }
-        return letters
+        return [_letter(one) for one in taken]
+
+    def redrive(self, limit: int | None) -> int:
+        """See ``portable.drivers``. An empty answer to a pull ends it, which proves little: ask again for the rest."""
+        _, subscription = self._dead_address()
+        moved = 0
+        while limit is None or moved < limit:
+            taken = self._pull(subscription, _REDRIVE if limit is None else min(_REDRIVE, limit - moved), timedelta(0))
+            if not taken:
+                break
+            self._set_deadline(subscription, [one.ack_id for one in taken], ACK_DEADLINE_MAX)
+            for one in taken:
+                letter = _letter(one)
+                message: dict[str, Any] = {"data": letter.body.encode(), "attributes": letter.attributes}
+                if letter.group is not None:
+                    message["ordering_key"] = letter.group
+                self._publish(self._topic, [message])
+                self._acknowledge(subscription, one.ack_id)
+                moved += 1
+        return moved
 
     def _dead_address(self) -> tuple[str, str]:
         if self._dead is None:
@@ -220,7 +268,7 @@ class PubSubQueue:
             raise translate(error, self._resource) from error
 
 
-def _chunks(bodies: Sequence[str], refused: list[SendFailure]) -> Iterator[list[bytes]]:
+def _chunks(bodies: Sequence[str], refused: list[SendFailure], resource: str) -> Iterator[list[bytes]]:
     """Bodies in requests of a size Pub/Sub takes; those too large for any are put into ``refused``."""
     chunk: list[bytes] = []
     size = 0
@@ -228,7 +276,8 @@ def _chunks(bodies: Sequence[str], refused: list[SendFailure]) -> Iterator[list[
         data = body.encode()
         cost = len(data) + _OVERHEAD
         if cost > PUBLISH_BYTES:
-            refused.append(SendFailure(index, ValueError(f"{len(data)} bytes; Pub/Sub takes {PUBLISH_BYTES}")))
+            message = f"a body of {len(data)} bytes; Pub/Sub takes {PUBLISH_BYTES}"
+            refused.append(SendFailure(index, UnsupportedError(message, resource=resource)))
             continue
         if chunk and (len(chunk) == PUBLISH_MESSAGES or size + cost > PUBLISH_BYTES):
             yield chunk
@@ -237,6 +286,13 @@ def _chunks(bodies: Sequence[str], refused: list[SendFailure]) -> Iterator[list[
         size += cost
     if chunk:
         yield chunk
+
+
+def _letter(taken: Any) -> Received:
+    """A dead letter as it was sent: without what Pub/Sub added when it moved the message."""
+    letter = _received(taken)
+    letter.attributes = {name: value for name, value in letter.attributes.items() if not name.startswith(_MOVED)}
+    return letter
 
 
 def _received(taken: Any) -> Received:

@@ -236,7 +236,8 @@ def _make_queue(endpoint: str, queue: ResourceRecord) -> dict[str, str]:
     policy = {"deadLetterTopic": dead, "maxDeliveryAttempts": attempts}
     for name in (topic, dead):
         _call("PUT", f"{endpoint}/v1/{name}", {})
-    for name, options in ((dead, {}), (topic, {"deadLetterPolicy": policy})):
+    ordered = bool(queue.options.get("ordered"))
+    for name, options in ((dead, {}), (topic, {"deadLetterPolicy": policy, "enableMessageOrdering": ordered})):
         subscription = name.replace("/topics/", "/subscriptions/")
         _call("PUT", f"{endpoint}/v1/{subscription}", {"topic": name, "ackDeadlineSeconds": 60, **options})
     return {address_variable("queue", queue.name): topic, address_variable("deadletter", queue.name): dead}

@@ -14,6 +14,7 @@ from portable.resources.queue import Queue
 from portable.run.emulators import Emulator
 from portable.testing import QueueConformance
 from portable_azure import _sdk, limits
+from portable_azure.capabilities import STORAGE_QUEUE
 from portable_azure.platform import AzurePlatform
 from portable_azure.queue import Envelope, pack, poison_address, unpack
 
@@ -28,6 +29,7 @@ def environment(azurite: Emulator) -> Iterator[dict[str, str]]:
     environment = {
         **azurite.environment,
         "PORTABLE_QUEUE_EMAILS": address,
+        "PORTABLE_QUEUE_ORDERED": address,
         "PORTABLE_QUEUE_MISSING": f"{queues}/not-there",
     }
     clients = [_sdk.queue_client(url, environment) for url in (address, poison_address(address))]
@@ -40,9 +42,8 @@ def environment(azurite: Emulator) -> Iterator[dict[str, str]]:
 
 
 class TestQueue(QueueConformance):
-    supports_delay = True
+    capabilities = STORAGE_QUEUE
     largest_body = limits.QUEUE_TEXT_BYTES
-    moves_after_max_attempts = False  # the Functions host does it; see the entry's tests
 
     @pytest.fixture
     def queue(self, environment: dict[str, str]) -> Iterator[Queue[Any]]:

@@ -1,16 +1,25 @@
-"""Processes killed with SIGKILL at random moments: what was acknowledged is there, whole, and nothing else stays."""
+"""Processes killed with SIGKILL at random moments: what was acknowledged is there, whole, and nothing else stays.
 
+A failed test shows the seed of its moments; PORTABLE_TEST_SEED=… takes the same ones again.
+"""
+
+import inspect
+import os
 import random
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 
 import pytest
 
+from portable import Bucket, Queue
+from portable.resources import use_platform
 from portable_local import bucket as bucket_module
 from portable_local.bucket import LocalBucket
+from portable_local.platform import LocalPlatform
 from portable_local.queue import LocalQueue
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
@@ -67,6 +76,68 @@ while True:
         else:
             queue.acknowledge(received)
 """
+
+
+def data_of(key):
+    """What a key's blob holds: from the key alone, so that a torn one shows. One in sixteen is large."""
+    import hashlib
+
+    digest = hashlib.sha256(key.encode()).digest()
+    return digest * (digest[0] + 1 if digest[1] % 16 else 4096)
+
+
+# The two ends of an app, as a user writes them: one stores a blob and sends its key, the other stores what comes of it.
+APP = f"""
+import os, sys, time
+from datetime import timedelta
+from portable import Bucket, Queue
+from portable.resources import set_platform
+from portable_local.platform import LocalPlatform
+
+set_platform(LocalPlatform({{"PORTABLE_LOCAL_STATE": sys.argv[1]}}))
+photos, work = Bucket("photos"), Queue("work", str, max_attempts=1000)
+
+def say(line):
+    os.write(1, line.encode() + b"\\n")
+
+{inspect.getsource(data_of)}
+"""
+APP_WRITER = (
+    APP
+    + """
+n = int(sys.argv[3])
+while True:
+    n += 1
+    key = f"in/{sys.argv[2]}/{n}"
+    photos.write(key, data_of(key))
+    say(f"written {key}")
+    work.send(key)
+    say(f"sent {key}")
+    time.sleep(0.001)
+"""
+)
+APP_WORKER = (
+    APP
+    + """
+say("ready")
+while True:
+    for delivery in work.receive(5, wait=timedelta(seconds=1), lease=timedelta(milliseconds=400)):
+        data = photos.read(delivery.body)
+        assert data == data_of(delivery.body), "torn"
+        photos.write(delivery.body.replace("in/", "out/", 1), data[::-1])
+        delivery.ack()
+        say(f"done {delivery.body}")
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """The random moments of a test, named in what it prints."""
+    chosen = int(os.environ.get("PORTABLE_TEST_SEED") or random.SystemRandom().randrange(2**32))
+    sys.stdout.write(f"PORTABLE_TEST_SEED={chosen}\n")
+    random.seed(chosen)
+    return chosen
 
 
 class Victim:
@@ -175,3 +246,75 @@ def test_producers_and_consumers(tmp_path, kills):
     assert accepted <= handled | left
     assert queue.dead_letters(1) == []
     queue.close()
+
+
+def _is_whole(bucket, key):
+    data = data_of(key.replace("out/", "in/", 1))
+    return bucket.read(key) == (data[::-1] if key.startswith("out/") else data)
+
+
+class Onlooker(threading.Thread):
+    """Reads what there is while others write: a blob is there whole, or not at all."""
+
+    def __init__(self, platform):
+        super().__init__()
+        self._platform = platform
+        self._end = threading.Event()
+        self.seen = 0
+        self.torn = []
+
+    def run(self):
+        with use_platform(self._platform):
+            photos = Bucket("photos")
+            while not self._end.wait(0.2):
+                keys = [row.key for row in photos.list()]
+                for key in random.Random(len(keys)).sample(keys, min(50, len(keys))):
+                    self.seen += 1
+                    if not _is_whole(photos, key):
+                        self.torn.append(key)
+
+    def stop(self):
+        self._end.set()
+        self.join()
+
+
+def _drain(work, photos):
+    """Do what the killed workers did not come to, until nothing is left: a message that is stuck would never come."""
+    while work.depth():
+        for delivery in work.receive(100, wait=timedelta(seconds=1)):
+            photos.write(delivery.body.replace("in/", "out/", 1), photos.read(delivery.body)[::-1])
+            delivery.ack()
+
+
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY_KILLS, marks=pytest.mark.slow)])
+def test_a_writer_and_a_worker_under_load(tmp_path, kills):
+    state = tmp_path / "state"
+    state.mkdir()
+    platform = LocalPlatform({"PORTABLE_LOCAL_STATE": str(state)})
+    onlooker = Onlooker(platform)
+    onlooker.start()
+    writers = [Victim(APP_WRITER, state, name) for name in ("v", "w")]
+    workers = [Victim(APP_WORKER, state, name) for name in ("m", "n")]
+    _killed(writers + workers, kills)
+    onlooker.stop()
+    assert onlooker.seen > kills
+    assert onlooker.torn == []
+    written, sent = (
+        {line[len(word) :] for one in writers for line in one.lines if line.startswith(word)}
+        for word in ("written ", "sent ")
+    )
+    done = {line[5:] for one in workers for line in one.lines if line.startswith("done ")}
+    assert len(sent) > kills
+    assert len(done) > kills // 4
+    with use_platform(platform):
+        photos, work = Bucket("photos"), Queue("work", str, max_attempts=1000)
+        time.sleep(0.5)  # the leases of those killed
+        _drain(work, photos)
+        there = {row.key for row in photos.list()}
+        assert written <= there
+        assert {key.replace("in/", "out/", 1) for key in sent | done} <= there
+        assert [key for key in there if not _is_whole(photos, key)] == []
+        assert work.dead_letters() == []
+    platform.close()
+    _assert_sound(state / "buckets" / "photos" / "index.sqlite")
+    _assert_sound(state / "queues" / "work" / "messages.sqlite")

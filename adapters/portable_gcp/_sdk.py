@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 __all__ = [
     "cloud_event_target",
     "current_request",
+    "firestore",
+    "firestore_if_version",
+    "firestore_path",
+    "firestore_range",
+    "firestore_replacement",
+    "firestore_time",
+    "firestore_transaction",
+    "firestore_version",
     "http_target",
     "native_response",
     "publisher",
@@ -84,6 +92,99 @@ def storage(environment: Mapping[str, str]) -> Any:
     endpoint = emulator if "://" in emulator else f"http://{emulator}"
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
     return Client(project="emulated", credentials=anonymous, client_options={"api_endpoint": endpoint})
+
+
+# --- Firestore
+
+
+def firestore(project: str, database: str, environment: Mapping[str, str]) -> Any:
+    """A client of one database."""
+    try:
+        from google.cloud.firestore import Client
+    except ImportError as error:
+        _missing("a table on Google Cloud", error)
+    emulator = environment.get("FIRESTORE_EMULATOR_HOST")
+    if not emulator:
+        return Client(project=project, database=database)
+    from google.auth.credentials import AnonymousCredentials
+
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    client = Client(project=project, database=database, credentials=anonymous)
+    client._emulator_host = emulator.removeprefix("http://")  # it looks into the process's environment alone
+    return client
+
+
+def firestore_range(collection: Any, field: str, low: bytes, high: bytes, limit: int, *, reverse: bool) -> Any:
+    """A query of the documents whose field is from ``low`` to below ``high``, in order of it."""
+    from google.cloud.firestore import FieldFilter
+
+    found = collection.where(filter=FieldFilter(field, ">=", low)).where(filter=FieldFilter(field, "<", high))
+    return found.order_by(field, direction="DESCENDING" if reverse else "ASCENDING").limit(limit)
+
+
+def firestore_path(*names: str) -> str:
+    """How a query names a field within a map."""
+    from google.cloud.firestore_v1.field_path import FieldPath
+
+    return str(FieldPath(*names).to_api_repr())
+
+
+def firestore_version(time: Any) -> str:
+    """A document's update time, exactly."""
+    exact = time if hasattr(time, "nanos") else time.timestamp_pb()
+    return f"{exact.seconds}.{exact.nanos:09}"
+
+
+def firestore_if_version(version: str) -> Any:
+    """The option of a write for a document with this version. Raises ValueError for what is none."""
+    from google.cloud.firestore_v1.client import Client
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    seconds, _, nanos = version.partition(".")
+    if not (version.isascii() and seconds.isdigit() and nanos.isdigit() and len(seconds) < 12 and len(nanos) == 9):
+        raise ValueError(version)
+    return Client.write_option(last_update_time=Timestamp(seconds=int(seconds), nanos=int(nanos)))
+
+
+def firestore_replacement(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields for an update that leaves nothing of the document before: Firestore has no conditional set."""
+    from google.cloud.firestore import DELETE_FIELD
+
+    return {"ttl": DELETE_FIELD, **data}
+
+
+def firestore_time(seconds: int) -> Any:
+    """A timestamp."""
+    from datetime import UTC, datetime, timedelta
+
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def firestore_transaction(client: Any, work: Callable[[Any], None], attempts: int) -> list[Any]:
+    """Run ``work`` in a transaction, again when it met another, and give the results of its writes.
+
+    The library begins anew where the commit was aborted, this also where a read was.
+    """
+    from random import random
+    from time import sleep
+
+    from google.api_core.exceptions import Aborted
+    from google.cloud.firestore import transactional
+
+    for attempt in range(1, attempts + 1):
+        transaction = client.transaction(max_attempts=1)
+        try:
+            transactional(work)(transaction)
+        except (Aborted, ValueError) as error:
+            met = error if isinstance(error, Aborted) else error.__cause__
+            if not isinstance(met, Aborted):
+                raise
+            if attempt == attempts:
+                raise met from error
+            sleep(random() * min(0.01 * 2**attempt, 1.0))  # noqa: S311 - that two do not meet again
+        else:
+            return list(transaction.write_results)
+    raise AssertionError("at least one attempt")
 
 
 # --- identity

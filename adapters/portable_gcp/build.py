@@ -68,6 +68,8 @@ class GoogleTarget:
             needed.append("google-cloud-pubsub>=2.26")
         if manifest.of_kind("bucket"):
             needed.append("google-cloud-storage>=2.18")
+        if manifest.of_kind("table"):
+            needed.append("google-cloud-firestore>=2.19")
         return needed
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002

@@ -22,6 +22,11 @@ ACK_DEADLINE_MAX = 600  # [client] seconds, ModifyAckDeadlineRequest and Subscri
 DELIVERY_ATTEMPTS = (5, 100)  # [client] DeadLetterPolicy.max_delivery_attempts
 PUSH_BATCH = 1  # [page] messages a push request holds, https://cloud.google.com/pubsub/docs/push#receive_push
 
+# Firestore, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields.
+DOCUMENT_BYTES = 1_048_576  # [memory] of a document, its name and its fields' names included
+DOCUMENT_NAME_BYTES = 1500  # [memory] of a document's id; the emulator refuses longer ones
+DOCUMENT_DEPTH = 20  # [memory] maps and arrays within one another; the emulator refuses deeper ones
+
 EVENTARC_BYTES = 512 * 1024  # [page] of one event, https://cloud.google.com/eventarc/quotas
 
 SCHEDULER_DEADLINE = timedelta(minutes=30)  # [memory] Job.attempt_deadline of an HTTP target

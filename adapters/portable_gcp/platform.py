@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "GoogleCloud"]
 
-KINDS = ("bucket", "cache", "queue")
+KINDS = ("bucket", "cache", "queue", "table")
 
 
 class GoogleCloud:

@@ -201,7 +201,7 @@ class GoogleRunner:
     """See ``portable.run.target.Runner``. functions-framework itself comes with the artifact."""
 
     parts: Sequence[str] = ("python",)
-    emulators: Sequence[str] = ("fake-gcs-server", "java", "pubsub-emulator")
+    emulators: Sequence[str] = ("fake-gcs-server", "firestore-emulator", "java", "pubsub-emulator")
 
     def start(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> FunctionsFramework:
         """Nothing runs yet: a function's process starts with its first event."""
@@ -209,7 +209,7 @@ class GoogleRunner:
 
     @contextlib.contextmanager
     def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
-        """fake-gcs-server for buckets, Google's emulator for queues; each only where the app has one."""
+        """fake-gcs-server for buckets, Google's emulators for queues and tables; each only where the app has one."""
         environment: dict[str, str] = {"GOOGLE_CLOUD_PROJECT": emulators.PROJECT}
         with contextlib.ExitStack() as stack:
             if manifest.of_kind("bucket"):
@@ -224,6 +224,13 @@ class GoogleRunner:
                 environment |= pubsub.environment
                 for queue in manifest.of_kind("queue"):
                     environment |= _make_queue(pubsub.endpoint, queue)
+            if manifest.of_kind("table"):  # a collection is made by its first document
+                firestore = stack.enter_context(emulators.firestore(log=folder / "firestore-emulator.log"))
+                environment |= firestore.environment
+                documents = f"projects/{emulators.PROJECT}/databases/(default)/documents"
+                for table in manifest.of_kind("table"):
+                    address = f"{documents}/{NAMES['table'].physical(table.name)}"
+                    environment[address_variable("table", table.name)] = address
             yield environment
 
 

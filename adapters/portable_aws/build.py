@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from math import prod
 from typing import Any
 
 from portable.build.target import Bundle, Finding
@@ -44,6 +45,9 @@ _OTHER_USERS = frozenset({"aioboto3", "aiobotocore", "boto3", "s3fs", "s3transfe
 # sts: identities that come as a web token, as on Kubernetes.
 _SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json", "sts")
 
+SERVICES: Mapping[str, Sequence[str]] = {"bucket": ("s3",), "queue": ("sqs",), "topic": ("sns", "sqs")}
+"""What botocore calls the services that each kind of resource needs; a topic's subscriptions are queues."""
+
 CHOSEN = ("http", "blob", "schedule")
 """Trigger kinds whose event source is a setting: ``[tool.portable.aws] http = "function-url"``."""
 
@@ -73,18 +77,18 @@ class AWSTarget:
         return found
 
     def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
-        """The SDK's core when there is a bucket or a queue; nothing else: Lambda brings its runtime client.
+        """The SDK's core when a resource is one of AWS's; nothing else: Lambda brings its runtime client.
 
-        A queue that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS.
+        A queue or topic that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS.
         """
-        return ["botocore>=1.35.70"] if manifest.of_kind("bucket") or manifest.of_kind("queue") else []
+        return ["botocore>=1.35.70"] if any(manifest.of_kind(kind) for kind in SERVICES) else []
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Four hundred services are described in 20 MB; an app that does not call them itself needs one or two."""
         if _OTHER_USERS & {*listed, *pins} or "botocore" in listed:
             return {}
-        used = [name for kind, name in (("bucket", "s3"), ("queue", "sqs")) if manifest.of_kind(kind)]
-        return {"botocore/data": [*used, *_SHARED_DATA]}
+        used = {name for kind, names in SERVICES.items() if manifest.of_kind(kind) for name in names}
+        return {"botocore/data": [*sorted(used), *_SHARED_DATA]}
 
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         """One folder for all functions: each is deployed from it, with its own handler. Raises ConfigError."""
@@ -153,6 +157,7 @@ def _check_function(function: FunctionRecord, source: str) -> Iterator[Finding]:
     for trigger in function.triggers:
         if trigger.kind == "message":
             yield from _check_batch(trigger)
+            yield from _check_filter(trigger)
         if trigger.kind == "schedule":
             yield from _check_schedule(trigger, source)
 
@@ -208,6 +213,19 @@ def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:
             trigger.where,
             f"batch_size={asked}: above {limits.EVENT_BATCH_WITHOUT_WINDOW}, Lambda gathers messages for a second "
             f"at least before a call; a FIFO queue gives {limits.FIFO_EVENT_BATCH} at most",
+        )
+
+
+def _check_filter(trigger: TriggerRecord) -> Iterator[Finding]:
+    wanted = trigger.options.get("filter") or {}
+    together = prod(len(choices) for choices in wanted.values())
+    if len(wanted) > limits.TOPIC_FILTER_ATTRIBUTES or together > limits.TOPIC_FILTER_COMBINATIONS:
+        yield Finding(
+            "error",
+            trigger.where,
+            f"a filter of {len(wanted)} attributes and {together} combinations of their values: SNS takes "
+            f"{limits.TOPIC_FILTER_ATTRIBUTES} and {limits.TOPIC_FILTER_COMBINATIONS}",
+            "an attribute that says what the handler looks for, or the rest of the filter in the handler",
         )
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, portable
+from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
 from portable_aws import limits
 
-__all__ = ["CAPABILITIES", "NAMES"]
+__all__ = ["CAPABILITIES", "NAMES", "SSM_SECRET"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided by S3", source="botocore: PutObject, IfNoneMatch"),
     "if_match": native("decided by S3", source="botocore: PutObject, IfMatch"),
+    "read_if": native("decided by S3", source="botocore: GetObject, IfMatch and IfNoneMatch"),
+    "copy": native("by S3; above 5 GiB part by part", source="botocore: CopyObject, UploadPartCopy"),
+    "cache_control": native(source="botocore: PutObject, CacheControl"),
+    "signed_get": native("7 days at most, and no longer than the credentials last", source="AWS: using-presigned-url"),
+    "signed_put": native("as signed_get; S3 refuses another content type", source="AWS: using-presigned-url"),
 }
 
 _QUEUE: dict[str, Capability] = {
@@ -34,9 +39,65 @@ _QUEUE: dict[str, Capability] = {
     "purge": native("once a minute", source="botocore: PurgeQueue"),
 }
 
+_TOPIC: dict[str, Capability] = {
+    "ordered": native("a FIFO topic's message groups, to FIFO queues", source="botocore: sns Publish, MessageGroupId"),
+    "retry_after": native(
+        f"whole seconds, {limits.VISIBILITY_SECONDS} at most", source="botocore: ChangeMessageVisibility"
+    ),
+    "attempts": native("ApproximateReceiveCount of the subscription's queue", source="botocore: ReceiveMessage"),
+    "moves_dead_letters": native(
+        "the redrive policy of the subscription's queue", source="botocore: CreateQueue, RedrivePolicy"
+    ),
+    "dead_letters": native("a look hides them for a moment, and counts as an attempt", source="portable_aws.queue"),
+    "same_id": refused(
+        "SQS gives each copy an id of its own; put one into the body",
+        source="https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html",
+    ),
+}
+
+_TABLE: dict[str, Capability] = {
+    "transaction": native(
+        f"{limits.TRANSACTION_WRITES} operations and 4 MB, over any partitions", source="botocore: TransactWriteItems"
+    ),
+    "partition_transaction": native("as transaction", source="botocore: TransactWriteItems"),
+    "removes_expired": native(
+        "within a few days; until then the driver hides them",
+        source="https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html",
+    ),
+    "change_old": native("the stream's old image", source="botocore: CreateTable, StreamViewType"),
+    "change_delete": native("the stream's REMOVE, of expired items too", source="botocore: dynamodbstreams GetRecords"),
+}
+
+_SECRET: dict[str, Capability] = {
+    "binary": native("SecretBinary, 64 KiB at most", source="botocore: GetSecretValue"),
+    "versions": native("the version at the stage AWSCURRENT", source="botocore: GetSecretValue, VersionId"),
+}
+
+SSM_SECRET: dict[str, Capability] = {
+    "binary": refused("a SecureString is text; put bytes in base64", source="botocore: GetParameter, Value"),
+    "versions": native("the parameter's number", source="botocore: GetParameter, Version"),
+}
+"""Of a secret whose address is ``ssm:NAME``."""
+
+_CONFIG: dict[str, Capability] = {
+    "live": native(
+        "with an address ssm:NAME; value:TEXT lasts as long as its deployment", source="portable_aws.config"
+    ),
+}
+
+_CACHE: dict[str, Capability] = {
+    "shared": native("by the address: a Redis (ElastiCache, MemoryDB) or Upstash", source="portable_cache.cache"),
+    "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
+    "cache": _CACHE,
+    "config": _CONFIG,
     "queue": _QUEUE,
+    "secret": _SECRET,
+    "table": _TABLE,
+    "topic": _TOPIC,
 }
 
 NAMES: Mapping[str, Naming] = {

@@ -24,6 +24,7 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "NoSuchBucket": _MISSING,
     "NoSuchKey": _MISSING,
     "NoSuchVersion": _MISSING,
+    "NoSuchUpload": _BUSY,  # the bucket's lifecycle rule gave the upload up; from the start it can succeed
     "NotFound": _MISSING,
     "404": _MISSING,  # HeadObject has no body, and botocore gives the status for a code
     "PreconditionFailed": PreconditionFailedError,
@@ -34,6 +35,7 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "InternalError": _BUSY,
     "RequestTimeout": _BUSY,
     "EntityTooLarge": _UNFIT,
+    "EntityTooSmall": _UNFIT,
     "KeyTooLongError": _UNFIT,
     "MetadataTooLarge": _UNFIT,
     "NotImplemented": _UNFIT,
@@ -61,6 +63,35 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "KmsNotFound": _DENIED,
     "KmsOptInRequired": _DENIED,
     "KmsThrottled": _BUSY,
+    # SNS
+    "AuthorizationError": _DENIED,
+    "EndpointDisabled": _DENIED,
+    "KMSAccessDenied": _DENIED,
+    "KMSDisabled": _DENIED,
+    "KMSInvalidState": _DENIED,
+    "KMSNotFound": _DENIED,
+    "KMSOptInRequired": _DENIED,
+    "KMSThrottling": _BUSY,
+    "PlatformApplicationDisabled": _DENIED,
+    "Throttled": _BUSY,
+    # DynamoDB
+    "ResourceNotFoundException": _MISSING,
+    "ConditionalCheckFailedException": PreconditionFailedError,
+    "InternalServerError": _BUSY,
+    "ItemCollectionSizeLimitExceededException": _UNFIT,
+    "LimitExceededException": _BUSY,
+    "ProvisionedThroughputExceededException": _BUSY,
+    "ReplicatedWriteConflictException": _BUSY,
+    "ResourceInUseException": _BUSY,
+    "TransactionConflictException": _BUSY,
+    "TransactionInProgressException": _BUSY,
+    # Secrets Manager and Parameter Store
+    "InvalidRequestException": _MISSING,  # of GetSecretValue: marked for deletion, or without a current version
+    "ParameterNotFound": _MISSING,
+    "ParameterVersionNotFound": _MISSING,
+    "DecryptionFailure": _DENIED,
+    "InvalidKeyId": _DENIED,
+    "InternalServiceError": _BUSY,
     # any
     "AccessDenied": _DENIED,
     "AccessDeniedException": _DENIED,

@@ -10,20 +10,33 @@ __all__ = [
     "ALB_ANSWER_BYTES",
     "BATCH_BYTES",
     "BATCH_MESSAGES",
+    "CHANGE_EVENT_BATCH",
+    "COPY_BYTES",
     "DELAY_SECONDS",
+    "DELETE_KEYS",
     "EVENT_BATCH",
     "EVENT_BATCH_WITHOUT_WINDOW",
     "FIFO_EVENT_BATCH",
     "FUNCTION_SECONDS",
     "GLIBC",
     "HTTP_API_SECONDS",
+    "ITEM_BYTES",
+    "KEYS_READ",
     "LAMBDA_PAYLOAD_BYTES",
     "MEMORY_LARGEST",
     "MEMORY_LEAST",
     "MESSAGE_BYTES",
+    "PART_BYTES",
     "PYTHONS",
     "RECEIVE_WAIT_SECONDS",
     "REST_API_SECONDS",
+    "TABLE_INDEXES",
+    "TOPIC_BYTES",
+    "TOPIC_FILTER_ATTRIBUTES",
+    "TOPIC_FILTER_COMBINATIONS",
+    "TRANSACTION_WRITES",
+    "UPLOAD_PARTS",
+    "URL_SECONDS",
     "VISIBILITY_SECONDS",
 ]
 
@@ -40,6 +53,13 @@ HTTP_API_SECONDS = 30  # [botocore] apigatewayv2 CreateIntegration, TimeoutInMil
 REST_API_SECONDS = 29  # [botocore] apigateway PutIntegration, timeoutInMillis; a regional API can be given more
 ALB_ANSWER_BYTES = 1024 * 1024  # [aws] elasticloadbalancing/latest/application/lambda-functions.html
 
+# S3
+COPY_BYTES = 5 * 1024**3  # [aws] AmazonS3/latest/API/API_CopyObject.html: one call copies up to 5 GB
+UPLOAD_PARTS = 10_000  # [aws] AmazonS3/latest/userguide/qfacts.html, as the next
+PART_BYTES = (5 * 1024**2, 5 * 1024**3)  # least, but for the last part, and most
+DELETE_KEYS = 1000  # [aws] AmazonS3/latest/API/API_DeleteObjects.html
+URL_SECONDS = 604_800  # [aws] AmazonS3/latest/userguide/using-presigned-url.html; never longer than the credentials
+
 # SQS
 MESSAGE_BYTES = 1_048_576  # [botocore] SendMessage, MessageBody
 BATCH_BYTES = 1_048_576  # [botocore] SendMessageBatch: all messages of a batch together
@@ -48,7 +68,19 @@ DELAY_SECONDS = 900  # [botocore] SendMessage, DelaySeconds
 VISIBILITY_SECONDS = 43_200  # [botocore] ChangeMessageVisibility
 RECEIVE_WAIT_SECONDS = 20  # [botocore] CreateQueue, ReceiveMessageWaitTimeSeconds
 
+# SNS
+TOPIC_BYTES = 262_144  # [botocore] Publish and PublishBatch, unless the topic's MaximumMessageSize says more
+TOPIC_FILTER_ATTRIBUTES = 5  # [aws] sns/latest/dg/subscription-filter-policy-constraints.html
+TOPIC_FILTER_COMBINATIONS = 150  # [aws] likewise: the numbers of choices, multiplied
+
 # SQS to Lambda
 EVENT_BATCH = 10_000  # [botocore] CreateEventSourceMapping, BatchSize, standard queues
 FIFO_EVENT_BATCH = 10  # [botocore] likewise, FIFO queues
 EVENT_BATCH_WITHOUT_WINDOW = 10  # [botocore] MaximumBatchingWindowInSeconds: above it, a window of a second at least
+
+# DynamoDB
+KEYS_READ = 100  # [botocore] BatchGetItem, Keys
+TRANSACTION_WRITES = 100  # [botocore] TransactWriteItems, TransactItems
+ITEM_BYTES = 400 * 1024  # [aws] amazondynamodb/latest/developerguide/Constraints.html: names and values together
+TABLE_INDEXES = 20  # [aws] likewise: global secondary indexes a table, by default
+CHANGE_EVENT_BATCH = 10_000  # [botocore] CreateEventSourceMapping, BatchSize; 100 by default for a stream

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AWSPlatform"]
 
-KINDS = ("bucket", "cache", "queue")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
 
 
 class AWSPlatform:

@@ -17,13 +17,13 @@ from portable_aws.limits import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Any
 
     from portable.resources import Resource
 
-__all__ = ["SQSQueue", "open_driver"]
+__all__ = ["Refusal", "SQSQueue", "chunks", "fit", "open_driver", "region_of", "size_of"]
 
 
 def open_driver(resource: Resource, environment: Mapping[str, str] | None) -> SQSQueue:
@@ -54,19 +54,57 @@ def _whole(span: timedelta) -> int:
     return -int(-span.total_seconds() // 1)
 
 
+def chunks(
+    bodies: Sequence[str],
+    most: int,
+    check: Callable[[str, Mapping[str, str]], None],
+    failures: list[SendFailure],
+) -> Iterator[dict[int, str]]:
+    """Bodies by their index, in batches of ten messages or ``most`` bytes; what ``check`` refuses is a failure."""
+    chunk: dict[int, str] = {}
+    size = 0
+    for index, body in enumerate(bodies):
+        body = fit(body)
+        try:
+            check(body, {})
+        except UnsupportedError as error:
+            failures.append(SendFailure(index, error))
+            continue
+        weight = len(body.encode())
+        if chunk and (len(chunk) == BATCH_MESSAGES or size + weight > most):
+            yield chunk
+            chunk, size = {}, 0
+        chunk[index] = body
+        size += weight
+    if chunk:
+        yield chunk
+
+
 class SQSQueue:
-    """One queue, standard or FIFO. Sends and receives are tried once; what does no harm twice is tried again."""
+    """One queue, standard or FIFO. Sends and receives are tried once; what does no harm twice is tried again.
+
+    Args:
+        kinds: of its address and of that of its dead letters. label: what errors call it. A topic's subscription is
+            such a queue under other names.
+    """
 
     def __init__(
-        self, name: str, environment: Mapping[str, str] | None, options: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        environment: Mapping[str, str] | None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        kinds: tuple[str, str] = ("queue", "deadletter"),
+        label: str | None = None,
     ) -> None:
         self._name = name
         self._options = options or {}
-        self._label = f"queue {name}"
+        self._label = label or f"queue {name}"
         self._environment = environment
-        self._url = read_address("queue", name, environment)
+        self._kinds = kinds
+        self._url = read_address(kinds[0], name, environment)
         self._fifo = self._url.endswith(".fifo")
-        self._client = Client("sqs", environment, _region_of(self._url))
+        self._client = Client("sqs", environment, region_of(self._url))
 
     def send(
         self,
@@ -101,10 +139,10 @@ class SQSQueue:
 
     def fits(self, body: str, attributes: Mapping[str, str]) -> bool:
         """See ``portable.drivers``."""
-        return _size(fit(body), attributes) <= MESSAGE_BYTES
+        return size_of(fit(body), attributes) <= MESSAGE_BYTES
 
     def _check_size(self, body: str, attributes: Mapping[str, str]) -> None:
-        size = _size(body, attributes)
+        size = size_of(body, attributes)
         if size > MESSAGE_BYTES:
             raise UnsupportedError(
                 f"SQS takes messages of {MESSAGE_BYTES} bytes, attributes included, not {size}", resource=self._label
@@ -127,34 +165,15 @@ class SQSQueue:
     def send_many(self, bodies: Sequence[str]) -> list[SendFailure]:
         """See ``portable.drivers``. Ten messages or 1 MiB a call."""
         failures: list[SendFailure] = []
-        for chunk in self._chunks(bodies, failures):
+        for chunk in chunks(bodies, BATCH_BYTES, self._check_size, failures):
             entries = [
                 {"Id": str(index), "MessageBody": body, **self._ordering(None, None)} for index, body in chunk.items()
             ]
             answer = self._call("send_message_batch", self._url, Entries=entries)
             for row in answer.get("Failed", ()):
-                error = translate(_Refusal(row), self._label)
+                error = translate(Refusal(row), self._label)
                 failures.append(SendFailure(int(row["Id"]), error))
         return sorted(failures, key=lambda failure: failure.index)
-
-    def _chunks(self, bodies: Sequence[str], failures: list[SendFailure]) -> Iterator[dict[int, str]]:
-        chunk: dict[int, str] = {}
-        size = 0
-        for index, body in enumerate(bodies):
-            body = fit(body)
-            try:
-                self._check_size(body, {})
-            except UnsupportedError as error:
-                failures.append(SendFailure(index, error))
-                continue
-            weight = len(body.encode())
-            if chunk and (len(chunk) == BATCH_MESSAGES or size + weight > BATCH_BYTES):
-                yield chunk
-                chunk, size = {}, 0
-            chunk[index] = body
-            size += weight
-        if chunk:
-            yield chunk
 
     def receive(self, limit: int, wait: timedelta, lease: timedelta) -> list[Received]:
         """See ``portable.drivers``."""
@@ -264,7 +283,7 @@ class SQSQueue:
 
     def _dead_letters_url(self) -> str:
         try:
-            return read_address("deadletter", self._name, self._environment)
+            return read_address(self._kinds[1], self._name, self._environment)
         except ConfigError as error:
             raise UnsupportedError("the queue has no dead-letter queue here", resource=self._label) from error
 
@@ -283,13 +302,13 @@ class SQSQueue:
             raise translate(error, self._label) from error
 
 
-def _size(body: str, attributes: Mapping[str, str]) -> int:
+def size_of(body: str, attributes: Mapping[str, str]) -> int:
     """Bytes that count."""
     named = sum(len(name.encode()) + len(value.encode()) + len("String") for name, value in attributes.items())
     return len(body.encode()) + named
 
 
-class _Refusal(Exception):
+class Refusal(Exception):
     """One entry of a batch that SQS did not take, in the form of botocore's own errors."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
@@ -318,7 +337,7 @@ def _received(message: Mapping[str, Any]) -> Received:
     )
 
 
-def _region_of(url: str) -> str | None:
+def region_of(url: str) -> str | None:
     """``eu-west-1`` of ``https://sqs.eu-west-1.amazonaws.com/…``."""
     labels = url.partition("://")[2].partition("/")[0].split(".")
     return labels[1] if labels[0] == "sqs" and len(labels) > 3 else None

@@ -22,6 +22,7 @@ from portable.run.processes import LOOPBACK, accepts, free_port, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_aws._sdk import Client
 from portable_aws.build import handler_name
+from portable_aws.provision import make_queue, make_topic
 from portable_aws.samples import physical_name
 
 __all__ = ["RUNNER", "AWSRunner"]
@@ -50,7 +51,7 @@ class AWSRunner:
 
     @contextlib.contextmanager
     def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
-        """S3 and SQS by moto. Nothing is started for an app without resources."""
+        """S3, SQS and SNS by moto. Nothing is started for an app without resources."""
         if not manifest.resources:
             yield {"AWS_REGION": emulators.REGION}
             return
@@ -64,29 +65,23 @@ RUNNER = AWSRunner()
 
 
 def _create(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, str]:
-    """Make the app's buckets and queues, and give their addresses."""
+    """Make the app's resources, and give their addresses."""
     addresses: dict[str, str] = {}
-    s3, sqs = Client("s3", environment), Client("sqs", environment)
+    s3, sqs, sns = (Client(service, environment) for service in ("s3", "sqs", "sns"))
     for bucket in manifest.of_kind("bucket"):
         name = physical_name("bucket", bucket.name)
         s3.get().create_bucket(Bucket=name)
         addresses[address_variable("bucket", bucket.name)] = f"s3://{name}"
     for queue in manifest.of_kind("queue"):
         name = physical_name("queue", queue.name)
-        fifo = ".fifo" if queue.options.get("ordered") or queue.options.get("dedup") else ""
-        kind = {"FifoQueue": "true"} if fifo else {}
-        dead = sqs.get().create_queue(QueueName=f"{name}-dead{fifo}", Attributes=kind)["QueueUrl"]
-        answer = sqs.get().get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
-        policy = {
-            "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
-            "maxReceiveCount": queue.options["max_attempts"],
-        }
-        made = sqs.get().create_queue(
-            QueueName=f"{name}{fifo}", Attributes={"RedrivePolicy": json.dumps(policy), **kind}
-        )
-        addresses[address_variable("queue", queue.name)] = made["QueueUrl"]
+        fifo = bool(queue.options.get("ordered") or queue.options.get("dedup"))
+        made, dead = make_queue(sqs.get(), name, queue.options["max_attempts"], fifo=fifo)
+        addresses[address_variable("queue", queue.name)] = made
         addresses[address_variable("deadletter", queue.name)] = dead
-    for client in (s3, sqs):
+    for topic in manifest.of_kind("topic"):
+        name, subscriptions = physical_name("topic", topic.name), manifest.subscriptions(topic.name)
+        addresses |= make_topic(sns.get(), sqs.get(), topic.name, name, topic.options, subscriptions)
+    for client in (s3, sqs, sns):
         client.close()
     return addresses
 

@@ -71,7 +71,10 @@ def _instant(time: datetime, *, milliseconds: bool = False) -> str:
 
 
 def _sqs(function: FunctionRecord, batch: Sequence[Message[str]]) -> dict[str, Any]:
-    queue = physical_name("queue", function.asks("queue")[0])
+    kind, name = function.triggers[0].source
+    queue = physical_name(kind, name)
+    if kind == "topic":  # its subscription
+        queue += f"-{function.name}"
     return {"Records": [_sqs_record(queue, message) for message in batch]}
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from portable import Table
 from portable.run.emulators import Emulator
 from portable_aws._sdk import Client
+from portable_aws.provision import make_table
 
 
 class Account:
@@ -17,7 +19,10 @@ class Account:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
-        self._clients = {service: Client(service, environment) for service in ("s3", "sqs")}
+        self._clients = {
+            service: Client(service, environment)
+            for service in ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "ssm")
+        }
 
     def client(self, service: str) -> Any:
         return self._clients[service].get()
@@ -46,6 +51,9 @@ class Account:
         policy = json.dumps({"deadLetterTargetArn": self.arn(dead), "maxReceiveCount": 5})
         url = self.queue(f"{name}.fifo", FifoQueue="true", RedrivePolicy=policy)
         return {f"PORTABLE_QUEUE_{name.upper()}": url, f"PORTABLE_DEADLETTER_{name.upper()}": dead}
+
+    def table(self, table: Table[Any], *, old: bool | None = None) -> str:
+        return make_table(self.client("dynamodb"), f"{table.name}-table", table.options, old=old)
 
     def close(self) -> None:
         for client in self._clients.values():

@@ -31,9 +31,15 @@ def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
     operations = {
         "s3": ("PutObject", "GetObject", "HeadObject", "DeleteObject", "ListObjectsV2"),
         "sqs": ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"),
+        "sns": ("Publish", "PublishBatch"),
+        "dynamodb": ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan")
+        + ("TransactWriteItems",),
     }
     # Mistakes of the caller, which the drivers do not make or expect by name.
     ours = {
+        "InvalidParameter",
+        "ParameterValueInvalid",
+        "ValidationException",
         "BatchEntryIdsNotDistinct",
         "EmptyBatchRequest",
         "InvalidAddress",
@@ -46,9 +52,11 @@ def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
         "TooManyParts",
         "MessageNotInflight",
         "ReceiptHandleIsInvalid",
+        "IdempotentParameterMismatchException",
+        "TransactionCanceledException",  # the driver reads its reasons
     }
     declared = {
-        shape.name
+        shape.error_code if service == "sns" else shape.name  # whose protocol gives codes, not names
         for service, names in operations.items()
         for name in names
         for shape in botocore_session.Session().get_service_model(service).operation_model(name).error_shapes

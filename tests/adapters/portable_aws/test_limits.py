@@ -57,6 +57,15 @@ def test_sqs(text: Any) -> None:
     assert f"Valid values: An integer from 0 to {limits.RECEIVE_WAIT_SECONDS} (seconds)" in words
 
 
+def test_sns(text: Any) -> None:
+    assert f"By default, a message can be at most 256 KiB in size ({limits.TOPIC_BYTES:,} bytes" in text(
+        "sns", "Publish", "Message"
+    )
+    words = text("sns", "PublishBatch")
+    assert f"are both 256 KiB ({limits.TOPIC_BYTES:,} bytes)" in words
+    assert f"up to {limits.BATCH_MESSAGES} messages" in words
+
+
 def test_sqs_to_lambda(text: Any) -> None:
     words = text("lambda", "CreateEventSourceMapping", "BatchSize").partition("Amazon Simple Queue Service")[2]
     assert f"For standard queues the max is {limits.EVENT_BATCH:,}" in words

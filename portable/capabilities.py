@@ -150,7 +150,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
 """Every feature a driver may lack, by kind of resource: what is not here, every driver has to give."""
 
 ASKS: Mapping[str, Mapping[str, str]] = {
-    "queue": {"ordered": "ordered"},
+    "queue": {"ordered": "ordered", "dedup": "dedup"},
 }
 """By kind of resource: a declared option, and the feature it needs when it is set to anything but None, False or
 empty. An option that is on no list needs nothing: every driver has to give it."""

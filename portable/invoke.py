@@ -208,6 +208,7 @@ class MessageFunction:
     def __init__(self, triggers: Sequence[MessageTrigger]) -> None:
         self.triggers = triggers
         self.is_async = any(trigger.is_async for trigger in triggers)
+        self._has_large = any(getattr(trigger.source, "large_bodies", None) is not None for trigger in triggers)
         self._by_source: dict[str | None, MessageTrigger] = {trigger.key: trigger for trigger in triggers}
         if len(self._by_source) != len(triggers):
             raise ConfigError(f"function {triggers[0].function!r} takes one queue or topic twice")
@@ -230,10 +231,13 @@ class MessageFunction:
             plan = trigger.plan = self._plan(trigger)
         call, whole = plan
         deliver = _deliver_batch if whole else _deliver_each
-        if trigger.filter is None:
-            delivery = deliver(trigger, call, batch)
-        else:
+        if trigger.filter is not None:
             delivery = _deliver_wanted(trigger, deliver, call, batch)
+        elif self._has_large and trigger.source.large_bodies is not None:
+            large = trigger.source.large_bodies
+            delivery = large.deliver(batch, lambda whole: deliver(trigger, call, whole), trigger.is_async)
+        else:
+            delivery = deliver(trigger, call, batch)
         return delivery if trigger.is_async else step(delivery)
 
     @staticmethod

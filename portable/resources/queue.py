@@ -93,7 +93,7 @@ class Queue(Typed[T]):
         large: a bucket for the bodies that are too large for the cloud's queue; see ``portable.resources.large``.
     """
 
-    __slots__ = ("_large",)
+    __slots__ = ("large_bodies",)
     kind = "queue"
 
     if TYPE_CHECKING:
@@ -151,11 +151,11 @@ class Queue(Typed[T]):
         asked = {"ordered": bool(ordered), "dedup": bool(dedup), "large": None if large is None else large.name}
         options |= {option: value for option, value in asked.items() if value}
         super().__init__(name, type, options, declared_at(_depth + 1))
-        self._large: LargeBodies | None = None
+        self.large_bodies: LargeBodies | None = None
         if large is not None:
             from portable.resources.large import LargeBodies
 
-            self._large = LargeBodies(name, large)
+            self.large_bodies = LargeBodies(name, large)
 
     if TYPE_CHECKING:
 
@@ -164,7 +164,7 @@ class Queue(Typed[T]):
     @property
     def large(self) -> Bucket | None:
         """The bucket of bodies too large for the queue."""
-        return None if self._large is None else self._large.bucket
+        return None if self.large_bodies is None else self.large_bodies.bucket
 
     # --- sending
 
@@ -188,7 +188,7 @@ class Queue(Typed[T]):
         """
         options = self._options(delay, group, dedup, attributes)
         text = encode_text(body)
-        if self._large is None:
+        if self.large_bodies is None:
             return self.driver().send(text, **options)
         return self._send_large(text, options)
 
@@ -204,18 +204,18 @@ class Queue(Typed[T]):
         """See :meth:`send`."""
         options = self._options(delay, group, dedup, attributes)
         text = encode_text(body)
-        if self._large is None or self.driver().fits(text, options["attributes"]):
+        if self.large_bodies is None or self.driver().fits(text, options["attributes"]):
             sent: str = await self._await("send", text, **options)
             return sent
         return str(await on_thread(self._send_large, text, options))
 
     def _send_large(self, body: str, options: dict[str, Any]) -> str:
-        assert self._large is not None
-        text = self._large.put(self.driver(), body, options["attributes"])
+        assert self.large_bodies is not None
+        text = self.large_bodies.put(self.driver(), body, options["attributes"])
         try:
             return self.driver().send(text, **options)
         except Exception as error:
-            self._large.unsent(text, error)
+            self.large_bodies.unsent(text, error)
             raise
 
     def send_many(self, bodies: Iterable[T]) -> list[SendFailure]:
@@ -224,23 +224,23 @@ class Queue(Typed[T]):
         A failure of one message is in the list; a failure of the whole call raises, and may have accepted some.
         """
         texts = [encode_text(body) for body in bodies]
-        return self.driver().send_many(texts) if self._large is None else self._send_many_large(texts)
+        return self.driver().send_many(texts) if self.large_bodies is None else self._send_many_large(texts)
 
     async def asend_many(self, bodies: Iterable[T]) -> list[SendFailure]:
         """See :meth:`send_many`."""
         texts = [encode_text(body) for body in bodies]
-        if self._large is None:
+        if self.large_bodies is None:
             refused: list[SendFailure] = await self._await("send_many", texts)
             return refused
         return list(await on_thread(self._send_many_large, texts))
 
     def _send_many_large(self, bodies: list[str]) -> list[SendFailure]:
-        assert self._large is not None
+        assert self.large_bodies is not None
         driver = self.driver()
-        texts = [self._large.put(driver, body, {}) for body in bodies]
+        texts = [self.large_bodies.put(driver, body, {}) for body in bodies]
         refused = driver.send_many(texts)
         for failure in refused:
-            self._large.unsent(texts[failure.index], failure.error)
+            self.large_bodies.unsent(texts[failure.index], failure.error)
         return refused
 
     # --- pull workers
@@ -262,7 +262,7 @@ class Queue(Typed[T]):
     ) -> list[Delivery[T]]:
         """See :meth:`receive`."""
         found = await self._await("receive", *self._leasing(limit, wait, lease))
-        if self._large is None:
+        if self.large_bodies is None:
             return [self._delivery(one) for one in found]
         return list(await on_thread(lambda: [self._delivery(one) for one in found]))
 
@@ -285,10 +285,10 @@ class Queue(Typed[T]):
 
     def _opened(self, text: str) -> str | Exception:
         """The body as sent; an error for one that could not be read, which must keep no other message away."""
-        if self._large is None:
+        if self.large_bodies is None:
             return text
         try:
-            return self._large.get(text)
+            return self.large_bodies.get(text)
         except Exception as error:
             return error
 
@@ -318,7 +318,7 @@ class Queue(Typed[T]):
     async def adead_letters(self, limit: int = 10) -> list[Message[T]]:
         """See :meth:`dead_letters`."""
         found = await self._await("dead_letters", limit)
-        return list(await on_thread(self._letters, found)) if self._large is not None else self._letters(found)
+        return list(await on_thread(self._letters, found)) if self.large_bodies is not None else self._letters(found)
 
     def _letters(self, found: list[Received]) -> list[Message[T]]:
         from portable.resources.delivery import Letter
@@ -341,16 +341,16 @@ class Queue(Typed[T]):
 
     def open_body(self, text: str) -> str:
         """The body of a message as sent, read from the bucket where the message refers to it. NotFoundError."""
-        return text if self._large is None else self._large.get(text)
+        return text if self.large_bodies is None else self.large_bodies.get(text)
 
     def is_large(self, text: str) -> bool:
         """Whether a message's text refers to a blob."""
-        return self._large is not None and self._large.key_of(text) is not None
+        return self.large_bodies is not None and self.large_bodies.key_of(text) is not None
 
     def drop_large(self, text: str) -> None:
         """Delete the blob of a message that has been acknowledged, where it has one."""
-        if self._large is not None:
-            self._large.drop(text)
+        if self.large_bodies is not None:
+            self.large_bodies.drop(text)
 
     # --- checks
 

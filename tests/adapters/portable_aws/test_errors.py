@@ -32,8 +32,10 @@ def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
         "s3": ("PutObject", "GetObject", "HeadObject", "DeleteObject", "ListObjectsV2"),
         "sqs": ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"),
         "sns": ("Publish", "PublishBatch"),
-        "dynamodb": ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan")
-        + ("TransactWriteItems",),
+        "dynamodb": (
+            *("GetItem", "BatchGetItem", "Query", "Scan"),
+            *("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"),
+        ),
     }
     # Mistakes of the caller, which the drivers do not make or expect by name.
     ours = {

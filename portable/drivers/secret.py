@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["SecretDriver", "SecretVersion"]
+__all__ = ["SecretDriver", "SecretVersion", "unlogged"]
 
 
 class SecretVersion:
@@ -54,3 +54,27 @@ class SecretDriver(Protocol):
 
     def native(self) -> Any:
         """The vendor's own client."""
+
+
+class unlogged:  # noqa: N801 - read as a statement: with unlogged(…)
+    """``with unlogged("botocore.parsers"):`` drops what this thread logs there: SDKs log whole answers at DEBUG, a
+    secret's too. Other threads log as before.
+    """
+
+    def __init__(self, *loggers: str) -> None:
+        self._loggers = loggers
+
+    def __enter__(self) -> None:
+        from logging import getLogger
+        from threading import get_ident
+
+        here = get_ident()
+        self._filter = lambda _record: get_ident() != here
+        for name in self._loggers:
+            getLogger(name).addFilter(self._filter)
+
+    def __exit__(self, *exc: object) -> None:
+        from logging import getLogger
+
+        for name in self._loggers:
+            getLogger(name).removeFilter(self._filter)

@@ -108,8 +108,8 @@ class SecretConformance(Conformance):
     def test_shown_by_nothing(
         self, secret: Secret, store: Callable[[str | bytes], None], caplog: pytest.LogCaptureFixture
     ) -> None:
-        caplog.set_level(logging.DEBUG)
         store(HIDDEN)
+        caplog.set_level(logging.DEBUG)
         assert secret.value() == HIDDEN
         version = secret.driver().read()
         shown = [repr(secret), str(secret), f"{secret}", repr(version), str(version), f"{version}", secret.version()]

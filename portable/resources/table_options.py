@@ -62,9 +62,11 @@ def _check_field(label: str, name: str) -> None:
 
 def _key_type(label: str, type: Any, field: str, *, of_key: bool) -> str:
     found, optional = field_type(type, field, label)
-    if str in getattr(found, "__mro__", ()):
+    # typing.Literal["a", "b"], told by its arguments, which are values and no types.
+    kinds = {one.__class__ for one in getattr(found, "__args__", ())} or {found}
+    if all(str in getattr(one, "__mro__", ()) for one in kinds):
         name = "str"
-    elif found is int:
+    elif kinds == {int}:
         name = "int"
     else:
         raise ConfigError(f"{label}: {field!r} is a key, so it is a str or an int, not {found!r}")

@@ -31,15 +31,18 @@ class Client:
 
     Args:
         service: as botocore names it. environment: region, endpoint and credentials; None leaves them to the SDK.
-        region: where the environment names none.
+        region: where the environment names none. style: of S3's addresses, ``virtual`` or ``path``.
 
     Calls are tried once: whether a repetition is safe depends on the call, see :func:`retrying`.
     """
 
-    def __init__(self, service: str, environment: Mapping[str, str] | None, region: str | None = None) -> None:
+    def __init__(
+        self, service: str, environment: Mapping[str, str] | None, region: str | None = None, style: str = "virtual"
+    ) -> None:
         self._service = service
         self._environment = environment
         self._region = region
+        self._style = style
         self._client: Any = None
 
     def get(self) -> Any:
@@ -71,8 +74,10 @@ class Client:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"total_max_attempts": 1, "mode": "standard"},
-            # An emulator's host names no bucket; S3 itself wants the bucket in the host.
-            s3={"addressing_style": "path"} if self._endpoint() else None,
+            # botocore would sign URLs by version 2, which newer regions refuse.
+            signature_version="s3v4" if self._service == "s3" else None,
+            # An emulator's host names no bucket; S3 itself wants it in the host, where it can be.
+            s3={"addressing_style": "path" if self._endpoint() else self._style} if self._service == "s3" else None,
         )
         try:
             return Session().create_client(self._service, config=config, **self._options())

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from portable.drivers import BlobInfo, read_address
 from portable.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError, UnavailableError
+from portable_aws import multipart
 from portable_aws._sdk import Client, retrying
 from portable_aws.errors import code_of, translate
+from portable_aws.limits import COPY_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Any, TypeVar
 
+    from portable.drivers import Chunks, DeleteFailure, SignedURL
     from portable.resources import Resource
+
+    T = TypeVar("T")
+    Failures = list[DeleteFailure]
+    Infos = Iterator[BlobInfo]
 
 __all__ = ["S3Bucket", "open_driver"]
 
@@ -28,13 +36,34 @@ def _etag(answer: Mapping[str, Any]) -> str | None:
     return tag.strip('"') if tag else None
 
 
+def _info(key: str, found: Mapping[str, Any]) -> BlobInfo:
+    """From the answer to HeadObject or GetObject; of a part of the blob, the size is in its range."""
+    span = found.get("ContentRange")
+    return BlobInfo(
+        key,
+        int(span.rpartition("/")[2]) if span else found["ContentLength"],
+        _etag(found),
+        found["LastModified"],
+        found.get("ContentType"),
+        found.get("Metadata", {}),
+        found.get("CacheControl"),
+    )
+
+
+def _span(start: int | None, end: int | None) -> dict[str, str]:
+    if start is None and end is None:
+        return {}
+    return {"Range": f"bytes={start or 0}-{'' if end is None else end - 1}"}
+
+
 class S3Bucket:
     """One bucket. S3 decides ``if_absent`` and ``if_match`` itself; a conditional write is never repeated."""
 
     def __init__(self, name: str, environment: Mapping[str, str] | None) -> None:
-        self._label = f"bucket {name}"
-        self._bucket = read_address("bucket", name, environment).removeprefix("s3://").rstrip("/")
-        self._client = Client("s3", environment)
+        self.label = f"bucket {name}"
+        self.physical = read_address("bucket", name, environment).removeprefix("s3://").rstrip("/")
+        # No certificate covers a host with a dot in the bucket's part of it.
+        self._client = Client("s3", environment, style="path" if "." in self.physical else "virtual")
 
     def write(
         self,
@@ -45,79 +74,195 @@ class S3Bucket:
         metadata: Mapping[str, str] | None,
         if_absent: bool,
         if_match: str | None,
+        cache_control: str | None = None,
     ) -> BlobInfo:
         """See ``portable.drivers``. The time of the write is not in S3's answer."""
-        options: dict[str, Any] = {"Key": key, "Body": data, "Metadata": dict(metadata or {})}
+        options, conditions = self._write_options(content_type, metadata, cache_control, if_absent, if_match)
+        answer = self._write_if(
+            key, conditions, lambda: self.call("put_object", key, Key=key, Body=data, **options, **conditions)
+        )
+        return BlobInfo(key, len(data), _etag(answer), None, content_type, dict(metadata or {}), cache_control)
+
+    def write_parts(
+        self,
+        key: str,
+        parts: Iterator[bytes],
+        *,
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+        if_absent: bool,
+        if_match: str | None,
+        cache_control: str | None = None,
+    ) -> BlobInfo:
+        """A multipart upload, whose last call decides the condition."""
+        options, conditions = self._write_options(content_type, metadata, cache_control, if_absent, if_match)
+        with multipart.Upload(self, key, options) as upload:
+            size = 0
+            for part in parts:
+                upload.add(part)
+                size += len(part)
+            answer = self._write_if(key, conditions, lambda: upload.complete(conditions))
+        return BlobInfo(key, size, _etag(answer), None, content_type, dict(metadata or {}), cache_control)
+
+    @staticmethod
+    def _write_options(
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+        cache_control: str | None,
+        if_absent: bool,
+        if_match: str | None,
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        options: dict[str, Any] = {"Metadata": dict(metadata or {})}
         if content_type is not None:
             options["ContentType"] = content_type
+        if cache_control is not None:
+            options["CacheControl"] = cache_control
+        conditions = {}
         if if_absent:
-            options["IfNoneMatch"] = "*"
+            conditions["IfNoneMatch"] = "*"
         if if_match is not None:
-            options["IfMatch"] = f'"{if_match}"'
-        if if_absent or if_match is not None:
-            answer = self._write_if(key, options, if_absent)
-        else:
-            answer = retrying(lambda: self._call("put_object", key, **options))
-        return BlobInfo(key, len(data), _etag(answer), None, content_type, dict(metadata or {}))
+            conditions["IfMatch"] = f'"{if_match}"'
+        return options, conditions
 
-    def _write_if(self, key: str, options: dict[str, Any], if_absent: bool) -> Any:
+    def _write_if(self, key: str, conditions: Mapping[str, str], write: Callable[[], Any]) -> Any:
+        if not conditions:
+            return retrying(write)
+        if_absent = "IfNoneMatch" in conditions
         try:
-            return self._call("put_object", key, **options)
+            return write()
         except PreconditionFailedError as error:
             if if_absent:
-                raise AlreadyExistsError("the key exists", resource=self._label, key=key) from error.__cause__
+                raise AlreadyExistsError("the key exists", resource=self.label, key=key) from error.__cause__
             raise
         except (NotFoundError, UnavailableError) as error:
             # No such key, or (409) another write won while this one was under way: either way it does not match.
             if not if_absent and code_of(error.__cause__) in ("NoSuchKey", "ConditionalRequestConflict"):
-                raise PreconditionFailedError(str(error.__cause__), resource=self._label, key=key) from error.__cause__
+                raise PreconditionFailedError(str(error.__cause__), resource=self.label, key=key) from error.__cause__
             raise
 
-    def read(self, key: str, start: int | None, end: int | None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int | None,
+        end: int | None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> bytes | None:
         """See ``portable.drivers``."""
-        if start is None and end is None:
-            return retrying(lambda: self._read(key))
-        first = start or 0
-        if end is not None and end <= first:
-            self.stat(key)
-            return b""
-        span = f"bytes={first}-{'' if end is None else end - 1}"
-        return retrying(lambda: self._read(key, Range=span))
+        options = _span(start, end)
+        if if_match is not None:
+            options["IfMatch"] = f'"{if_match}"'
+        if if_none_match is not None:
+            options["IfNoneMatch"] = f'"{if_none_match}"'
+        if end is not None and end <= (start or 0):
+            found = retrying(lambda: self._read(key, "head_object", options))
+            return None if found is None else b""
+        return retrying(lambda: self._read(key, "get_object", options))
 
-    def _read(self, key: str, **options: str) -> bytes:
+    def _read(self, key: str, method: str, options: Mapping[str, str]) -> bytes | None:
+        kept = {name: value for name, value in options.items() if name != "Range" or method == "get_object"}
         try:
-            answer = self._client.get().get_object(Bucket=self._bucket, Key=key, **options)
+            answer = getattr(self._client.get(), method)(Bucket=self.physical, Key=key, **kept)
+            if method == "head_object":
+                return b""
             with answer["Body"] as body:
                 data: bytes = body.read()
         except Exception as error:
-            if code_of(error) == "InvalidRange":
+            code = code_of(error)
+            if code == "InvalidRange":
                 return b""  # it starts behind the end of the blob
-            raise translate(error, self._label, key) from error
+            if code in ("304", "NotModified"):
+                return None
+            raise translate(error, self.label, key) from error
         return data
+
+    def open(self, key: str, start: int | None, end: int | None, if_match: str | None) -> tuple[BlobInfo, Chunks]:
+        """One GetObject, whose body is read as it is asked for. S3 sends the version it began with."""
+        options = _span(start, end)
+        if if_match is not None:
+            options["IfMatch"] = f'"{if_match}"'
+        if end is None or end > (start or 0):
+            try:
+                found = retrying(lambda: self.call("get_object", key, Key=key, **options))
+                return _info(key, found), multipart.BodyChunks(found["Body"], self.label, key)
+            except Exception as error:
+                if code_of(error.__cause__) != "InvalidRange":
+                    raise
+        options.pop("Range")
+        found = retrying(lambda: self.call("head_object", key, Key=key, **options))
+        return _info(key, found), multipart.nothing()
 
     def stat(self, key: str) -> BlobInfo:
         """See ``portable.drivers``."""
-        found = retrying(lambda: self._call("head_object", key, Key=key))
-        return BlobInfo(
-            key,
-            found["ContentLength"],
-            _etag(found),
-            found["LastModified"],
-            found.get("ContentType"),
-            found.get("Metadata", {}),
-        )
+        return _info(key, retrying(lambda: self.call("head_object", key, Key=key)))
 
     def delete(self, key: str) -> None:
         """See ``portable.drivers``."""
-        retrying(lambda: self._call("delete_object", key, Key=key))
+        retrying(lambda: self.call("delete_object", key, Key=key))
 
-    def list(self, prefix: str, delimiter: str | None) -> Iterator[BlobInfo]:
+    def delete_many(self, keys: Sequence[str]) -> Failures:
+        """One DeleteObjects for a thousand keys. A key that XML cannot hold is deleted by a call of its own."""
+        from portable.drivers import DeleteFailure
+
+        plain = [key for key in keys if key.isprintable()]
+        failures = []
+        if plain:
+            wanted = {"Objects": [{"Key": key} for key in plain], "Quiet": True}
+            answer = retrying(lambda: self.call("delete_objects", None, Delete=wanted))
+            for one in answer.get("Errors", ()):
+                error = multipart.refusal(one, self.label)
+                failures.append(DeleteFailure(one["Key"], error))
+        for key in keys:
+            if not key.isprintable():
+                try:
+                    self.delete(key)
+                except UnavailableError as error:
+                    failures.append(DeleteFailure(key, error))
+        return failures
+
+    def copy(self, source: str, target: str, to: S3Bucket) -> BlobInfo:
+        """One CopyObject up to 5 GiB; beyond that, S3 copies part by part."""
+        found = retrying(lambda: self.call("head_object", source, Key=source))
+        place = {"CopySource": {"Bucket": self.physical, "Key": source}, "CopySourceIfMatch": found["ETag"]}
+        info = _info(target, found)
+        try:
+            if info.size > COPY_BYTES:
+                options, _ = self._write_options(info.content_type, info.metadata, info.cache_control, False, None)
+                with multipart.Upload(to, target, options) as upload:
+                    upload.copy(place, info.size)
+                    info.etag = _etag(retrying(lambda: upload.complete({})))
+            else:
+                answer = retrying(lambda: to.call("copy_object", target, Key=target, **place))
+                info.etag = _etag(answer["CopyObjectResult"])
+        except NotFoundError as error:
+            if code_of(error.__cause__) != "NoSuchKey":
+                raise
+            raise NotFoundError("there is no such blob", resource=self.label, key=source) from error.__cause__
+        return BlobInfo(target, info.size, info.etag, None, info.content_type, info.metadata, info.cache_control)
+
+    def url(self, key: str, method: str, expires: timedelta, content_type: str | None) -> SignedURL:
+        """Signed here, by version 4. It ends earlier when the credentials do: those of a function last some hours."""
+        from portable.drivers import SignedURL
+
+        options = {"Bucket": self.physical, "Key": key}
+        headers = {}
+        if content_type is not None:
+            options["ContentType"] = headers["content-type"] = content_type
+        try:
+            made = self._client.get().generate_presigned_url(
+                "put_object" if method == "PUT" else "get_object", options, int(expires.total_seconds())
+            )
+        except Exception as error:
+            raise translate(error, self.label, key) from error
+        return SignedURL(made, method, headers)
+
+    def list(self, prefix: str, delimiter: str | None) -> Infos:
         """See ``portable.drivers``."""
         options = {"Prefix": prefix}
         if delimiter:
             options["Delimiter"] = delimiter
         while True:
-            page = retrying(lambda: self._call("list_objects_v2", None, **options))
+            page = retrying(lambda: self.call("list_objects_v2", None, **options))
             rows = [
                 BlobInfo(blob["Key"], blob["Size"], _etag(blob), blob["LastModified"])
                 for blob in page.get("Contents", ())
@@ -138,8 +283,9 @@ class S3Bucket:
         """Close its connections."""
         self._client.close()
 
-    def _call(self, method: str, key: str | None, **options: Any) -> Any:
+    def call(self, method: str, key: str | None, **options: Any) -> Any:
+        """One call of the client, whose errors are ours and name the bucket and the key."""
         try:
-            return getattr(self._client.get(), method)(Bucket=self._bucket, **options)
+            return getattr(self._client.get(), method)(Bucket=self.physical, **options)
         except Exception as error:
-            raise translate(error, self._label, key) from error
+            raise translate(error, self.label, key) from error

@@ -19,7 +19,6 @@ from portable.errors import (
     UnavailableError,
 )
 from portable.resources.bucket import Bucket
-from portable.testing.conformance.bucket_keys import BucketKeys
 from portable.testing.conformance.bucket_model import BucketModel
 from portable.testing.conformance.bucket_streams import BucketStreams
 from portable.testing.conformance.cases import assert_names, together
@@ -38,7 +37,7 @@ _CALLS: dict[str, Call] = {
 }
 
 
-class BucketConformance(BucketKeys, BucketStreams, BucketModel):
+class BucketConformance(BucketStreams, BucketModel):
     """Subclass it, and give it one fixture, ``bucket``, that yields an empty ``Bucket`` with its platform in force.
 
     That platform also has addresses for a bucket named ``other``, which is empty, and for one named ``missing``, where

@@ -68,10 +68,15 @@ class BucketKeys(Conformance):
     """Cases on keys and listings.
 
     Attributes:
+        spoiled_characters: characters in a key that the emulator in use spoils; the reason stands where it is set.
         page_size: rows the driver fetches at a time; a case lists a few more than that.
     """
 
+    spoiled_characters: ClassVar[str] = ""
     page_size: ClassVar[int] = 1000
+
+    def _hostile_keys(self) -> dict[str, str]:
+        return {name: key for name, key in HOSTILE_KEYS.items() if not set(key) & set(self.spoiled_characters)}
 
     @pytest.mark.parametrize("name", HOSTILE_KEYS)
     def test_hostile_key(self, bucket: Bucket, name: str) -> None:
@@ -86,7 +91,7 @@ class BucketKeys(Conformance):
         assert not bucket.exists(key)
 
     def test_hostile_keys_never_collide(self, bucket: Bucket) -> None:
-        keys = dict(HOSTILE_KEYS)
+        keys = self._hostile_keys()
         for name, key in keys.items():
             bucket.write(key, name, if_absent=True)
         assert [row.key for row in bucket.list()] == _in_order(list(keys.values()))

@@ -8,21 +8,18 @@ import pytest
 
 from portable.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
 from portable.resources.bucket import Bucket
-from portable.testing.conformance.bucket_keys import HOSTILE_KEYS
-from portable.testing.conformance.cases import Conformance
+from portable.testing.conformance.bucket_keys import HOSTILE_KEYS, BucketKeys
 
 __all__ = ["BucketModel"]
 
 
-class BucketModel(Conformance):
+class BucketModel(BucketKeys):
     """One case. It needs Hypothesis, and is skipped without.
 
     Attributes:
-        unlisted_characters: characters the emulator in use spoils in a key; the reason stands where it is set.
         model_examples: how often it begins with an empty bucket. model_steps: operations each time.
     """
 
-    unlisted_characters: ClassVar[str] = ""
     model_examples: ClassVar[int] = 8
     model_steps: ClassVar[int] = 25
 
@@ -37,16 +34,16 @@ class BucketModel(Conformance):
             database=None,
             suppress_health_check=list(hypothesis.HealthCheck),
         )
-        run_state_machine_as_test(_machine(bucket, self.unlisted_characters), settings=settings)
+        run_state_machine_as_test(_machine(bucket, self.spoiled_characters), settings=settings)
 
 
-def _machine(bucket: Bucket, unlisted: str) -> Any:
+def _machine(bucket: Bucket, spoiled: str) -> Any:
     from hypothesis import strategies as st
     from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-    characters = st.characters(exclude_categories=["Cs"], exclude_characters=unlisted)
-    odd = st.text(st.sampled_from("a/.%\\ 2FAé🐍").filter(lambda one: one not in unlisted), min_size=1, max_size=6)
-    hostile = st.sampled_from([key for key in HOSTILE_KEYS.values() if not set(key) & set(unlisted)])
+    characters = st.characters(exclude_categories=["Cs"], exclude_characters=spoiled)
+    odd = st.text(st.sampled_from("a/.%\\ 2FAé🐍").filter(lambda one: one not in spoiled), min_size=1, max_size=6)
+    hostile = st.sampled_from([key for key in HOSTILE_KEYS.values() if not set(key) & set(spoiled)])
     new_keys = hostile | odd | st.text(characters, min_size=1, max_size=20)
     data = st.binary(max_size=50)
 

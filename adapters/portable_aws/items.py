@@ -13,7 +13,7 @@ __all__ = ["VERSION", "decode_item", "decode_row", "encode_item", "encode_value"
 VERSION = "portable:version"
 """The attribute that holds an item's version. No field of a user's item begins like this."""
 
-_PLAIN_DIGITS = 38
+_PLAIN_DIGITS = 40
 
 
 def encode_item(item: Item) -> dict[str, Any]:
@@ -51,11 +51,16 @@ def _encode_set(members: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> str:
-    text = repr(value) if isinstance(value, float) else str(value)
-    if type(value) is int and len(text) > _PLAIN_DIGITS:
-        kept = text.rstrip("0")
-        return f"{kept}E{len(text) - len(kept)}"
-    return text
+    """Digits without an exponent where they are not too many: what reads the same to people and to emulators."""
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value) if type(value) is int else format(value, "f")
+    if len(text) <= _PLAIN_DIGITS:
+        return text
+    if type(value) is not int:
+        return str(value)
+    kept = text.rstrip("0")
+    return f"{kept}E{len(text) - len(kept)}"
 
 
 def decode_row(attributes: dict[str, Any]) -> Row:

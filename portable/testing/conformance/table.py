@@ -193,10 +193,11 @@ class TableConformance(TableValues, TableQueries, TableTransactions, TableModel)
             ("0.00000000000000000000000000000000000001", "1", None),
             ("1E+20", "0.00000000000000001", "100000000000000000000.00000000000000001"),
         ],
+        ids=["tenths", "38_digits", "to_zero", "39_digits", "far_apart"],
     )
     def test_sums_are_exact(self, have: str, more: str, sum: str | None) -> None:
         PEOPLE.put(Person("ann", balance=Decimal(have)))
-        if sum is None:  # 39 digits: no cloud keeps them, so it is refused or, at worst, nothing else is done
+        if sum is None:  # 39 digits, which cannot be kept
             with pytest.raises(ServiceError):
                 PEOPLE.update("ann", add={"balance": Decimal(more)})
             assert PEOPLE.get("ann") == Person("ann", balance=Decimal(have))

@@ -45,7 +45,13 @@ _OTHER_USERS = frozenset({"aioboto3", "aiobotocore", "boto3", "s3fs", "s3transfe
 # sts: identities that come as a web token, as on Kubernetes.
 _SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json", "sts")
 
-SERVICES: Mapping[str, Sequence[str]] = {"bucket": ("s3",), "queue": ("sqs",), "topic": ("sns", "sqs")}
+SERVICES: Mapping[str, Sequence[str]] = {
+    "config": ("ssm",),
+    "secret": ("secretsmanager", "ssm"),
+    "bucket": ("s3",),
+    "queue": ("sqs",),
+    "topic": ("sns", "sqs"),
+}
 """What botocore calls the services that each kind of resource needs; a topic's subscriptions are queues."""
 
 CHOSEN = ("http", "blob", "schedule")

@@ -9,8 +9,9 @@ from typing import Any
 from portable.drivers import address_variable
 from portable.drivers.table import Schema
 from portable.resources.topic import subscription_name
+from portable.run.emulators import made_up_secret
 
-__all__ = ["filter_policy", "make_queue", "make_table", "make_topic", "table_definition"]
+__all__ = ["filter_policy", "make_queue", "make_secret", "make_table", "make_topic", "table_definition"]
 
 
 def filter_policy(wanted: Mapping[str, Any]) -> str:
@@ -52,6 +53,12 @@ def make_topic(
         addresses[address_variable("subscription", subscription)] = url
         addresses[address_variable("subscriptiondeadletter", subscription)] = dead
     return addresses
+
+
+def make_secret(secretsmanager: Any, name: str, secret: str) -> str:
+    """A secret with a made-up value, and its address."""
+    arn: str = secretsmanager.create_secret(Name=name, SecretString=made_up_secret(secret))["ARN"]
+    return arn
 
 
 def make_table(dynamodb: Any, name: str, options: Mapping[str, Any], *, old: bool | None = None) -> str:

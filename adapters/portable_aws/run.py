@@ -22,7 +22,7 @@ from portable.run.processes import LOOPBACK, accepts, free_port, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_aws._sdk import Client
 from portable_aws.build import handler_name
-from portable_aws.provision import make_queue, make_topic
+from portable_aws.provision import make_queue, make_secret, make_topic
 from portable_aws.samples import physical_name
 
 __all__ = ["RUNNER", "AWSRunner"]
@@ -58,7 +58,9 @@ class AWSRunner:
         folder.mkdir(parents=True, exist_ok=True)
         with emulators.moto_server(log=folder / "moto.log") as moto:
             environment = dict(moto.environment)
-            yield environment | _create(manifest, environment)
+            made = _create(manifest, environment) | emulators.config_values(manifest)
+            with emulators.cache_addresses(manifest, folder) as caches:
+                yield environment | made | caches
 
 
 RUNNER = AWSRunner()
@@ -81,7 +83,11 @@ def _create(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, str
     for topic in manifest.of_kind("topic"):
         name, subscriptions = physical_name("topic", topic.name), manifest.subscriptions(topic.name)
         addresses |= make_topic(sns.get(), sqs.get(), topic.name, name, topic.options, subscriptions)
-    for client in (s3, sqs, sns):
+    secretsmanager = Client("secretsmanager", environment)
+    for secret in manifest.of_kind("secret"):
+        address = make_secret(secretsmanager.get(), physical_name("secret", secret.name), secret.name)
+        addresses[address_variable("secret", secret.name)] = address
+    for client in (secretsmanager, s3, sqs, sns):
         client.close()
     return addresses
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
+from portable.drivers import address_variable
 from portable.manifest import Manifest
 from portable.run import parts, supervisor
 from portable.run.delivery import open_resource
+from portable.run.emulators import config_values, made_up_secret
 from portable.run.processes import LOOPBACK, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_local.build import ENTRY
@@ -53,7 +55,10 @@ class LocalRunner:
         state = folder / "state"
         state.mkdir(parents=True, exist_ok=True)
         subscribe(manifest, LocalPlatform({STATE: str(state)}))
-        yield {STATE: str(state)}
+        values = config_values(manifest, "")
+        for secret in manifest.of_kind("secret"):
+            values[address_variable("secret", secret.name)] = made_up_secret(secret.name)
+        yield {STATE: str(state), **values}
 
 
 RUNNER = LocalRunner()

@@ -30,9 +30,11 @@ from portable.build.features import check_features, check_physical_names
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
+from portable.build.shared import packages_of, requirements_of
 from portable.build.sources import check_names, find_sources
 from portable.build.target import BuildTarget, Bundle, Finding
 from portable.build.vendor import Place
+from portable.drivers import SHARED
 from portable.errors import BuildError, ConfigError
 
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
@@ -118,7 +120,7 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     wanted = wanted or Wanted()
     place = _choose_place(project, target, wanted)
     sources = find_sources(project)
-    reserved = ("portable", *target.adapter_packages)
+    reserved = ("portable", *target.adapter_packages, *SHARED.values())
     check_names(sources, (*reserved, *target.reserved), ())
     listed = read_requirements(project)
     description, findings = check(project, target)
@@ -175,17 +177,20 @@ class _Work(msgspec.Struct):
         memory = kept / "lock.json"
         if self.wanted.upgrade:
             memory.unlink(missing_ok=True)
-        asked = wanted_requirements(self.listed, self.target.requirements(manifest, settings), manifest, self.sources)
+        asked = wanted_requirements(
+            self.listed, requirements_of(self.target, manifest, settings), manifest, self.sources
+        )
         folder = self.target.dependency_folder
         # The one waits for the network and the installer, the other for a compiler.
-        beside = _Beside(lambda: framework_layer(self.target.adapter_packages, compiler))
+        packages = packages_of(self.target, manifest)
+        beside = _Beside(lambda: framework_layer(packages, compiler))
         try:
             installed, lock = requirements_layer(
                 asked, self.place, folder, compiler, self.project.root, memory, self._data_used
             )
         finally:
             framework, framework_hash = beside.result()
-        check_layers(self.target, self.sources, installed)
+        check_layers(packages, self.target, self.sources, installed)
         inputs: dict[str, Any] = {
             "python": self.place.python,
             "compiler": compiler.version if compiler else None,

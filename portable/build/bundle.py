@@ -165,11 +165,11 @@ def source_errors(layer: Layer) -> list[SourceError]:
     return [SourceError(file, int(line), message) for file, line, message in layer.notes]
 
 
-def check_layers(target: BuildTarget, sources: Mapping[str, Path], installed: Layer) -> None:
+def check_layers(packages: Sequence[str], target: BuildTarget, sources: Mapping[str, Path], installed: Layer) -> None:
     """Raise ConfigError for a user's module that bears a name that is taken."""
     prefix = f"{target.dependency_folder}/" if target.dependency_folder else ""
     tops = {path.removeprefix(prefix).partition("/")[0].removesuffix(".py") for path in installed.files}
-    for name in ("portable", *target.adapter_packages):
+    for name in ("portable", *packages):
         if name in tops:
             raise ConfigError(f"a dependency brings a package {name!r}, which hides this framework's; remove it")
     check_names(sources, (), tops)

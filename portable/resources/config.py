@@ -97,7 +97,15 @@ class Config(Refreshing, Generic[T]):
             from datetime import timedelta
 
             ttl = timedelta(minutes=5)
-        super().__init__(name, ttl, {"optional": default is not _MISSING}, _depth + 1)
+        super().__init__(
+            name,
+            ttl,
+            {
+                "optional": default is not _MISSING,
+                "form": getattr(type, "__name__", "json") if type in _SCALARS else "json",
+            },
+            _depth + 1,
+        )
         self.type = type
         self._default = default
         self._reader: Callable[[str], T] | None = None

@@ -239,7 +239,8 @@ class TestClient(Client):
 
     Args:
         overrides: drivers of your own by resource (``uploads`` or ``"bucket:uploads"``): anything with the methods of
-            ``portable.drivers``.
+            ``portable.drivers``; for a secret or a config the value itself will do. A secret that is not named here
+            has the value ``made-up-NAME``, a config without a default one of its type.
         raise_errors: what a handler raises comes out of ``get``, ``tick`` and ``call``. False: a 500 and an
             InvocationError, as in a cloud. ``settle`` never raises it.
     """

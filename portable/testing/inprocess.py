@@ -25,6 +25,7 @@ from portable.run.delivery import Delivery, Settled, receiver
 from portable.run.deployment import DEADLINE, choose_function
 from portable.run.storage import Storage
 from portable.samples import Event, Outcome
+from portable.testing.fixed import driver_of
 
 __all__ = ["InProcess", "OverriddenPlatform"]
 
@@ -37,7 +38,7 @@ class InProcess:
     def __init__(self, app: App, overrides: Mapping[Any, Any], raise_errors: bool) -> None:
         self.app = app
         self.manifest = describe_app(app, "app:app", _folder(app))
-        self._overrides = {_override_key(key): driver for key, driver in overrides.items()}
+        self._overrides = {(named := _override_key(key)): driver_of(named[0], one) for key, one in overrides.items()}
         self._raise_errors = raise_errors
         self._functions = {name: make_function(triggers) for name, triggers in app.functions().items()}
         self._choose = choose_function(self.manifest)

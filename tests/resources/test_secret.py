@@ -284,4 +284,4 @@ def test_defaults() -> None:
     for kind, default in ((int, "1"), (int, True), (str, 1), (bool, 1), (float, True)):
         with pytest.raises(ConfigError, match="the default of a"):
             Config("size", kind, default=default)
-    assert Config("size", float, default=1).options == {"ttl": 300.0, "optional": True}
+    assert Config("size", float, default=1).options == {"ttl": 300.0, "optional": True, "form": "float"}

@@ -15,6 +15,7 @@ from portable.run.emulators.cache import cache_addresses, redis_server
 from portable.run.emulators.emulator import Emulator
 from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
 from portable.run.emulators.nats import nats_server
+from portable.run.emulators.values import config_values, made_up_secret
 
 __all__ = [
     "PROJECT",
@@ -22,9 +23,11 @@ __all__ = [
     "Emulator",
     "azurite",
     "cache_addresses",
+    "config_values",
     "cosmos",
     "fake_gcs",
     "firestore",
+    "made_up_secret",
     "moto_server",
     "nats_server",
     "pubsub",

@@ -7,7 +7,7 @@ import functools
 import itertools
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from portable.drivers import address_variable
@@ -43,7 +43,7 @@ def redis_server(*, log: Path | None = None) -> Iterator[Emulator]:
 
 
 @contextlib.contextmanager
-def cache_addresses(manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
+def cache_addresses(manifest: Manifest, folder: Path) -> Iterator[dict[str, str]]:
     """The addresses of an app's caches, on one Redis; nothing is started for an app without any."""
     caches = manifest.of_kind("cache")
     if not caches:

@@ -151,6 +151,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
 
 ASKS: Mapping[str, Mapping[str, str]] = {
     "queue": {"ordered": "ordered", "dedup": "dedup"},
+    "topic": {"ordered": "ordered"},
 }
 """By kind of resource: a declared option, and the feature it needs when it is set to anything but None, False or
 empty. An option that is on no list needs nothing: every driver has to give it."""

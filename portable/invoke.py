@@ -233,8 +233,7 @@ class MessageFunction:
         deliver = _deliver_batch if whole else _deliver_each
         if trigger.filter is not None:
             delivery = _deliver_wanted(trigger, deliver, call, batch)
-        elif self._has_large and trigger.source.large_bodies is not None:
-            large = trigger.source.large_bodies
+        elif self._has_large and (large := getattr(trigger.source, "large_bodies", None)) is not None:
             delivery = large.deliver(batch, lambda whole: deliver(trigger, call, whole), trigger.is_async)
         else:
             delivery = deliver(trigger, call, batch)

@@ -11,6 +11,7 @@ from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_gcp import limits
 from portable_gcp.capabilities import CAPABILITIES, NAMES
+from portable_gcp.topic import filter_expression
 from portable_gcp.triggers import SOURCES
 
 __all__ = ["TARGET", "GoogleTarget"]
@@ -48,8 +49,8 @@ class GoogleTarget:
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What Google Cloud cannot give. Raises ConfigError for a setting it does not know."""
         found: list[Finding] = []
-        for queue in manifest.of_kind("queue"):
-            found += _check_queue(queue)
+        for source in (*manifest.of_kind("queue"), *manifest.of_kind("topic")):
+            found += _check_attempts(source)
         for function in manifest.functions:
             found += _check_function(function)
             if _source(function, settings) == "pubsub-eventarc":
@@ -64,7 +65,7 @@ class GoogleTarget:
         needed = ["functions-framework>=3.8"]
         if any(function.kind in ("message", "blob", "schedule") for function in manifest.functions):
             needed.append("google-auth>=2.35")
-        if manifest.of_kind("queue"):
+        if manifest.of_kind("queue") or manifest.of_kind("topic"):
             needed.append("google-cloud-pubsub>=2.26")
         if manifest.of_kind("bucket"):
             needed.append("google-cloud-storage>=2.18")
@@ -99,15 +100,15 @@ def _source(function: FunctionRecord, settings: Mapping[str, Any]) -> str:
     return chosen
 
 
-def _check_queue(queue: ResourceRecord) -> Iterator[Finding]:
+def _check_attempts(source: ResourceRecord) -> Iterator[Finding]:
     least, most = limits.DELIVERY_ATTEMPTS
-    attempts = queue.options["max_attempts"]
+    attempts = source.options["max_attempts"]
     if not least <= attempts <= most:
         yield Finding(
             "error",
-            queue.where,
-            f"queue {queue.name}: Pub/Sub moves a message to the dead-letter topic after {least} to {most} attempts, "
-            f"not after {attempts}",
+            source.where,
+            f"{source.kind} {source.name}: Pub/Sub moves a message to the dead-letter topic after {least} to {most} "
+            f"attempts, not after {attempts}",
             f"max_attempts={min(max(attempts, least), most)}",
         )
 
@@ -185,6 +186,19 @@ def _check_message(function: FunctionRecord, trigger: TriggerRecord) -> Iterator
             trigger.where,
             f"function {function.name}: Pub/Sub pushes one message a request, so every batch holds one",
             "batch_size=1 says so, and silences this",
+        )
+    yield from _check_filter(function, trigger)
+
+
+def _check_filter(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:
+    expression = filter_expression(trigger.options.get("filter") or {})
+    size = len(expression.encode())
+    if size > limits.FILTER_BYTES:
+        yield Finding(
+            "error",
+            trigger.where,
+            f"function {function.name}: a filter of {size} bytes ({expression}); Pub/Sub takes {limits.FILTER_BYTES}",
+            "an attribute that says what the handler looks for, or the rest of the filter in the handler",
         )
 
 

@@ -14,6 +14,17 @@ _BUCKET: dict[str, Capability] = {
     "if_match": native(
         "an etag is the generation", source="https://cloud.google.com/storage/docs/request-preconditions"
     ),
+    "read_if": native(source="https://cloud.google.com/storage/docs/request-preconditions"),
+    "copy": native("objects.rewrite", source="https://cloud.google.com/storage/docs/json_api/v1/objects/rewrite"),
+    "cache_control": native(source="https://cloud.google.com/storage/docs/metadata#cache-control"),
+    "signed_get": native(
+        "7 days at most; by IAM, where the instance holds no key: role Service Account Token Creator on itself",
+        source="https://cloud.google.com/storage/docs/access-control/signed-urls",
+    ),
+    "signed_put": native(
+        "as signed_get; another content type is refused",
+        source="https://cloud.google.com/storage/docs/access-control/signed-urls",
+    ),
 }
 
 _QUEUE: dict[str, Capability] = {
@@ -69,10 +80,27 @@ _TABLE: dict[str, Capability] = {
     ),
 }
 
+_TOPIC: dict[str, Capability] = {
+    "ordered": native("a group is an ordering key", source="https://cloud.google.com/pubsub/docs/ordering"),
+    "retry_after": native(
+        f"whole seconds, {limits.ACK_DEADLINE_MAX} at most, for a worker that pulls",
+        source="google.pubsub_v1: ModifyAckDeadlineRequest",
+    ),
+    "attempts": native(
+        "counted where the subscription has a dead-letter topic", source="google.pubsub_v1: ReceivedMessage"
+    ),
+    "moves_dead_letters": native(
+        "after {} to {} attempts".format(*limits.DELIVERY_ATTEMPTS), source="google.pubsub_v1: DeadLetterPolicy"
+    ),
+    "dead_letters": native("pulled and given back at once", source="portable_gcp.queue"),
+    "same_id": native("Pub/Sub's", source="google.pubsub_v1: PubsubMessage, message_id"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
     "table": _TABLE,
+    "topic": _TOPIC,
 }
 
 NAMES: Mapping[str, Naming] = {

@@ -15,6 +15,10 @@ DEFAULT_TIMEOUT = timedelta(seconds=60)  # [memory] of functions; a Cloud Run se
 MEMORY = (128, 32 * 1024)  # MiB; most [page], least [memory]
 REQUEST_BYTES = 32 * 1024 * 1024  # [page] of a request, and of a response that is not streamed
 
+# Cloud Storage
+NAME_BYTES = 1024  # [page] of an object's name in UTF-8, https://cloud.google.com/storage/docs/objects#naming
+BATCH_CALLS = 100  # [page] in one batch request, https://cloud.google.com/storage/docs/batch
+
 # Pub/Sub, https://cloud.google.com/pubsub/quotas#resource_limits.
 PUBLISH_BYTES = 10_000_000  # [page] of one publish request, and of one message
 PUBLISH_MESSAGES = 1000  # [memory] in one publish request
@@ -26,6 +30,7 @@ PUSH_BATCH = 1  # [page] messages a push request holds, https://cloud.google.com
 DOCUMENT_BYTES = 1_048_576  # [memory] of a document, its name and its fields' names included
 DOCUMENT_NAME_BYTES = 1500  # [memory] of a document's id; the emulator refuses longer ones
 DOCUMENT_DEPTH = 20  # [memory] maps and arrays within one another; the emulator refuses deeper ones
+FILTER_BYTES = 256  # [page] https://cloud.google.com/pubsub/docs/subscription-message-filter#filtering_syntax
 
 EVENTARC_BYTES = 512 * 1024  # [page] of one event, https://cloud.google.com/eventarc/quotas
 

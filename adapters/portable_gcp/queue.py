@@ -66,6 +66,7 @@ class PubSubQueue:
 
     Args:
         name: as declared. address, dead_letters: see the module. environment: where clients find their endpoint.
+        label: what errors call it. A topic, and a subscription of one, are such queues under another name.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class PubSubQueue:
         dead_letters: str | None,
         environment: Mapping[str, str],
         options: Mapping[str, Any] | None = None,
+        *,
+        label: str | None = None,
     ) -> None:
-        self._resource = f"queue {name}"
+        self._resource = label or f"queue {name}"
         self._options = options or {}
         self._topic, self._subscription = parse_address(address)
         self._dead = None if dead_letters is None else parse_address(dead_letters)

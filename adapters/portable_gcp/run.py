@@ -15,7 +15,6 @@ import http.client
 import json
 import re
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -24,13 +23,14 @@ from threading import Lock
 from typing import Any
 
 from portable.drivers import address_variable
-from portable.manifest import Manifest, ResourceRecord
+from portable.manifest import Manifest
 from portable.run import emulators, parts
 from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
 from portable_gcp.capabilities import NAMES
-from portable_gcp.limits import DEFAULT_TIMEOUT, DELIVERY_ATTEMPTS
+from portable_gcp.limits import DEFAULT_TIMEOUT
+from portable_gcp.provision import call, make_queue, make_topic
 from portable_gcp.samples import body_of, with_body
 from portable_gcp.triggers.identity import UNVERIFIED
 
@@ -217,13 +217,22 @@ class GoogleRunner:
                 environment |= storage.environment
                 for bucket in manifest.of_kind("bucket"):
                     name = NAMES["bucket"].physical(bucket.name)
-                    _call("POST", f"{storage.endpoint}/storage/v1/b", {"name": name})
+                    call("POST", f"{storage.endpoint}/storage/v1/b", {"name": name})
                     environment[address_variable("bucket", bucket.name)] = f"gs://{name}"
-            if manifest.of_kind("queue"):
+            if manifest.of_kind("queue") or manifest.of_kind("topic"):
                 pubsub = stack.enter_context(emulators.pubsub(log=folder / "pubsub-emulator.log"))
                 environment |= pubsub.environment
                 for queue in manifest.of_kind("queue"):
-                    environment |= _make_queue(pubsub.endpoint, queue)
+                    topic, dead = (
+                        f"projects/{emulators.PROJECT}/topics/{name}" for name in NAMES["queue"].every(queue.name)
+                    )
+                    make_queue(pubsub.endpoint, topic, dead, queue.options)
+                    environment[address_variable("queue", queue.name)] = topic
+                    environment[address_variable("deadletter", queue.name)] = dead
+                for one in manifest.of_kind("topic"):
+                    name, subscriptions = NAMES["topic"].physical(one.name), manifest.subscriptions(one.name)
+                    project = emulators.PROJECT
+                    environment |= make_topic(pubsub.endpoint, project, one.name, name, one.options, subscriptions)
             if manifest.of_kind("table"):  # a collection is made by its first document
                 firestore = stack.enter_context(emulators.firestore(log=folder / "firestore-emulator.log"))
                 environment |= firestore.environment
@@ -231,30 +240,8 @@ class GoogleRunner:
                 for table in manifest.of_kind("table"):
                     address = f"{documents}/{NAMES['table'].physical(table.name)}"
                     environment[address_variable("table", table.name)] = address
-            yield environment
-
-
-def _make_queue(endpoint: str, queue: ResourceRecord) -> dict[str, str]:
-    """Topic, pull subscription and both for dead letters."""
-    project = f"projects/{emulators.PROJECT}"
-    topic, dead = (f"{project}/topics/{name}" for name in NAMES["queue"].every(queue.name))
-    least, most = DELIVERY_ATTEMPTS
-    attempts = min(max(queue.options["max_attempts"], least), most)
-    policy = {"deadLetterTopic": dead, "maxDeliveryAttempts": attempts}
-    for name in (topic, dead):
-        _call("PUT", f"{endpoint}/v1/{name}", {})
-    ordered = bool(queue.options.get("ordered"))
-    for name, options in ((dead, {}), (topic, {"deadLetterPolicy": policy, "enableMessageOrdering": ordered})):
-        subscription = name.replace("/topics/", "/subscriptions/")
-        _call("PUT", f"{endpoint}/v1/{subscription}", {"topic": name, "ackDeadlineSeconds": 60, **options})
-    return {address_variable("queue", queue.name): topic, address_variable("deadletter", queue.name): dead}
-
-
-def _call(method: str, url: str, document: Any) -> None:
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(document).encode(), headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        answer.read()
+            environment |= stack.enter_context(emulators.cache_addresses(manifest, folder))
+            yield environment | emulators.config_values(manifest)
 
 
 RUNNER = GoogleRunner()

@@ -141,18 +141,18 @@ class Entry:
         return response
 
     def _message(self, native: Any) -> Response:
-        message, queue = self.codec.decode(native)
-        sources = {trigger.source.name: trigger.source for trigger in self.instance.call.triggers}
-        if queue is None and len(sources) == 1:
-            queue = next(iter(sources))
-        if queue not in sources:
-            raise HTTPError(404, f"queue {queue!r} is none of this function's: {', '.join(sources)}")
+        message, key = self.codec.decode(native)
+        triggers = {trigger.key: trigger for trigger in self.instance.call.triggers}
+        if key is None and len(triggers) == 1:
+            key = next(iter(triggers))
+        if key not in triggers:
+            raise HTTPError(404, f"{key!r} is none of this function's: {', '.join(triggers)}")
         text = message.body
-        found = self.instance.call([message], queue)
+        found = self.instance.call([message], key)
         (outcome,) = run_shared(found) if hasattr(found, "send") else found
         if isinstance(outcome, Reject):
             # Its dead-letter topic is ours to fill: Pub/Sub moves a message there only after its attempts are over.
-            sources[queue].driver().dead_letter(text, message.attributes)
+            triggers[key].driver().dead_letter(text, message.attributes)
             outcome = None
         response: Response = self.codec.encode(message, outcome)
         return response

@@ -130,15 +130,15 @@ def _push(function: FunctionRecord, event: Sequence[Message[str]]) -> dict[str, 
     }
     if message.group is not None:
         inner["orderingKey"] = message.group
-    queue = function.triggers[0].options["queue"]
-    subscription = f"projects/{PROJECT}/subscriptions/{queue}"
+    kind, name = function.triggers[0].source
+    own = f"{name}-{function.name}" if kind == "topic" else name
+    subscription = f"projects/{PROJECT}/subscriptions/{own}"
     return {"deliveryAttempt": message.attempt, "message": inner, "subscription": subscription}
 
 
 def _pubsub_push(function: FunctionRecord, event: Sequence[Message[str]]) -> dict[str, Any]:
     headers = [["content-type", "application/json"], ["user-agent", "CloudPubSub-Google"]]
-    queue = function.triggers[0].options["queue"]
-    return _posted(f"/{queue}", headers, json.dumps(_push(function, event)))
+    return _posted(f"/{function.triggers[0].key}", headers, json.dumps(_push(function, event)))
 
 
 def _cloud_event(attributes: dict[str, str], data: Any) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _pubsub_eventarc(function: FunctionRecord, event: Sequence[Message[str]]) ->
     document = _push(function, event)
     attributes = {
         "id": event[0].id,
-        "source": f"//pubsub.googleapis.com/projects/{PROJECT}/topics/{function.triggers[0].options['queue']}",
+        "source": f"//pubsub.googleapis.com/projects/{PROJECT}/topics/{function.triggers[0].source[1]}",
         "type": PubSubEventarc.event_type,
         "time": document["message"]["publishTime"],
     }

@@ -91,9 +91,9 @@ class QueueDelivery(Part):
                 words.append(self._again(one, outcome))
         if done:
             self._driver.acknowledge_many(done)
-            if getattr(self._trigger.source, "large", None) is not None:
+            if (large := getattr(self._trigger.source, "large_bodies", None)) is not None:
                 for one in done:
-                    self._trigger.source.drop_large(one.body)
+                    large.drop(one.body)
         self.desk.state.let_go(self._queue, [one.id for one in batch])
         return words
 

@@ -89,7 +89,8 @@ def encode_outcome(message: Message[Any], outcome: BaseException | None) -> Resp
 class PubSubPush:
     """A push subscription of our own, wrapped payload, with OIDC.
 
-    Its endpoint's path may name the queue (``/emails``); it must where a function takes several.
+    Its endpoint's path may name the queue (``/emails``) or topic (``/topic:signups``); it must where a function takes
+    several.
     """
 
     signature = "http"
@@ -97,7 +98,7 @@ class PubSubPush:
 
     @staticmethod
     def decode(native: Any) -> tuple[PushedMessage, str | None]:
-        """The message, and the queue's declared name where the path says it."""
+        """The message, and the ``key`` of the trigger where the path says it."""
         from json import loads
 
         if native.environ["REQUEST_METHOD"] != "POST":

@@ -130,6 +130,8 @@ class Server:
         self._client: Any = None
         self._connecting: asyncio.Lock | None = None
         self._violations: list[str] = []
+        self._refused: asyncio.Future[str] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def largest(self) -> int:
@@ -152,14 +154,16 @@ class Server:
     async def close(self) -> None:
         """Flush and close."""
         client, self._client = self._client, None
+        for task in self._tasks:
+            task.cancel()
         if client is None or client.is_closed:
             return
-        if client.is_connected:
-            import contextlib
+        import contextlib
 
-            with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # a connection that has broken is closed too
+            if client.is_connected:
                 await client.flush(timeout=1)
-        await client.close()
+            await client.close()
 
     async def _connect(self) -> Any:
         try:
@@ -175,16 +179,26 @@ class Server:
             "connect_timeout": TRY_SECONDS,
             **_credentials(self._environment),
         }
+        # The client tries for ever, also with credentials that were refused.
+        connecting = asyncio.ensure_future(client.connect(**options))
+        self._refused = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(client.connect(**options), TRY_SECONDS)
-        except BaseException as error:
-            await client.close()
-            if "authorization violation" in str(error).lower():
-                raise PermissionsViolation(str(error)) from error
-            raise
-        return client
+            await asyncio.wait((connecting, self._refused), timeout=TRY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                return client
+            if self._refused.done():
+                raise PermissionsViolation(self._refused.result())
+            raise TimeoutError(f"no answer from {', '.join(self._urls)}")
+        finally:
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
+                await client.close()
 
     async def _note(self, error: Exception) -> None:
+        if "authorization" in str(error).lower() and self._refused is not None and not self._refused.done():
+            self._refused.set_result(str(error))
         if "permissions violation" in str(error).lower():
             self._violations = [*self._violations[-15:], str(error)]
 
@@ -279,15 +293,38 @@ class Server:
                     found.append(message)
                 elif status != "100":  # a heartbeat; all others end it
                     break
+        except asyncio.CancelledError:
+            task = asyncio.get_running_loop().create_task(self._hand_back(subscription, found, seconds))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            raise
         except Exception as error:
             self._check_violation(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", error)
             if not found:
                 await self.api(f"CONSUMER.INFO.{stream}.{consumer}")  # silence is also what a missing one answers
                 raise
-        finally:
-            if not client.is_closed:
-                await subscription.unsubscribe()
+        await _leave(client, subscription)
         return found
+
+    async def _hand_back(self, subscription: Any, found: list[Any], seconds: float) -> None:
+        """Return the messages of a pull nobody waits for any more; the server goes on sending them for as long."""
+        import contextlib
+
+        for message in found:
+            await self.tell(message.reply, b"-NAK")
+        with contextlib.suppress(Exception):  # silence: it is over
+            while True:
+                message = await subscription.next_msg(timeout=seconds + TRY_SECONDS)
+                if message.reply:
+                    await self.tell(message.reply, b"-NAK")
+                elif (message.headers or {}).get("Status") != "100":
+                    break
+        await _leave(await self.client(), subscription)
+
+
+async def _leave(client: Any, subscription: Any) -> None:
+    if not client.is_closed:
+        await subscription.unsubscribe()
 
 
 def _passes(error: BaseException) -> bool:

@@ -37,11 +37,27 @@ _QUEUE: dict[str, Capability] = {
     "dead_letters": native("read where they lie", source="server: STREAM.MSG.GET"),
     "redrive": portable("published to the queue's stream, then deleted from theirs", source="portable_nats.queue"),
     "extend": native("any length", source="server: -NAK with a delay"),
-    "depth": native("the messages of the stream", source="server: STREAM.INFO"),
+    "depth": native("what the consumer has not seen acknowledged", source="server: CONSUMER.INFO"),
     "purge": native("leased messages too", source="server: STREAM.PURGE"),
+}
+
+_TOPIC: dict[str, Capability] = {
+    "ordered": portable(
+        "one message at a time for each subscription, whatever its group: its consumer has max_ack_pending 1",
+        source="portable_nats.deliveries",
+    ),
+    "retry_after": native("any length, whole milliseconds", source="server: -NAK with a delay"),
+    "attempts": native("the number of deliveries", source="server: the reply subject of a delivery"),
+    "moves_dead_letters": portable(
+        "by the worker that gives it back, or else by the one that receives it next",
+        source="portable_nats.deliveries",
+    ),
+    "dead_letters": native("read where they lie", source="server: STREAM.MSG.GET"),
+    "same_id": native("the message's number in the stream", source="server: the receipt of a message"),
 }
 
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
+    "topic": _TOPIC,
 }

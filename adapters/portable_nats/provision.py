@@ -1,20 +1,23 @@
 """Makes what the drivers need on the servers: drivers themselves make nothing, so that a wrong address is told.
 
-from portable_nats.provision import provision
+    from portable_nats.provision import provision
 
-provision(app.resources)
+    provision([emails, uploads])
+
+What exists is left as it is, so this can run before every start.
 """
 
 from __future__ import annotations
 
+import json
 import os
 
 from portable.drivers import address_variable
+from portable_nats import queue, topic
 from portable_nats._sdk import JetStreamError, Link
 from portable_nats.bucket import chunks_stream, chunks_subject
 from portable_nats.keys import read_place
 from portable_nats.limits import ACK_WAIT_SECONDS, DUPLICATE_SECONDS
-from portable_nats.queue import CONSUMER, subject_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portable.resources import Resource
+    from portable.resources.filters import Filter
     from portable_nats._sdk import Server
 
-__all__ = ["provision"]
+__all__ = ["provision", "subscribe"]
 
 SECOND = 1_000_000_000
 STREAM_NOT_FOUND = 10059
@@ -70,22 +74,54 @@ async def _make_stream(server: Server, name: str, subject: str, replicas: int, *
     await server.api(f"STREAM.CREATE.{name}", config)
 
 
-async def _make_queue(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
-    urls, name = read_place("queue", resource.name, environment)
-    await _make_stream(link.server(urls), name, subject_of(name), replicas, retention="workqueue")
-    consumer = {
-        "durable_name": CONSUMER,
+async def _make_consumer(server: Server, stream: str, name: str, ordered: bool, description: str = "") -> None:
+    config = {
+        "durable_name": name,
+        "description": description,
         "ack_policy": "explicit",
         "ack_wait": ACK_WAIT_SECONDS * SECOND,
         "max_deliver": -1,  # the driver counts: it has dead letters
         # A delayed message is pending too, and must not keep others back; where order matters it has to.
-        "max_ack_pending": 1 if resource.options.get("ordered") else -1,
+        "max_ack_pending": 1 if ordered else -1,
     }
-    await link.server(urls).api(f"CONSUMER.DURABLE.CREATE.{name}.{CONSUMER}", {"stream_name": name, "config": consumer})
+    await server.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
+
+
+async def _make_queue(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
+    urls, name = read_place("queue", resource.name, environment)
+    server = link.server(urls)
+    await _make_stream(server, name, queue.subject_of(name), replicas, retention="workqueue")
+    await _make_consumer(server, name, queue.CONSUMER, bool(resource.options.get("ordered")))
     known = os.environ if environment is None else environment
     if known.get(address_variable("deadletter", resource.name)):
         urls, name = read_place("deadletter", resource.name, environment)
-        await _make_stream(link.server(urls), name, subject_of(name), replicas)
+        await _make_stream(link.server(urls), name, queue.subject_of(name), replicas)
+
+
+async def _make_topic(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
+    urls, name = read_place("topic", resource.name, environment)
+    await _make_stream(link.server(urls), name, topic.subject_of(name), replicas, retention="interest")
+    await _make_stream(link.server(urls), topic.dead_stream(name), topic.dead_subject(name, "*"), replicas)
+
+
+def subscribe(
+    resource: Resource, subscriptions: Mapping[str, Filter | None], environment: Mapping[str, str] | None = None
+) -> None:
+    """Create the subscriptions of a topic, by the functions' names; a filter replaces the one there was.
+
+    Args:
+        subscriptions: name to filter, None for every message. What has no name here any more is left as it is.
+        environment: as for :func:`provision`.
+    """
+    link = Link(environment)
+    urls, stream = read_place("topic", resource.name, environment)
+    ordered = bool(resource.options.get("ordered"))
+    try:
+        for name, wanted in subscriptions.items():
+            text = json.dumps(wanted) if wanted else ""
+            link.call(_make_consumer(link.server(urls), stream, name, ordered, text))
+    finally:
+        link.close()
 
 
 async def _make_bucket(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
@@ -97,4 +133,4 @@ async def _make_bucket(resource: Resource, environment: Mapping[str, str] | None
     await _make_stream(server, chunks_stream(name), chunks_subject(name, "*", "*"), replicas, discard="new")
 
 
-_MAKERS = {"bucket": _make_bucket, "queue": _make_queue}
+_MAKERS = {"bucket": _make_bucket, "queue": _make_queue, "topic": _make_topic}

@@ -31,6 +31,7 @@ pytest.register_assert_rewrite(
             "queue",
             "secret",
             "queue_cases",
+            "queue_model",
             "queue_options",
             "table",
             "table_model",

@@ -17,6 +17,7 @@ from portable.errors import NotFoundError, ServiceError, UnsupportedError
 from portable.resources.queue import Queue
 from portable.testing.conformance.cases import assert_names, together
 from portable.testing.conformance.queue_cases import LONG, NOW
+from portable.testing.conformance.queue_model import QueueModel
 from portable.testing.conformance.queue_options import QueueOptions
 
 __all__ = ["QueueConformance"]
@@ -36,7 +37,7 @@ BODIES: dict[str, Any] = {
 }
 
 
-class QueueConformance(QueueOptions):
+class QueueConformance(QueueOptions, QueueModel):
     """Subclass it, and give it one fixture, ``queue``, that yields an empty ``Queue`` with its platform in force.
 
     The queue has no type, ``max_attempts`` of 5, and a dead-letter queue where the cloud has them. The platform also

@@ -22,6 +22,8 @@ def in_force(tmp_path):
 
 class TestQueue(QueueConformance):
     capabilities = CAPABILITIES["queue"]
+    model_examples = 20
+    model_steps = 30
 
     @pytest.fixture
     def queue(self, in_force):

@@ -117,6 +117,16 @@ class Manifest(msgspec.Struct):
             if trigger.options.get("topic") == topic
         }
 
+    def wants_changes(self, table: str) -> bool | None:
+        """Whether a handler of this table's changes wants old items; None where it has no such handler."""
+        asked = [
+            trigger.options["old"]
+            for function in self.functions
+            for trigger in function.triggers
+            if trigger.kind == "change" and trigger.options["table"] == table
+        ]
+        return any(asked) if asked else None
+
     def only(self, functions: list[str]) -> Manifest:
         """This manifest with some of its functions, and the resources these use."""
         kept = [function for function in self.functions if function.name in functions]

@@ -50,6 +50,7 @@ SERVICES: Mapping[str, Sequence[str]] = {
     "secret": ("secretsmanager", "ssm"),
     "bucket": ("s3",),
     "queue": ("sqs",),
+    "table": ("dynamodb",),
     "topic": ("sns", "sqs"),
 }
 """What botocore calls the services that each kind of resource needs; a topic's subscriptions are queues."""

@@ -8,15 +8,19 @@ from portable.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 __all__ = [
     "account_of",
     "container_client",
     "content_settings",
+    "cosmos_container",
+    "cosmos_if_match",
+    "cosmos_query",
     "error_class",
     "http_response",
+    "make_cosmos_container",
     "queue_client",
     "unless_changed",
 ]
@@ -113,6 +117,65 @@ def _credential(address: str, environment: Mapping[str, str]) -> Any:
 
             return AzureNamedKeyCredential(account, parts["AccountKey"])
     return _identity()
+
+
+COSMOS_VARIABLE = "AZURE_COSMOS_CONNECTION_STRING"
+"""A connection string whose key is used for addresses in its account; else the managed identity is."""
+
+
+def cosmos_container(endpoint: str, database: str, container: str, environment: Mapping[str, str]) -> tuple[Any, Any]:
+    """A client of an account, and one of a container that is there. Raises ConfigError without the SDK."""
+    client = _cosmos_client(endpoint, environment)
+    found = client.get_database_client(database).get_container_client(container)
+    found.read()
+    return client, found
+
+
+def make_cosmos_container(endpoint: str, database: str, container: str, environment: Mapping[str, str]) -> None:
+    """Make what a table needs: partitions by ``/partition``, times to live, an index over what queries look at."""
+    from azure.cosmos import PartitionKey
+
+    looked_at = [{"path": "/place/?"}, {"path": "/indexes/*"}]
+    with _cosmos_client(endpoint, environment) as client:
+        client.create_database_if_not_exists(database).create_container(
+            container,
+            PartitionKey("/partition"),
+            indexing_policy={"includedPaths": looked_at, "excludedPaths": [{"path": "/*"}]},
+            default_ttl=-1,
+        )
+
+
+def _cosmos_client(endpoint: str, environment: Mapping[str, str]) -> Any:
+    try:
+        from azure.cosmos import CosmosClient
+    except ImportError as error:
+        raise _missing("azure-cosmos", error) from error
+    parts = dict(part.partition("=")[::2] for part in environment.get(COSMOS_VARIABLE, "").split(";"))
+    account = parts.get("AccountEndpoint", "").removesuffix("/").removesuffix(":443")
+    return CosmosClient(
+        endpoint,
+        parts["AccountKey"] if account == endpoint.removesuffix(":443") else _identity(),
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        # An emulator tells its own idea of its address.
+        enable_endpoint_discovery=endpoint.startswith("https:"),
+    )
+
+
+def cosmos_if_match(version: str) -> dict[str, Any]:
+    """The options of a call that has to find this version of an item."""
+    from azure.core import MatchConditions
+
+    return {"etag": version, "match_condition": MatchConditions.IfNotModified}
+
+
+def cosmos_query(
+    container: Any, query: str, values: Mapping[str, str], partition: str | None, limit: int
+) -> Iterator[Any]:
+    """The documents a query finds in a partition, or in all; fetched page by page."""
+    parameters = [{"name": name, "value": value} for name, value in values.items()]
+    where = {"enable_cross_partition_query": True} if partition is None else {"partition_key": partition}
+    return iter(container.query_items(query=query, parameters=parameters, max_item_count=limit, **where))
 
 
 @cache

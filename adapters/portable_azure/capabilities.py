@@ -34,9 +34,34 @@ STORAGE_QUEUE: dict[str, Capability] = {
 
 _QUEUE = STORAGE_QUEUE
 
+_TABLE: dict[str, Capability] = {
+    "transaction": refused(
+        "a transactional batch of Cosmos DB stays within one partition; keep in one item what must change together",
+        source="https://learn.microsoft.com/azure/cosmos-db/transactional-batch",
+    ),
+    "partition_transaction": refused(
+        "Cosmos DB has a transactional batch, but nothing runs one on a development machine, so it is unproven and not "
+        "offered; keep in one item what must change together",
+        source="https://learn.microsoft.com/azure/cosmos-db/transactional-batch",
+    ),
+    "removes_expired": native(
+        "each item's own 'ttl', counted from its last write; the container's defaultTtl has to be -1",
+        source="https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live",
+    ),
+    "change_old": refused(
+        "the change feed has the item as it is now; keep the old value in the item",
+        source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",
+    ),
+    "change_delete": refused(
+        "the change feed has no deletions; mark the item as deleted and give it a time to live",
+        source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",
+    ),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
+    "table": _TABLE,
 }
 
 NAMES: Mapping[str, Naming] = {

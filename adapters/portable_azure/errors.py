@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["BY_CLASS", "BY_CODE", "BY_STATUS", "code_of", "translate"]
+__all__ = ["BY_CLASS", "BY_CODE", "BY_COSMOS", "BY_STATUS", "code_of", "translate"]
 
 # Codes that say more than their status. https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 BY_CODE: dict[str, type[ServiceError]] = {
@@ -46,9 +46,11 @@ BY_STATUS: dict[int, type[ServiceError]] = {
     404: NotFoundError,
     408: UnavailableError,
     409: PreconditionFailedError,
+    410: UnavailableError,  # Cosmos DB: a partition moves
     412: PreconditionFailedError,
     413: UnsupportedError,
     429: UnavailableError,
+    449: UnavailableError,  # Cosmos DB: two writes met, and neither won
     500: UnavailableError,
     502: UnavailableError,
     503: UnavailableError,
@@ -73,6 +75,14 @@ BY_CLASS: dict[str, type[ServiceError]] = {
 }
 
 
+# Classes of azure-cosmos that say more than their status.
+# https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb
+BY_COSMOS: dict[str, type[ServiceError]] = {
+    "CosmosClientTimeoutError": UnavailableError,
+    "CosmosResourceExistsError": AlreadyExistsError,
+}
+
+
 def code_of(error: Exception) -> str:
     """The service's error code (``BlobNotFound``), "" where there is none."""
     code: Any = getattr(error, "error_code", None)
@@ -81,7 +91,7 @@ def code_of(error: Exception) -> str:
 
 def translate(error: Exception, resource: str, key: str | None = None) -> ServiceError:
     """An error of the SDK as one of ours, to be raised ``from`` it. What is unknown is a plain ServiceError."""
-    kind = BY_CODE.get(code_of(error))
+    kind = BY_CODE.get(code_of(error)) or BY_COSMOS.get(type(error).__name__)
     if kind is None:
         status = getattr(error, "status_code", None)
         kind = BY_STATUS.get(status) if isinstance(status, int) else None

@@ -53,6 +53,15 @@ BLOB_NAME_SEGMENTS = 254
 BLOB_PAGE = 5000
 """Most rows of one page of a listing. Documented: List Blobs, "maxresults"."""
 
+ITEM_BYTES = 2 * 1024 * 1024
+"""Largest item of Cosmos DB, as JSON in UTF-8. Documented: Azure Cosmos DB service quotas, "Per-item limits"."""
+
+ITEM_ID_BYTES = 1023
+"""Longest id of an item. Documented: as above."""
+
+ITEM_SECONDS = 2**31 - 1
+"""Longest time to live of an item. Documented: Time to live (TTL) in Azure Cosmos DB."""
+
 RESERVED_ROUTES = ("admin", "runtime")
 """First segments the host keeps for itself. Source: azure-functions-host, HttpTrigger route validation."""
 

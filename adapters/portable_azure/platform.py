@@ -3,6 +3,7 @@
 * a bucket: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``
 * a queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``; ``PORTABLE_DEADLETTER_<NAME>`` only where its dead letters
   are not in ``QUEUE-poison``
+* a table: ``https://ACCOUNT.documents.azure.com/dbs/DATABASE/colls/CONTAINER``
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AzurePlatform"]
 
-KINDS = ("bucket", "cache", "queue")
+KINDS = ("bucket", "cache", "queue", "table")
 
 
 class AzurePlatform:

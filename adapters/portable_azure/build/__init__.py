@@ -37,6 +37,8 @@ class AzureTarget:
         wanted = ["azure-functions>=1.21"]
         if manifest.resources:
             wanted.append("azure-identity>=1.19")
+        if manifest.of_kind("table"):
+            wanted.append("azure-cosmos>=4.9")
         if manifest.of_kind("bucket"):
             wanted.append("azure-storage-blob>=12.23")
         if manifest.of_kind("queue"):

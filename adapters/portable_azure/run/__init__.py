@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -24,6 +24,7 @@ from portable_azure import _sdk
 from portable_azure.capabilities import NAMES
 from portable_azure.queue import poison_address
 from portable_azure.run.process import AppProcess
+from portable_azure.table import parse_address
 
 __all__ = ["RUNNER", "AzureRunner", "AzureRunning"]
 
@@ -111,25 +112,42 @@ class AzureRunner:
     """See ``portable.run.target.Runner``."""
 
     parts: Sequence[str] = ("azure-functions-runtime", "python")
-    emulators: Sequence[str] = ("azurite", "node")
+    emulators: Sequence[str] = ("azurite", "cosmosdb-server", "node")
 
     def start(self, artifact: Artifact, environment: Mapping[str, str], log: Path) -> AzureRunning:
         return AzureRunning(artifact, environment, log)
 
     @contextmanager
     def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
-        if not manifest.resources:
-            yield {}
-            return
-        with emulators.azurite(log=folder / "azurite.log") as azurite:
-            storage = dict(part.partition("=")[::2] for part in azurite.environment["AzureWebJobsStorage"].split(";"))
-            environment = {"AzureWebJobsStorage": azurite.environment["AzureWebJobsStorage"]}
-            for resource in manifest.resources:
-                endpoint = storage["BlobEndpoint" if resource.kind == "bucket" else "QueueEndpoint"]
-                address = f"{endpoint}/{NAMES[resource.kind].physical(resource.name)}"
-                environment[address_variable(resource.kind, resource.name)] = address
-                _create(resource.kind, address, environment)
+        environment: dict[str, str] = {}
+        with ExitStack() as stack:
+            if manifest.of_kind("bucket") or manifest.of_kind("queue"):
+                azurite = stack.enter_context(emulators.azurite(log=folder / "azurite.log"))
+                environment |= _make_storage(azurite, manifest)
+            if manifest.of_kind("table"):
+                cosmos = stack.enter_context(emulators.cosmos(log=folder / "cosmosdb-server.log"))
+                environment |= _make_tables(cosmos, manifest)
             yield environment
+
+
+def _make_storage(azurite: emulators.Emulator, manifest: Manifest) -> dict[str, str]:
+    storage = dict(part.partition("=")[::2] for part in azurite.environment["AzureWebJobsStorage"].split(";"))
+    environment = {"AzureWebJobsStorage": azurite.environment["AzureWebJobsStorage"]}
+    for kind, endpoint in (("bucket", "BlobEndpoint"), ("queue", "QueueEndpoint")):
+        for resource in manifest.of_kind(kind):
+            address = f"{storage[endpoint]}/{NAMES[kind].physical(resource.name)}"
+            environment[address_variable(kind, resource.name)] = address
+            _create(kind, address, environment)
+    return environment
+
+
+def _make_tables(cosmos: emulators.Emulator, manifest: Manifest) -> dict[str, str]:
+    environment = dict(cosmos.environment)
+    for table in manifest.of_kind("table"):
+        address = f"{cosmos.endpoint}/dbs/portable/colls/{NAMES['table'].physical(table.name)}"
+        environment[address_variable("table", table.name)] = address
+        _sdk.make_cosmos_container(*parse_address(address), environment)
+    return environment
 
 
 def _create(kind: str, address: str, environment: Mapping[str, str]) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from portable.resources.config import Config as Config
     from portable.resources.pages import Entry as Entry
     from portable.resources.pages import Page as Page
+    from portable.resources.delivery import Delivery as Delivery
     from portable.resources.queue import Queue as Queue
     from portable.resources.secret import Secret as Secret
     from portable.resources.table import Table as Table
@@ -80,6 +81,7 @@ _HOME = {
     "portable.resources.cache": ("Cache",),
     "portable.resources.config": ("Config",),
     "portable.resources.pages": ("Entry", "Page"),
+    "portable.resources.delivery": ("Delivery",),
     "portable.resources.queue": ("Queue",),
     "portable.resources.secret": ("Secret",),
     "portable.resources.table": ("Table",),

@@ -22,7 +22,7 @@ def in_force(tmp_path):
 
 class TestQueue(QueueConformance):
     capabilities = CAPABILITIES["queue"]
-    model_examples = 20
+    model_examples = 8
     model_steps = 30
 
     @pytest.fixture

@@ -11,6 +11,7 @@ becomes of it after that, is the code below. Where it differs from a cloud:
   of one key are one event;
 * a blob event is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous invocation; other
   clouds go on for longer;
+* a topic's filter is looked at here too, for emulators that keep filters and do not heed them;
 * nothing is delivered twice, though every cloud may.
 """
 
@@ -29,6 +30,7 @@ from portable.events import BlobEvent, Message
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable.resources import Resource
 from portable.resources.bucket import Bucket
+from portable.resources.filters import fits
 from portable.resources.queue import Queue
 from portable.resources.topic import Topic
 from portable.samples import Event, Outcome
@@ -163,7 +165,7 @@ class Delivery:
         for line in self._lines:
             size = min(line.batch_size, self._batch_limit or line.batch_size)
             # All of them first: what a handler sends meanwhile belongs to the next round, so that a loop shows.
-            there = _take(line.driver, wait)
+            there = line.wanted(_take(line.driver, wait))
             for start in range(0, len(there), size):
                 fresh = self._deliver_batch(line, there[start : start + size], result) or fresh
         return fresh
@@ -224,9 +226,20 @@ class _Line:
         self.function = msgspec.structs.replace(function, triggers=[trigger])
         self.source = f"{resource.kind} {resource.name}"
         self.batch_size: int = trigger.options["batch_size"]
+        self.filter = trigger.options.get("filter")
         self.max_attempts: int = resource.options["max_attempts"]
         self.driver = receiver(platform, resource, function.name)
         self.key = f"{trigger.key}/{function.name}"
+
+
+    def wanted(self, there: list[Received]) -> list[Received]:
+        """What passes the function's filter; the rest is acknowledged."""
+        if self.filter is None:
+            return there
+        for one in there:
+            if not fits(self.filter, one.attributes):
+                self.driver.acknowledge(one)
+        return [one for one in there if fits(self.filter, one.attributes)]
 
 
 class _BlobTry:

@@ -15,6 +15,7 @@ from portable.run import parts
 from portable.run.verify import verify
 
 FIDELITY = Path(__file__).parent / "fidelity"
+TOPICS = FIDELITY.with_name("topics")
 
 
 @pytest.fixture
@@ -43,6 +44,18 @@ def test_a_target_answers_as_the_local_one_does(
     assert report.steps > 90
     assert [one.target for one in report.targets] == ["local", target]
     assert all(one.parts for one in report.targets)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("target", ["aws", "gcp"])
+def test_a_topic_reaches_its_handlers_as_on_the_local_target(
+    target: str, require_target: Callable[[str], None], tmp_path: Path
+) -> None:
+    require_target(target)
+    project = find_project(shutil.copytree(TOPICS, tmp_path / "topics"))
+    report = verify(project, ["local", target])
+    assert report.status == 0, f"\n{report.text()}\n\n{log_of(project.root, target)}"
+    assert report.steps == 17
 
 
 def log_of(root: Path, target: str) -> str:

@@ -22,7 +22,7 @@ from portable.triggers import DirectTrigger, HTTPRoute, MessageTrigger, Schedule
 __all__ = ["check_functions", "check_type"]
 
 _EVENTS = (BlobEvent, Change, Message, Request, SocketEvent, Tick)
-_TAKES = {"message": Message, "blob": BlobEvent, "schedule": Tick}
+_TAKES = {"message": Message, "blob": BlobEvent, "change": Change, "schedule": Tick}
 _SCALARS = (str, bytes, int, float, bool, dict)
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
@@ -113,7 +113,7 @@ def _check_trigger(trigger: Trigger) -> None:
         _check_schedule(trigger)
     if isinstance(trigger, MessageTrigger):
         check_type(trigger.source.type, f"{trigger.source} at {trigger.source.where[0]}:{trigger.source.where[1]}")
-    needs_event = trigger.kind in ("message", "blob")
+    needs_event = trigger.kind in ("message", "blob", "change")
     annotation = event_call(trigger, needs_event)[1]
     if annotation is MISSING:
         return

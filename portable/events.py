@@ -512,15 +512,49 @@ class Tick(Lazy):
 
 
 class Change(Lazy, Generic[T]):
-    """An item of a table was inserted, updated or deleted. ``old`` is None unless asked for and available."""
+    """An item of a table was inserted, updated or deleted.
 
-    __slots__ = ("key", "kind", "native", "new", "old", "time")
+    Attributes:
+        kind: ``"insert"``, ``"update"`` or ``"delete"``; deletions come only to a handler that asked for ``old=True``.
+        table: the name declared in the app. key: the item's key as ``get_many`` takes it: a value, or a pair where the
+            table has a sort key. new: the item, None after a deletion. old: the item before, None after an insertion and
+            for a handler that did not ask. time: aware datetime. native: the vendor's own record.
+    """
+
+    __slots__ = ("key", "kind", "native", "new", "old", "table", "time")
     kind: Literal["insert", "update", "delete"]
+    table: str
     key: Any
     old: T | None
     new: T | None
     time: datetime
     native: Any
+
+    def __init__(
+        self,
+        kind: Literal["insert", "update", "delete"],
+        table: str,
+        key: Any,
+        old: T | None = None,
+        new: T | None = None,
+        time: datetime | None = None,
+        native: object = None,
+    ) -> None:
+        self.kind = kind
+        self.table = table
+        self.key = key
+        self.old = old
+        self.new = new
+        if time is None:
+            from datetime import UTC, datetime
+
+            time = datetime.now(UTC)
+        _check_aware("time", time)
+        self.time = time
+        self.native = native
+
+    def __repr__(self) -> str:
+        return f"<Change {self.kind} {self.table} {self.key!r}>"
 
 
 class SocketEvent(Lazy):

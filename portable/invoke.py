@@ -23,14 +23,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
-    from portable.events import BlobEvent, Message, Request
+    from portable.events import BlobEvent, Change, Message, Request
     from portable.signatures import Parameter
-    from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+    from portable.triggers import (
+        BlobTrigger,
+        ChangeTrigger,
+        DirectTrigger,
+        HTTPRoute,
+        MessageTrigger,
+        ScheduleTrigger,
+        Trigger,
+    )
 
     Outcomes = list[BaseException | None]
 
 __all__ = [
     "BlobFunction",
+    "ChangeFunction",
     "DirectFunction",
     "HTTPFunction",
     "MessageFunction",
@@ -350,6 +359,40 @@ class BlobFunction:
         return event_call(trigger)[0]
 
 
+class ChangeFunction:
+    """Hands a change to each trigger of its table that wants it. Raises what the handler raised: the cloud retries.
+
+    Called with a change whose items are as the table's driver gives them.
+    """
+
+    kind = "change"
+
+    def __init__(self, triggers: Sequence[ChangeTrigger]) -> None:
+        self.triggers = triggers
+        self.is_async = any(trigger.is_async for trigger in triggers)
+
+    def __call__(self, event: Change[Any]) -> Any:
+        delivery = self._deliver(event)
+        return delivery if self.is_async else step(delivery)
+
+    async def _deliver(self, event: Change[Any]) -> int:
+        """How many handlers took the event. 0: it was not theirs, which is no error."""
+        taken = 0
+        for trigger in self.triggers:
+            if event.table == trigger.table.name and trigger.wants(event.kind):
+                if trigger.plan is None:
+                    trigger.plan = self._plan(trigger)
+                result = trigger.plan(trigger.table.decode_change(event, old=trigger.old))
+                if result is not None and hasattr(result, "__await__"):
+                    await result if trigger.is_async else _refuse_coroutine(trigger, result)
+                taken += 1
+        return taken
+
+    @staticmethod
+    def _plan(trigger: ChangeTrigger) -> Callable[[Any], Any]:
+        return event_call(trigger)[0]
+
+
 class ScheduleFunction:
     """Calls each handler of the one schedule this function has: a tick does not say which it is of.
 
@@ -429,9 +472,10 @@ class DirectFunction:
             ) from error
 
 
-Function = HTTPFunction | MessageFunction | BlobFunction | ScheduleFunction | DirectFunction
+Function = HTTPFunction | MessageFunction | BlobFunction | ChangeFunction | ScheduleFunction | DirectFunction
 _FUNCTIONS: dict[str, Any] = {
-    kind.kind: kind for kind in (HTTPFunction, MessageFunction, BlobFunction, ScheduleFunction, DirectFunction)
+    kind.kind: kind
+    for kind in (HTTPFunction, MessageFunction, BlobFunction, ChangeFunction, ScheduleFunction, DirectFunction)
 }
 
 

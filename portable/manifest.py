@@ -22,7 +22,15 @@ from portable.resources import Resource
 from portable.resources.cache import Cache
 from portable.resources.config import Config
 from portable.signatures import MISSING, parameters_of, split_optional
-from portable.triggers import BlobTrigger, DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+from portable.triggers import (
+    BlobTrigger,
+    ChangeTrigger,
+    DirectTrigger,
+    HTTPRoute,
+    MessageTrigger,
+    ScheduleTrigger,
+    Trigger,
+)
 from portable.uses import in_project, resources_used
 
 __all__ = ["FunctionRecord", "Manifest", "ResourceRecord", "TriggerRecord", "describe_app"]
@@ -41,7 +49,7 @@ class TriggerRecord(msgspec.Struct):
     """What calls a handler, and its options by kind.
 
     http: method, path, status, auth, max_body; message: batch_size, and queue, or topic and filter; blob: bucket,
-    prefix, suffix, kinds; schedule: cron, every (seconds), timezone; direct: none.
+    prefix, suffix, kinds; change: table, old; schedule: cron, every (seconds), timezone; direct: none.
     """
 
     kind: str
@@ -51,8 +59,10 @@ class TriggerRecord(msgspec.Struct):
 
     @property
     def source(self) -> tuple[str, str]:
-        """Kind and name of the resource whose messages or blobs these are."""
-        return next((kind, self.options[kind]) for kind in ("queue", "topic", "bucket") if kind in self.options)
+        """Kind and name of the resource whose messages, blobs or changes these are."""
+        return next(
+            (kind, self.options[kind]) for kind in ("queue", "topic", "bucket", "table") if kind in self.options
+        )
 
     @property
     def key(self) -> str:
@@ -178,6 +188,8 @@ def _source(trigger: Trigger) -> tuple[str, str] | None:
         return trigger.source.kind, trigger.source.name
     if isinstance(trigger, BlobTrigger):
         return trigger.bucket.kind, trigger.bucket.name
+    if isinstance(trigger, ChangeTrigger):
+        return trigger.table.kind, trigger.table.name
     return None
 
 
@@ -208,6 +220,8 @@ def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[t
                 add(trigger.source)
             elif isinstance(trigger, BlobTrigger):
                 add(trigger.bucket)
+            elif isinstance(trigger, ChangeTrigger):
+                add(trigger.table)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file is None or not in_project(Path(file), root):
@@ -253,6 +267,8 @@ def _options(trigger: Trigger) -> dict[str, Any]:
     if isinstance(trigger, BlobTrigger):
         kinds = list(trigger.kinds)
         return {"bucket": trigger.bucket.name, "prefix": trigger.prefix, "suffix": trigger.suffix, "kinds": kinds}
+    if isinstance(trigger, ChangeTrigger):
+        return {"table": trigger.table.name, "old": trigger.old}
     if isinstance(trigger, ScheduleTrigger):
         every = None if trigger.every is None else trigger.every.total_seconds()
         return {"cron": trigger.cron, "every": every, "timezone": trigger.timezone}

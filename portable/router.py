@@ -5,6 +5,7 @@ from __future__ import annotations
 from portable.errors import ConfigError
 from portable.triggers import (
     BlobTrigger,
+    ChangeTrigger,
     DirectTrigger,
     HTTPRoute,
     MessageTrigger,
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
     from portable.resources.bucket import Bucket
     from portable.resources.queue import Queue
+    from portable.resources.table import Table
     from portable.resources.topic import Topic
-    from portable.signature_types import BlobHandler, Handler, MessageDecorator, RouteOptions, TickHandler
+    from portable.signature_types import (
+        BlobHandler,
+        ChangeDecorator,
+        Handler,
+        MessageDecorator,
+        RouteOptions,
+        TickHandler,
+    )
 
     T = TypeVar("T")
     H = TypeVar("H", bound=Handler)
@@ -164,6 +173,29 @@ class Router:
             settings = Settings(memory, timeout, function)
             trigger = BlobTrigger(bucket, handler, settings, prefix=prefix, suffix=suffix, kinds=tuple(kinds))
             self.triggers.append(trigger)
+            return handler
+
+        return decorate
+
+    def on_change(
+        self,
+        table: Table[T],
+        *,
+        old: bool = False,
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+    ) -> ChangeDecorator[T]:
+        """Call the handler when an item of this table is inserted or updated, at least once for each change.
+
+        Return: done. Raise: another attempt. With ``old=True`` deletions come too, and each change has the item as it
+        was before: where the cloud has them, see ``portable check``.
+        """
+        if getattr(table, "kind", None) != "table":
+            raise ConfigError(f"on_change takes a table, got {table!r}")
+
+        def decorate(handler: Any) -> Any:
+            self.triggers.append(ChangeTrigger(table, handler, Settings(memory, timeout, function), old=old))
             return handler
 
         return decorate

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
-from portable.events import BlobEvent, Message, Tick
+from portable.events import BlobEvent, Change, Message, Tick
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,3 +37,9 @@ class MessageDecorator(Protocol[T]):
     def __call__(
         self, handler: Callable[Concatenate[list[Message[T]], P], R]
     ) -> Callable[Concatenate[list[Message[T]], P], R]: ...
+
+
+class ChangeDecorator(Protocol[T]):
+    """Takes a handler of one change, and returns it unchanged."""
+
+    def __call__(self, handler: Callable[Concatenate[Change[T], P], R]) -> Callable[Concatenate[Change[T], P], R]: ...

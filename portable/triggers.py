@@ -13,11 +13,21 @@ if TYPE_CHECKING:
     from portable.resources.bucket import Bucket
     from portable.resources.filters import Filter
     from portable.resources.queue import Queue
+    from portable.resources.table import Table
     from portable.resources.topic import Topic
 
     Handler = Callable[..., Any]
 
-__all__ = ["BlobTrigger", "DirectTrigger", "HTTPRoute", "MessageTrigger", "ScheduleTrigger", "Settings", "Trigger"]
+__all__ = [
+    "BlobTrigger",
+    "ChangeTrigger",
+    "DirectTrigger",
+    "HTTPRoute",
+    "MessageTrigger",
+    "ScheduleTrigger",
+    "Settings",
+    "Trigger",
+]
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself costs 13 ms at a cold start
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
@@ -64,7 +74,7 @@ class Trigger:
     """What calls a handler.
 
     Attributes:
-        kind: ``http``, ``message``, ``blob``, ``schedule`` or ``direct``.
+        kind: ``http``, ``message``, ``blob``, ``change``, ``schedule`` or ``direct``.
         handler: the user's callable, unchanged. function: the function it belongs to.
         where: file and line of the handler. modules: the routers included by name it came through, outermost first.
     """
@@ -214,6 +224,24 @@ class BlobTrigger(Trigger):
     def wants(self, kind: str, key: str) -> bool:
         """Whether an event is this trigger's: where the cloud cannot filter, the entry does."""
         return kind in self.kinds and key.startswith(self.prefix) and key.endswith(self.suffix)
+
+
+class ChangeTrigger(Trigger):
+    """Items of a table inserted and updated; deleted ones too, and what they were before, with ``old``."""
+
+    __slots__ = ("old", "table")
+    kind = "change"
+
+    def __init__(self, table: Table[Any], handler: Handler, settings: Settings, *, old: bool = False) -> None:
+        if type(old) is not bool:
+            raise ConfigError(f"old is True or False, got {old!r}")
+        super().__init__(handler, settings)
+        self.table = table
+        self.old = old
+
+    def wants(self, kind: str) -> bool:
+        """Whether a change is this trigger's."""
+        return self.old or kind != "delete"
 
 
 class ScheduleTrigger(Trigger):

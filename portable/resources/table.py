@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, overload
 
     from portable.drivers.table import Key, Row, Rows, Sort, TableDriver, TableQuery, Write
+    from portable.events import Change
     from portable.resources.transaction import Transaction
 
     Indexes = Mapping[str, str | tuple[str, str]]
@@ -252,6 +253,22 @@ class Table(Resource, Generic[T]):
         from portable.drivers.table import Write
 
         return Write("delete", self._items.key(key, sort), if_match=if_match)
+
+    # --- changes
+
+    def decode_change(self, change: Change[Any], *, old: bool) -> Change[T]:
+        """A change whose items are as the driver gives them, as a handler takes it; ``old``: with the item before.
+
+        Raises ValueError for an item that does not fit the table's type.
+        """
+        from portable.events import Change
+
+        made: Change[T] = Change(change.kind, self.name, change.key, None, None, change.time, change.native)
+        if change.new is not None:
+            made.new = self._items.decode(change.new)
+        if old and change.old is not None:
+            made.old = self._items.decode(change.old)
+        return made
 
     # --- many items
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -42,6 +43,11 @@ class Adapter:
         """A new platform. Addresses, endpoints and credentials are read from ``environment``, else the process's."""
         platform: Platform = self._module("runtime").platform(environment)
         return platform
+
+    @property
+    def builds(self) -> bool:
+        """Whether it can build and run apps. One that holds resources alone serves scripts, and other targets' code."""
+        return find_spec(f"{self.package}.build") is not None
 
     @property
     def build(self) -> Any:

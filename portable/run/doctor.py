@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "doctor_report", "doctor_table", "install_missing", "main"]
 
-TARGETS = ("aws", "gcp", "azure", "local")
+TARGETS = ("aws", "gcp", "azure", "local", "nats")
 
 
 @dataclass(frozen=True, slots=True)

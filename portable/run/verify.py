@@ -91,14 +91,14 @@ def verify(
     """Build, run and compare.
 
     Args:
-        targets: names; left out, every installed adapter's.
+        targets: names; left out, every installed adapter's that builds.
         jobs: targets that run at the same time. They are built one after the other.
         say: gets a line as each thing is done.
 
     Raises:
         BuildError, ConfigError: an artifact cannot be built or run; the message begins with the target.
     """
-    names = list(targets) if targets else list(adapters())
+    names = list(targets) if targets else [name for name, one in adapters().items() if one.builds]
     place = project.root / ".portable" / "verify"
     folders = {name: _named(name, partial(build_to_run, project, name, place / name)) for name in names}
     manifest = open_artifact(folders[names[0]]).manifest

@@ -149,7 +149,7 @@ def client(request: pytest.FixtureRequest, portable_target: str, portable_deploy
 def _targets(asked: list[str]) -> list[str]:
     from portable.plugins import adapters
 
-    known = list(adapters())
+    known = [name for name, one in adapters().items() if one.builds]
     names = [name for entry in asked for name in entry.split(",") if name]
     for name in names:
         if name not in (*known, IN_PROCESS, "all"):

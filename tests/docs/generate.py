@@ -19,8 +19,10 @@ from typing import Any
 from portable.capabilities import ASKS, FEATURES
 
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
-PAGES = (REFERENCE / "capabilities.md", REFERENCE / "errors.md", REFERENCE / "targets.md")
+PAGES = (REFERENCE / "capabilities.md", REFERENCE / "errors.md", REFERENCE / "nats.md", REFERENCE / "targets.md")
 TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
+HOLDERS = TARGETS | {"nats": "NATS"}
+"""The targets, and what holds resources without running functions."""
 _KINDS = ("http", "message", "blob", "schedule", "direct")
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -52,16 +54,16 @@ def _sources(_: str) -> Iterator[str]:
 
 
 def _capabilities(_: str) -> Iterator[str]:
-    said = {target: import_module(f"portable_{target}.capabilities").CAPABILITIES for target in TARGETS}
+    said = {target: import_module(f"portable_{target}.capabilities").CAPABILITIES for target in HOLDERS}
     for kind, features in FEATURES.items():
         yield f"## {kind}"
         yield ""
-        having = [target for target in TARGETS if kind in said[target]]
+        having = [target for target in HOLDERS if kind in said[target]]
         lacking = [TARGETS[target] for target in TARGETS if kind not in said[target]]
         if lacking:
             yield f"No driver: {', '.join(lacking)}. A build for it refuses the declaration."
             yield ""
-        yield f"| feature | what it is | {' | '.join(TARGETS[target] for target in having)} |"
+        yield f"| feature | what it is | {' | '.join(HOLDERS[target] for target in having)} |"
         yield f"| --- | --- |{' --- |' * len(having)}"
         for feature, meaning in features.items():
             cells = [_capability(said[target][kind].get(feature)) for target in having]
@@ -167,7 +169,7 @@ def _vendor_name(module: Any, table: dict[Any, Any], vendor: Any) -> str:
         return next(name for name in names if getattr(module.sqlite3, name) == vendor)
     if table is getattr(module, "_BY_ERRNO", None):
         return str(module.errno.errorcode[vendor])
-    return f"HTTP {vendor}" if isinstance(vendor, int) else str(vendor)
+    return f"HTTP {vendor}" if isinstance(vendor, int) and vendor < 1000 else str(vendor)
 
 
 def main() -> int:

@@ -104,7 +104,7 @@ def observe_settled(settled: Settled) -> Observation:
 
 
 def observe_storage(contents: Contents) -> Observation:
-    """Each blob and each queue."""
+    """Each blob, queue and item."""
     row: Observation = {}
     for bucket, blobs in contents.buckets.items():
         for key, blob in sorted(blobs.items()):
@@ -115,6 +115,8 @@ def observe_storage(contents: Contents) -> Observation:
     for queue, messages in contents.queues.items():
         for what, bodies in (("left", messages.left), ("dead letters", messages.dead_letters)):
             row[f"queue:{queue} {what}"] = _show("\n".join(bodies).encode()) if bodies else "none"
+    for table, items in contents.tables.items():
+        row |= {f"table:{table}/{key}": _show(item.encode()) for key, item in sorted(items.items())}
     return row
 
 

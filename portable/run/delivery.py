@@ -231,7 +231,6 @@ class _Line:
         self.driver = receiver(platform, resource, function.name)
         self.key = f"{trigger.key}/{function.name}"
 
-
     def wanted(self, there: list[Received]) -> list[Received]:
         """What passes the function's filter; the rest is acknowledged."""
         if self.filter is None:
@@ -280,7 +279,16 @@ def resource_of(record: ResourceRecord) -> Resource:
         return Queue(record.name, **_arguments(record.options))
     if record.kind == "topic":
         return Topic(record.name, **record.options)
-    raise UnsupportedError(f"{record.kind} {record.name}: only buckets, queues and topics are looked into here")
+    if record.kind == "table":
+        return _TableRecord(record.name, record.options, ("", 0))
+    raise UnsupportedError(f"{record.kind} {record.name}: buckets, queues, topics and tables are looked into here")
+
+
+class _TableRecord(Resource):
+    """A table as its driver sees it: the type of its items is the app's."""
+
+    __slots__ = ()
+    kind = "table"
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,17 @@
-"""What an app's buckets and queues hold, read and emptied through their drivers, whichever cloud they are of."""
+"""What an app's buckets, queues and tables hold, read and emptied through the drivers of whichever cloud."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from portable.drivers import Platform, Received, SubscriptionDriver
+from portable.drivers.table import Row, Schema, TableDriver, TableQuery, Write, name_key
 from portable.errors import NotFoundError, UnsupportedError
 from portable.manifest import Manifest
 from portable.run.delivery import open_resource, receiver
@@ -37,14 +40,17 @@ class QueueContents(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """Each bucket's blobs by key, and each queue's messages; ``topic/function`` are those of a subscription."""
+    """Each bucket's blobs by key, each queue's messages (``topic/function`` are those of a subscription), and each
+    table's items by key, as text.
+    """
 
     buckets: dict[str, dict[str, Blob]] = {}
     queues: dict[str, QueueContents] = {}
+    tables: dict[str, dict[str, str]] = {}
 
 
 class Storage:
-    """The buckets and queues of a manifest."""
+    """The buckets, queues and tables of a manifest."""
 
     def __init__(self, manifest: Manifest, platform: Platform) -> None:
         self._buckets = {one.name: open_resource(platform, one) for one in manifest.of_kind("bucket")}
@@ -55,6 +61,9 @@ class Storage:
             f"{one.name}/{function}": receiver(platform, one, function)
             for one in manifest.of_kind("topic")
             for function in manifest.subscriptions(one.name)
+        }
+        self._tables: dict[str, tuple[Schema, TableDriver]] = {
+            one.name: (Schema(one.options), open_resource(platform, one)) for one in manifest.of_kind("table")
         }
         self._forgotten: set[str] = set()
 
@@ -67,14 +76,21 @@ class Storage:
             queues[name] = QueueContents(sorted(one.body for one in left), sorted(self.dead_letters(name)))
             for one in left:
                 driver.retry(one, None)
-        return Contents(buckets, queues)
+        tables = {
+            name: {name_key(schema.key_of(row.item)): _show(row.item) for row in _rows(driver)}
+            for name, (schema, driver) in self._tables.items()
+        }
+        return Contents(buckets, queues, tables)
 
     def dead_letters(self, queue: str) -> list[str]:
         """Bodies of a queue's dead letters; none where the queue can have none."""
         return [one.body for one in self._dead(queue) if f"{queue}/{one.id}" not in self._forgotten]
 
     def clear(self) -> None:
-        """Delete every blob and take every message. Dead letters, which can only be looked at, are forgotten."""
+        """Delete every blob and item, take every message. Dead letters, which can only be looked at, are forgotten."""
+        for schema, driver in self._tables.values():
+            for row in list(_rows(driver)):
+                driver.write(Write("delete", schema.key_of(row.item)))
         for bucket in self._buckets.values():
             for key in [info.key for info in bucket.list("", None)]:
                 bucket.delete(key)
@@ -101,6 +117,29 @@ class Storage:
             digest = hashlib.sha256(data).hexdigest()
             found[row.key] = Blob(len(data), digest, info.content_type, dict(info.metadata or {}))
         return found
+
+
+def _rows(driver: TableDriver) -> Iterator[Row]:
+    query = TableQuery()
+    while True:
+        page = driver.scan(query)
+        yield from page.rows
+        if page.cursor is None:
+            return
+        query = TableQuery(cursor=page.cursor)
+
+
+def _show(value: Any) -> str:
+    """A stored value as text, the same for equal values: a driver may give a number in any of its types."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_show(one)}" for name, one in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_show, value)) + "]"
+    if isinstance(value, (set, frozenset)):
+        return "{" + ", ".join(sorted(map(_show, value))) + "}"
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return format(Decimal(repr(value) if isinstance(value, float) else value).normalize(), "f")
+    return repr(value)
 
 
 def _take(queue: SubscriptionDriver, lease: timedelta) -> list[Received]:

@@ -65,7 +65,9 @@ class SettleStep(msgspec.Struct, forbid_unknown_fields=True, tag_field="do", tag
 
 
 class SnapshotStep(msgspec.Struct, forbid_unknown_fields=True, tag_field="do", tag="snapshot", omit_defaults=True):
-    """Compare what buckets and queues hold. ``ignore``: patterns of ``bucket:NAME/KEY`` and ``queue:NAME``."""
+    """Compare what buckets, queues and tables hold. ``ignore``: patterns of ``bucket:NAME/KEY``, ``queue:NAME`` and
+    ``table:NAME/KEY``.
+    """
 
     ignore: list[str] = []
     label: str = ""

@@ -22,6 +22,7 @@ __all__ = [
     "http_response",
     "make_cosmos_container",
     "queue_client",
+    "secret_client",
     "unless_changed",
 ]
 
@@ -186,3 +187,49 @@ def _identity() -> Any:
     except ImportError as error:
         raise _missing("azure-identity", error) from error
     return DefaultAzureCredential()
+
+
+def secret_client(vault: str, environment: Mapping[str, str]) -> Any:
+    """A client of one vault. Raises ConfigError without the SDK."""
+    try:
+        from azure.keyvault.secrets import SecretClient
+    except ImportError as error:
+        raise _missing("azure-keyvault-secrets", error) from error
+    options: dict[str, Any] = {
+        "connection_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retry_total": 2,
+        "retry_backoff_factor": 0.1,
+    }
+    emulator = environment.get("PORTABLE_KEYVAULT_EMULATOR")
+    if not emulator:
+        return SecretClient(vault, _identity(), **options)
+    if not emulator.startswith("http://127.0.0.1:"):
+        raise ConfigError("PORTABLE_KEYVAULT_EMULATOR is an address on this machine, http://127.0.0.1:PORT")
+    return SecretClient(vault, _emulated_identity(), transport=_transport_to(emulator, options), **options)
+
+
+def _emulated_identity() -> Any:
+    from azure.core.credentials import AccessToken
+
+    class Emulated:
+        def get_token(self, *_scopes: str, **_options: Any) -> Any:
+            return AccessToken("emulated", 4102444800)
+
+    return Emulated()
+
+
+def _transport_to(emulator: str, options: Mapping[str, Any]) -> Any:
+    """Sends what is meant for any host to the emulator: the SDK itself takes no address without TLS."""
+    from azure.core.pipeline.transport import RequestsTransport
+
+    class Redirected(RequestsTransport):  # type: ignore[misc]  # where the SDK is not typed
+        def send(self, request: Any, **more: Any) -> Any:
+            meant = request.url
+            request.url = emulator + "/" + meant.split("/", 3)[3]
+            try:
+                return super().send(request, **more)
+            finally:
+                request.url = meant
+
+    return Redirected(**options)

@@ -58,9 +58,28 @@ _TABLE: dict[str, Capability] = {
     ),
 }
 
+_SECRET: dict[str, Capability] = {
+    "binary": refused(
+        "Key Vault keeps text; put bytes in base64", source="azure-keyvault-secrets: KeyVaultSecret.value is a str"
+    ),
+    "versions": native("the version's id", source="azure-keyvault-secrets: SecretProperties; a stand-in of ours here"),
+}
+
+_CONFIG: dict[str, Capability] = {
+    "live": native("with a Key Vault address; value:TEXT is an App Setting", source="portable_azure.config"),
+}
+
+_CACHE: dict[str, Capability] = {
+    "shared": native("by the address: a Redis (Azure Managed Redis) or Upstash", source="portable_cache.cache"),
+    "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
+    "cache": _CACHE,
+    "config": _CONFIG,
     "queue": _QUEUE,
+    "secret": _SECRET,
     "table": _TABLE,
 }
 

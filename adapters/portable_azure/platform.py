@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AzurePlatform"]
 
-KINDS = ("bucket", "cache", "queue", "table")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "table")
 
 
 class AzurePlatform:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from portable.errors import ConfigError
+from contextlib import suppress
+
+from portable.errors import ConfigError, UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, NoReturn
 
     from portable.events import Response
@@ -27,8 +29,11 @@ __all__ = [
     "publisher",
     "read_token",
     "refuse",
+    "secret_client",
+    "signed_url",
     "storage",
     "subscriber",
+    "upload_parts",
 ]
 
 
@@ -92,6 +97,61 @@ def storage(environment: Mapping[str, str]) -> Any:
     endpoint = emulator if "://" in emulator else f"http://{emulator}"
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
     return Client(project="emulated", credentials=anonymous, client_options={"api_endpoint": endpoint})
+
+
+def upload_parts(blob: Any, parts: Iterator[bytes], **options: Any) -> None:
+    """A resumable upload of parts of PART_BYTES. One that fails is given up, and nothing of it is ever seen."""
+    from google.cloud.storage import Blob
+
+    from portable.drivers.bucket import PART_BYTES
+    from portable_gcp.streams import PartStream
+
+    started: list[Any] = []
+
+    class Upload(Blob):  # type: ignore[misc]
+        def _initiate_resumable_upload(self, *args: Any, **known: Any) -> Any:
+            found = super()._initiate_resumable_upload(*args, **known)
+            started.append(found)
+            return found
+
+    blob.__class__ = Upload
+    blob.chunk_size = PART_BYTES
+    try:
+        blob.upload_from_file(PartStream(parts), **options)
+    except BaseException:
+        for upload, transport in started:
+            with suppress(Exception):  # without it, Cloud Storage forgets the upload after a week
+                transport.delete(upload.resumable_url, timeout=options["timeout"])
+        raise
+    finally:
+        blob.__class__ = Blob
+
+
+def signed_url(blob: Any, environment: Mapping[str, str], **options: Any) -> str:
+    """A URL signed by version 4, with the key of a service account, or by IAM where the instance has none."""
+    from google.auth.credentials import AnonymousCredentials, Signing
+    from google.auth.transport.requests import Request
+
+    credentials = blob.client._credentials
+    emulator = environment.get("STORAGE_EMULATOR_HOST")
+    key = environment.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if isinstance(credentials, AnonymousCredentials) and key:
+        from google.oauth2.service_account import Credentials
+
+        credentials = Credentials.from_service_account_file(key)  # type: ignore[no-untyped-call]
+    if emulator:
+        options["api_access_endpoint"] = emulator if "://" in emulator else f"http://{emulator}"
+    if not isinstance(credentials, Signing):
+        if not hasattr(credentials, "service_account_email"):
+            raise UnsupportedError(
+                "these credentials cannot sign a URL: a service account can, with its key or by IAM "
+                "(GOOGLE_APPLICATION_CREDENTIALS names a file with a key)"
+            )
+        if not credentials.valid:
+            credentials.refresh(Request())
+        options |= {"service_account_email": credentials.service_account_email, "access_token": credentials.token}
+    made: str = blob.generate_signed_url(version="v4", credentials=credentials, **options)
+    return made
 
 
 # --- Firestore
@@ -185,6 +245,33 @@ def firestore_transaction(client: Any, work: Callable[[Any], None], attempts: in
         else:
             return list(transaction.write_results)
     raise AssertionError("at least one attempt")
+
+
+# --- Secret Manager
+
+
+def secret_client(environment: Mapping[str, str]) -> Any:
+    """The client of Secret Manager, over HTTP: no channel has to outlive a frozen instance, and one call needs none.
+
+    ``SECRET_MANAGER_EMULATOR_HOST`` leads to a stand-in, without credentials. Google has no emulator of its own.
+    """
+    try:
+        from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+        from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
+            SecretManagerServiceRestTransport,
+        )
+    except ImportError as error:
+        _missing("a secret on Google Cloud", error)
+    emulator = environment.get("SECRET_MANAGER_EMULATOR_HOST")
+    if not emulator:
+        return SecretManagerServiceClient(transport="rest")
+    from google.auth.credentials import AnonymousCredentials
+
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    transport = SecretManagerServiceRestTransport(
+        host=emulator.removeprefix("http://"), url_scheme="http", credentials=anonymous
+    )
+    return SecretManagerServiceClient(transport=transport)
 
 
 # --- identity

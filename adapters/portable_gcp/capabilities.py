@@ -96,9 +96,28 @@ _TOPIC: dict[str, Capability] = {
     "same_id": native("Pub/Sub's", source="google.pubsub_v1: PubsubMessage, message_id"),
 }
 
+_SECRET: dict[str, Capability] = {
+    "binary": native(
+        "64 KiB at most", source="https://cloud.google.com/secret-manager/quotas; a stand-in of ours here"
+    ),
+    "versions": native("the version's number", source="google-cloud-secret-manager: AccessSecretVersionResponse.name"),
+}
+
+_CONFIG: dict[str, Capability] = {
+    "live": native("with a secret's address; value:TEXT lasts as long as its revision", source="portable_gcp.config"),
+}
+
+_CACHE: dict[str, Capability] = {
+    "shared": native("by the address: a Redis (Memorystore) or Upstash", source="portable_cache.cache"),
+    "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
+    "cache": _CACHE,
+    "config": _CONFIG,
     "queue": _QUEUE,
+    "secret": _SECRET,
     "table": _TABLE,
     "topic": _TOPIC,
 }

@@ -16,20 +16,25 @@ from portable.run.emulators.emulator import Emulator
 from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
 from portable.run.emulators.nats import nats_server
 from portable.run.emulators.values import config_values, made_up_secret
+from portable.run.emulators.vaults import KEY_VAULT, Vault, key_vault, secret_manager
 
 __all__ = [
+    "KEY_VAULT",
     "PROJECT",
     "REGION",
     "Emulator",
+    "Vault",
     "azurite",
     "cache_addresses",
     "config_values",
     "cosmos",
     "fake_gcs",
     "firestore",
+    "key_vault",
     "made_up_secret",
     "moto_server",
     "nats_server",
     "pubsub",
     "redis_server",
+    "secret_manager",
 ]

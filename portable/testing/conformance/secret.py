@@ -113,7 +113,7 @@ class SecretConformance(Conformance):
         assert secret.value() == HIDDEN
         version = secret.driver().read()
         shown = [repr(secret), str(secret), f"{secret}", repr(version), str(version), f"{version}", secret.version()]
-        shown += [repr(secret.driver()), repr(secret._held), caplog.text]
+        shown += [repr(secret.driver()), repr(secret._held), *(str(vars(record)) for record in caplog.records)]
         assert not [one for one in shown if HIDDEN in one]
 
     def test_written_by_nothing(self, secret: Secret, store: Callable[[str | bytes], None]) -> None:

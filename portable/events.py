@@ -517,8 +517,8 @@ class Change(Lazy, Generic[T]):
     Attributes:
         kind: ``"insert"``, ``"update"`` or ``"delete"``; deletions come only to a handler that asked for ``old=True``.
         table: the name declared in the app. key: the item's key as ``get_many`` takes it: a value, or a pair where the
-            table has a sort key. new: the item, None after a deletion. old: the item before, None after an insertion and
-            for a handler that did not ask. time: aware datetime. native: the vendor's own record.
+            table has a sort key. new: the item, None after a deletion. old: the item before, None after an insertion
+            and for a handler that did not ask. time: aware datetime. native: the vendor's own record.
     """
 
     __slots__ = ("key", "kind", "native", "new", "old", "table", "time")

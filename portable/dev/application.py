@@ -14,7 +14,7 @@ from portable.http.answers import choose_encoder
 from portable.invoke import HTTPFunction, make_function
 from portable.manifest import FunctionRecord, describe_app, place
 from portable.run.delivery import open_resource
-from portable.triggers import BlobTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 
 __all__ = ["CONTROL", "TIMEOUT", "Application", "DevFunction"]
 
@@ -111,6 +111,11 @@ class Application:
         for function, trigger in self.triggers(BlobTrigger):
             found.setdefault((function.name, trigger.bucket.name), (function, trigger.bucket))
         return list(found.values())
+
+    def tables(self) -> list[tuple[DevFunction, str]]:
+        """Each function with change triggers, once for each table it listens to."""
+        pairs = ((function, trigger.table.name) for function, trigger in self.triggers(ChangeTrigger))
+        return list({(function.name, table): (function, table) for function, table in pairs}.values())
 
     def driver(self, platform: Platform, kind: str, name: str) -> Any:
         """The driver of a declared resource. Raises ConfigError when there is none of that name."""

@@ -27,7 +27,7 @@ from portable.dev.state import State
 from portable.dev.threads import Threads
 from portable.plugins import adapter
 from portable.resources import set_platform
-from portable.triggers import BlobTrigger, ScheduleTrigger
+from portable.triggers import BlobTrigger, ChangeTrigger, ScheduleTrigger
 
 __all__ = ["GRACE", "Session"]
 
@@ -233,6 +233,10 @@ def _parts(desk: Desk) -> list[Part]:
     blobs = {name: BlobDelivery(desk, one) for name, one in application.functions.items() if one.kind == "blob"}
     parts += [ChangeReader(desk, blobs[function.name], bucket) for function, bucket in application.buckets()]
     parts += blobs.values()
+    if tables := application.tables():
+        from portable.dev.changes import ChangeDelivery
+
+        parts += [ChangeDelivery(desk, function, table) for function, table in tables]
     if schedules := application.triggers(ScheduleTrigger):
         from portable.dev.schedules import ScheduleDelivery
 
@@ -261,6 +265,8 @@ def callers(function: Any) -> str:
         if isinstance(trigger, BlobTrigger):
             pattern = f"{trigger.prefix}*{trigger.suffix}" if trigger.prefix or trigger.suffix else ""
             words.append(f"bucket {trigger.bucket.name} {pattern}".rstrip() + f" {'/'.join(trigger.kinds)}")
+        elif isinstance(trigger, ChangeTrigger):
+            words.append(f"table {trigger.table.name}{', old items too' if trigger.old else ''}")
         elif isinstance(trigger, ScheduleTrigger):
             from portable.dev.times import expression
 

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS blob_events (
     UNIQUE (function, bucket, change, time)
 );
 CREATE TABLE IF NOT EXISTS schedules (name TEXT PRIMARY KEY, expression TEXT NOT NULL, since REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS changes (function TEXT, source TEXT, last INTEGER, PRIMARY KEY (function, source));
 CREATE TABLE IF NOT EXISTS ticks (schedule TEXT, due REAL, PRIMARY KEY (schedule, due));
 """
 _TASK = "SELECT id, function, bucket, kind, key, size, version, time, attempt, due, parked, error FROM blob_events"
@@ -169,6 +170,29 @@ class State:
                 "UPDATE blob_events SET parked = 0, attempt = 0, due = 0 WHERE parked AND ? IN (id, -1)",
                 (-1 if task is None else task,),
             ).rowcount
+
+    # --- changes of tables
+
+    def begin_changes(self, function: str, table: str, last: int) -> None:
+        """A function listens to a table: from the change behind ``last`` on, unless it did before."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO changes VALUES (?, ?, ?)", (function, table, last))
+            # A log that was begun anew, its folder deleted, counts from the start again.
+            connection.execute(
+                "UPDATE changes SET last = min(last, ?) WHERE function = ? AND source = ?", (last, function, table)
+            )
+
+    def last_change(self, function: str, table: str) -> int:
+        """The number of the last change that is dealt with."""
+        [[last]] = self._rows("SELECT last FROM changes WHERE function = ? AND source = ?", (function, table))
+        return int(last)
+
+    def end_change(self, function: str, table: str, number: int) -> None:
+        """A change is dealt with."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE changes SET last = ? WHERE function = ? AND source = ?", (number, function, table)
+            )
 
     # --- schedules
 

@@ -1,4 +1,4 @@
-"""The cloud's part between a bucket or a queue and a function, played here.
+"""The cloud's part between a bucket, a queue or a table and a function, played here.
 
 **This delivery is an imitation.** What stands between a queue and a function in a cloud (Lambda's poller, Pub/Sub push,
 the Azure Functions host) exists on no development machine. The queue itself, the storage protocol, the event's native
@@ -7,9 +7,9 @@ becomes of it after that, is the code below. Where it differs from a cloud:
 
 * a failed message comes back at once; after ``Retry(after=…)`` then, where the function's answer tells it (on a cloud
   whose functions see to that themselves, by a call of the queue, it still comes back at once);
-* blob events are found by comparing two listings: what was written and deleted between them is not seen, two writes
-  of one key are one event;
-* a blob event is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous invocation; other
+* blob events and changes of tables are found by comparing two listings: what was written and deleted between them is
+  not seen, two writes of one key are one event, and a change has its old item on every cloud;
+* a blob event or a change is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous invocation; other
   clouds go on for longer;
 * a topic's filter is looked at here too, for emulators that keep filters and do not heed them;
 * nothing is delivered twice, though every cloud may.
@@ -25,14 +25,16 @@ from typing import Any
 import msgspec
 
 from portable.drivers import BlobInfo, BucketDriver, Platform, Received, SubscriptionDriver
+from portable.drivers.table import Schema
 from portable.errors import PortableError, UnsupportedError
-from portable.events import BlobEvent, Message
+from portable.events import BlobEvent, Change, Message
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable.resources import Resource
 from portable.resources.bucket import Bucket
 from portable.resources.filters import fits
 from portable.resources.queue import Queue
 from portable.resources.topic import Topic
+from portable.run.changes import TableWatch
 from portable.samples import Event, Outcome
 
 __all__ = [
@@ -107,11 +109,14 @@ class Delivery:
             for function, trigger in _triggers(manifest, "message")
         ]
         watched = {trigger.options["bucket"] for _, trigger in _triggers(manifest, "blob")}
-        self._blob_functions = [function for function in manifest.functions if function.kind == "blob"]
-        self._watches = [
+        self._event_functions = [function for function in manifest.functions if function.kind in ("blob", "change")]
+        self._watches: list[_Watch | TableWatch] = [
             _Watch(name, open_resource(platform, manifest.resource("bucket", name))) for name in sorted(watched)
         ]
-        self._waiting: list[_BlobTry] = []
+        for name in sorted({trigger.options["table"] for _, trigger in _triggers(manifest, "change")}):
+            record = manifest.resource("table", name)
+            self._watches.append(TableWatch(name, Schema(record.options), open_resource(platform, record)))
+        self._waiting: list[_EventTry] = []
         self._attempts: dict[str, int] = {}
 
     def forget(self) -> None:
@@ -154,14 +159,14 @@ class Delivery:
         fresh = ""
         for watch in self._watches:
             for event in watch.changes():
-                for function in self._blob_functions:
+                for function in self._event_functions:
                     if _wants(function, event):
-                        self._waiting.append(_BlobTry(function, event))
+                        self._waiting.append(_EventTry(function, event))
         tries, self._waiting = self._waiting, []
         for one in tries:
             if one.attempt == 1:
-                fresh = f"{one.function.name}: blob {one.event.key!r} of bucket {one.event.bucket} {one.event.kind}"
-            self._deliver_blob(one, result)
+                fresh = f"{one.function.name}: {one.subject} {one.event.kind}"
+            self._deliver_event(one, result)
         for line in self._lines:
             size = min(line.batch_size, self._batch_limit or line.batch_size)
             # All of them first: what a handler sends meanwhile belongs to the next round, so that a loop shows.
@@ -170,16 +175,15 @@ class Delivery:
                 fresh = self._deliver_batch(line, there[start : start + size], result) or fresh
         return fresh
 
-    def _deliver_blob(self, one: _BlobTry, result: Settled) -> None:
+    def _deliver_event(self, one: _EventTry, result: Settled) -> None:
         outcome = self._call(one.function, one.event)
         if outcome.error is None:
             result.delivered += 1
             return
         given_up = one.attempt >= BLOB_ATTEMPTS
-        subject = f"{one.event.bucket}/{one.event.key}"
-        result.failures.append(Failure(one.function.name, subject, one.attempt, outcome.error, given_up))
+        result.failures.append(Failure(one.function.name, one.subject, one.attempt, outcome.error, given_up))
         if not given_up:
-            self._waiting.append(_BlobTry(one.function, one.event, one.attempt + 1))
+            self._waiting.append(_EventTry(one.function, one.event, one.attempt + 1))
 
     def _deliver_batch(self, line: _Line, batch: list[Received], result: Settled) -> str:
         function = line.function
@@ -241,13 +245,14 @@ class _Line:
         return [one for one in there if fits(self.filter, one.attributes)]
 
 
-class _BlobTry:
-    """One blob event for one function."""
+class _EventTry:
+    """One blob event, or one change of a table, for one function."""
 
-    def __init__(self, function: FunctionRecord, event: BlobEvent, attempt: int = 1) -> None:
+    def __init__(self, function: FunctionRecord, event: BlobEvent | Change[Any], attempt: int = 1) -> None:
         self.function = function
         self.event = event
         self.attempt = attempt
+        self.subject = f"{event.bucket if isinstance(event, BlobEvent) else event.table}/{event.key}"
 
 
 class _Watch:
@@ -280,8 +285,13 @@ def resource_of(record: ResourceRecord) -> Resource:
     if record.kind == "topic":
         return Topic(record.name, **record.options)
     if record.kind == "table":
-        return _TableRecord(record.name, record.options, ("", 0))
+        return _TableRecord(record.name, {name: _frozen(one) for name, one in record.options.items()}, ("", 0))
     raise UnsupportedError(f"{record.kind} {record.name}: buckets, queues, topics and tables are looked into here")
+
+
+def _frozen(value: Any) -> Any:
+    """With tuples for the lists that JSON made of them: platforms know resources by their options."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 class _TableRecord(Resource):
@@ -324,8 +334,13 @@ def _take(queue: SubscriptionDriver, wait: timedelta) -> list[Received]:
     return there
 
 
-def _wants(function: FunctionRecord, event: BlobEvent) -> bool:
-    return any(
+def _wants(function: FunctionRecord, event: BlobEvent | Change[Any]) -> bool:
+    if isinstance(event, Change):
+        return any(
+            trigger.options.get("table") == event.table and (trigger.options["old"] or event.kind != "delete")
+            for trigger in function.triggers
+        )
+    return function.kind == "blob" and any(
         trigger.options["bucket"] == event.bucket
         and event.kind in trigger.options["kinds"]
         and event.key.startswith(trigger.options["prefix"])

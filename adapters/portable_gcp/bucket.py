@@ -15,16 +15,29 @@ from datetime import UTC
 from threading import Lock
 
 from portable.drivers import BlobInfo, read_address
-from portable.errors import AlreadyExistsError, ConfigError, PreconditionFailedError
+from portable.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    PreconditionFailedError,
+    ServiceError,
+    UnsupportedError,
+)
 from portable_gcp import _sdk
 from portable_gcp.errors import translate
+from portable_gcp.limits import NAME_BYTES
+from portable_gcp.streams import RangeChunks, stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import timedelta
     from typing import Any
 
+    from portable.drivers import DeleteFailure, SignedURL
     from portable.resources import Resource
+
+    Failures = list[DeleteFailure]
+    Infos = Iterator[BlobInfo]
 
 __all__ = ["StorageBucket", "key_of", "name_of", "parse_address", "open_driver"]
 
@@ -34,6 +47,7 @@ def open_driver(resource: Resource, environment: Mapping[str, str]) -> StorageBu
     return StorageBucket(resource.name, read_address("bucket", resource.name, environment), environment)
 
 
+DELETES = 8  # requests of one delete_many under way at once
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes of an answer
 
 _ESCAPES = {"%00": "", "%0A": "\n", "%0D": "\r", "%25": "%"}
@@ -104,46 +118,105 @@ class StorageBucket:
         metadata: Mapping[str, str] | None,
         if_absent: bool,
         if_match: str | None,
+        cache_control: str | None = None,
     ) -> BlobInfo:
         """One upload. A conditional one is never retried: the answer that was lost may have been its success."""
-        options: dict[str, Any] = {}
+        options = self._conditions(key, if_absent, if_match)
+        if options:
+            options["retry"] = None
+        blob = self._described(key, metadata, cache_control)
+        self._written(
+            key,
+            if_absent,
+            lambda: blob.upload_from_string(data, content_type=content_type, timeout=TIMEOUT, **options),
+        )
+        return _info(blob)
+
+    def write_parts(
+        self,
+        key: str,
+        parts: Iterator[bytes],
+        *,
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+        if_absent: bool,
+        if_match: str | None,
+        cache_control: str | None = None,
+    ) -> BlobInfo:
+        """A resumable upload. Its parts are retried, also of a conditional one: they belong to this upload alone."""
+        options = self._conditions(key, if_absent, if_match)
+        blob = self._described(key, metadata, cache_control)
+        self._written(
+            key,
+            if_absent,
+            lambda: _sdk.upload_parts(blob, parts, content_type=content_type, timeout=TIMEOUT, **options),
+        )
+        return _info(blob)
+
+    def _conditions(self, key: str, if_absent: bool, if_match: str | None) -> dict[str, Any]:
         if if_absent:
-            options = {"if_generation_match": 0, "retry": None}
-        elif if_match is not None:
-            if not if_match.isdigit():
-                raise PreconditionFailedError(f"no etag is {if_match!r}", resource=self._resource, key=key)
-            options = {"if_generation_match": int(if_match), "retry": None}
+            return {"if_generation_match": 0}
+        return {} if if_match is None else {"if_generation_match": self._generation(key, if_match)}
+
+    def _generation(self, key: str, etag: str) -> int:
+        if not etag.isdigit():
+            raise PreconditionFailedError(f"no etag is {etag!r}", resource=self._resource, key=key)
+        return int(etag)
+
+    def _described(self, key: str, metadata: Mapping[str, str] | None, cache_control: str | None) -> Any:
         blob = self._blob(key)
         if metadata:
             blob.metadata = dict(metadata)
+        if cache_control is not None:
+            blob.cache_control = cache_control
+        return blob
+
+    def _written(self, key: str, if_absent: bool, upload: Callable[[], Any]) -> None:
         try:
-            blob.upload_from_string(data, content_type=content_type, timeout=TIMEOUT, **options)
+            upload()
         except Exception as error:
             found = translate(error, self._resource, key)
             if if_absent and isinstance(found, PreconditionFailedError):
                 found = AlreadyExistsError("it is there already", resource=self._resource, key=key)
             raise found from error
-        return _info(blob)
 
-    def read(self, key: str, start: int | None, end: int | None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int | None,
+        end: int | None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> bytes | None:
         """The bytes as stored; one request, but for an empty range."""
-        if end is not None and end == (start or 0):
-            self.stat(key)
-            return b""
-        last = None if end is None else end - 1
+        conditions = {} if if_match is None else {"if_generation_match": self._generation(key, if_match)}
+        if if_none_match is not None and if_none_match.isdigit():
+            conditions["if_generation_not_match"] = int(if_none_match)
         blob = self._blob(key)
         try:
-            data: bytes = blob.download_as_bytes(
-                start=0 if start is None and end is not None else start,
-                end=last,
-                raw_download=True,
-                timeout=TIMEOUT,
-            )
-        except Exception as error:
-            if type(error).__name__ == "RequestRangeNotSatisfiable":  # it starts behind the last byte
+            if end is not None and end == (start or 0):
+                blob.reload(timeout=TIMEOUT, **conditions)
                 return b""
+            return stored(blob, start, end, TIMEOUT, conditions)
+        except Exception as error:
+            if type(error).__name__ == "NotModified":
+                return None
             raise translate(error, self._resource, key) from error
-        return data
+
+    def open(self, key: str, start: int | None, end: int | None, if_match: str | None) -> tuple[BlobInfo, RangeChunks]:
+        """One request for what is known of it, then one for each range, all of that generation."""
+        conditions = {} if if_match is None else {"if_generation_match": self._generation(key, if_match)}
+        blob = self._blob(key)
+        self._do(key, lambda: blob.reload(timeout=TIMEOUT, **conditions))
+        info = _info(blob)
+        last = info.size if end is None else min(end, info.size)
+
+        def fetch(first: int, past: int) -> bytes:
+            pinned = {"if_generation_match": blob.generation}
+            data: bytes = self._do(key, lambda: stored(blob, first, past, TIMEOUT, pinned))
+            return data
+
+        return info, RangeChunks(fetch, start or 0, last)
 
     def stat(self, key: str) -> BlobInfo:
         """One request for the blob's metadata."""
@@ -153,14 +226,64 @@ class StorageBucket:
 
     def delete(self, key: str) -> None:
         """Remove it; that it is not there is no error."""
+        self._delete(key)
+
+    def _delete(self, key: str) -> bool:
         blob = self._blob(key)
         try:
             blob.delete(timeout=TIMEOUT)
         except Exception as error:
             if type(error).__name__ != "NotFound":
                 raise translate(error, self._resource, key) from error
+            return False
+        return True
 
-    def list(self, prefix: str, delimiter: str | None) -> Iterator[BlobInfo]:
+    def delete_many(self, keys: Sequence[str]) -> Failures:
+        """A request a key, eight at a time: a batch request counts no less, and is answered no sooner."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from portable.drivers import DeleteFailure
+
+        def delete(key: str) -> bool | ServiceError:
+            try:
+                return self._delete(key)
+            except ServiceError as error:
+                return error
+
+        with ThreadPoolExecutor(min(DELETES, len(keys))) as threads:
+            found = list(threads.map(delete, keys))
+        if not any(found):
+            next(self.list("", None), None)  # nothing was there: the bucket, at least?
+        return [DeleteFailure(key, one) for key, one in zip(keys, found, strict=True) if isinstance(one, ServiceError)]
+
+    def copy(self, source: str, target: str, to: StorageBucket) -> BlobInfo:
+        """A rewrite, which Cloud Storage does in one step, or asks to be called again for a large blob."""
+        found, copied = self._blob(source), to._blob(target)
+        token = None
+        try:
+            while True:
+                token, _, _ = copied.rewrite(found, token=token, timeout=TIMEOUT)
+                if token is None:
+                    return _info(copied)
+        except Exception as error:
+            raise translate(error, self._resource, source) from error
+
+    def url(self, key: str, method: str, expires: timedelta, content_type: str | None) -> SignedURL:
+        """Signed by version 4: here with a service account's key, else by IAM (role Service Account Token Creator)."""
+        from portable.drivers import SignedURL
+
+        headers = {} if content_type is None else {"content-type": content_type}
+        try:
+            made = _sdk.signed_url(
+                self._blob(key), self._environment, method=method, expiration=expires, content_type=content_type
+            )
+        except UnsupportedError as error:
+            raise UnsupportedError(str(error), resource=self._resource, key=key) from error
+        except Exception as error:
+            raise translate(error, self._resource, key) from error
+        return SignedURL(made, method, headers)
+
+    def list(self, prefix: str, delimiter: str | None) -> Infos:
         """A request for each thousand rows, when they are asked for."""
         client = self.native()
         rows = client.list_blobs(
@@ -189,7 +312,13 @@ class StorageBucket:
             client.close()
 
     def _blob(self, key: str) -> Any:
-        return self.native().bucket(self._physical).blob(name_of(key))
+        name = name_of(key)
+        if len(name) != len(key) and len(name.encode()) > NAME_BYTES:
+            raise ValueError(
+                f"{self._resource}, key {key!r}: a name has at most {NAME_BYTES} bytes on Cloud Storage, and this key, "
+                f"escaped, has {len(name.encode())}"
+            )
+        return self.native().bucket(self._physical).blob(name)
 
     def _do(self, key: str | None, call: Callable[[], Any]) -> Any:
         try:
@@ -209,4 +338,5 @@ def _info(blob: Any) -> BlobInfo:
         None if time is None else time.astimezone(UTC),
         blob.content_type,
         dict(blob.metadata or {}),
+        blob.cache_control,
     )

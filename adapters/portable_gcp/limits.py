@@ -17,7 +17,6 @@ REQUEST_BYTES = 32 * 1024 * 1024  # [page] of a request, and of a response that 
 
 # Cloud Storage
 NAME_BYTES = 1024  # [page] of an object's name in UTF-8, https://cloud.google.com/storage/docs/objects#naming
-BATCH_CALLS = 100  # [page] in one batch request, https://cloud.google.com/storage/docs/batch
 
 # Pub/Sub, https://cloud.google.com/pubsub/quotas#resource_limits.
 PUBLISH_BYTES = 10_000_000  # [page] of one publish request, and of one message

@@ -91,7 +91,10 @@ def portable():
         assert len(deliveries) == batch
         for delivery in deliveries:
             delivery.body
-            delivery.ack()
+        if batch == 1:
+            deliveries[0].ack()
+        else:
+            queue.ack_many(deliveries)
     def fill(count):
         queue.send_many([body] * count)
     return one, fill

@@ -62,6 +62,8 @@ class QueueDriver(Protocol):
 
     After ``resource.options["max_attempts"]`` deliveries that were given back, or whose lease ended, a message is
     moved to the dead-letter queue, by the cloud or by this driver.
+
+    ``acknowledge_many(batch)`` may be left out: it is ``acknowledge`` for each message, in fewer calls.
     """
 
     def fits(self, body: str, attributes: Mapping[str, str]) -> bool:

@@ -266,6 +266,23 @@ class Queue(Typed[T]):
             return [self._delivery(one) for one in found]
         return list(await on_thread(lambda: [self._delivery(one) for one in found]))
 
+    def ack_many(self, deliveries: Iterable[Delivery[T]]) -> None:
+        """``Delivery.ack`` for each, in one call where the driver has one. Should it fail, some may come back."""
+        done: list[Received] = [delivery.native for delivery in deliveries]
+        driver = self.driver()
+        together = getattr(driver, "acknowledge_many", None)
+        if together is not None:
+            together(done)
+        else:
+            for received in done:
+                driver.acknowledge(received)
+        for received in done:
+            self.drop_large(received.body)
+
+    async def aack_many(self, deliveries: Iterable[Delivery[T]]) -> None:
+        """See :meth:`ack_many`."""
+        await on_thread(self.ack_many, list(deliveries))
+
     def _leasing(self, limit: int, wait: timedelta | None, lease: timedelta | None) -> tuple[int, timedelta, timedelta]:
         from datetime import timedelta
 

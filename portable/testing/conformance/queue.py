@@ -159,6 +159,17 @@ class QueueConformance(QueueOptions, QueueModel):
         queue.driver().acknowledge(received)
         assert self.is_empty(queue, self.shortest_lease + timedelta(seconds=1))
 
+    def test_ack_many(self, queue: Queue[Any]) -> None:
+        lease = self.shortest_lease + timedelta(seconds=4)
+        assert queue.send_many(range(12)) == []
+        taken: dict[str, Any] = {}
+        while len(taken) < 12:
+            found = queue.receive(12 - len(taken), wait=timedelta(seconds=1), lease=lease)
+            taken.update((delivery.id, delivery) for delivery in found)
+        queue.ack_many(taken.values())
+        queue.ack_many([])
+        assert self.is_empty(queue, lease + timedelta(seconds=1))
+
     def test_hidden_while_leased(self, queue: Queue[Any]) -> None:
         queue.send("body")
         self.take(queue)

@@ -7,10 +7,13 @@ its old item, whatever the cloud: the function's own ``old=`` decides what its h
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from portable.drivers.table import Item, Key, Row, Schema, TableDriver, TableQuery
+from portable.drivers.table import Row, Schema, TableDriver, TableQuery
 from portable.events import Change
+
+if TYPE_CHECKING:
+    from portable.drivers.table import Item, Key
 
 __all__ = ["TableWatch", "change_key", "rows_of"]
 

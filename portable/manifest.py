@@ -49,7 +49,8 @@ class TriggerRecord(msgspec.Struct):
     """What calls a handler, and its options by kind.
 
     http: method, path, status, auth, max_body; message: batch_size, and queue, or topic and filter; blob: bucket,
-    prefix, suffix, kinds; change: table, old; schedule: cron, every (seconds), timezone; direct: none.
+    prefix, suffix, kinds; change: table, old, key (name and
+    type of each field of the key); schedule: cron, every (seconds), timezone; direct: none.
     """
 
     kind: str
@@ -268,7 +269,7 @@ def _options(trigger: Trigger) -> dict[str, Any]:
         kinds = list(trigger.kinds)
         return {"bucket": trigger.bucket.name, "prefix": trigger.prefix, "suffix": trigger.suffix, "kinds": kinds}
     if isinstance(trigger, ChangeTrigger):
-        return {"table": trigger.table.name, "old": trigger.old}
+        return {"table": trigger.table.name, "old": trigger.old, "key": trigger.table.key_types}
     if isinstance(trigger, ScheduleTrigger):
         every = None if trigger.every is None else trigger.every.total_seconds()
         return {"cron": trigger.cron, "every": every, "timezone": trigger.timezone}

@@ -78,8 +78,10 @@ def decode_item(attributes: dict[str, Any]) -> Item:
 
 def _decode(value: dict[str, Any]) -> Any:
     [(kind, content)] = value.items()
-    if kind in ("S", "B", "BOOL"):
+    if kind in ("S", "BOOL"):
         return content
+    if kind == "B":
+        return _read_bytes(content)
     if kind == "N":
         return _read_number(content)
     if kind == "M":
@@ -88,9 +90,20 @@ def _decode(value: dict[str, Any]) -> Any:
         return [_decode(one) for one in content]
     if kind == "NS":
         return {_read_number(one) for one in content}
-    if kind in ("SS", "BS"):
+    if kind == "SS":
         return set(content)
+    if kind == "BS":
+        return {_read_bytes(one) for one in content}
     return None
+
+
+def _read_bytes(content: bytes | str) -> bytes:
+    """Bytes as botocore gives them, or in base64, as an event of the stream has them."""
+    if isinstance(content, bytes):
+        return content
+    from binascii import a2b_base64
+
+    return a2b_base64(content)
 
 
 def _read_number(text: str) -> Any:

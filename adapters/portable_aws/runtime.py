@@ -175,6 +175,12 @@ def _declared_bucket(physical: str, declared: Iterable[str]) -> str:
     raise ConfigError(f"an event of bucket {physical!r}, which is none of {addresses}")
 
 
+def _serve_changes(instance: Instance, codec: Any) -> Callable[[Any], Any]:
+    from portable_aws.changes import ChangeDelivery
+
+    return ChangeDelivery(instance.call, codec).deliver
+
+
 def _serve_ticks(instance: Instance, codec: Any) -> Callable[[Any], Any]:
     call, decode = instance.call, codec.decode
 
@@ -200,6 +206,7 @@ _MAKERS = {
     "http": _serve_http,
     "message": _serve_messages,
     "blob": _serve_blobs,
+    "change": _serve_changes,
     "schedule": _serve_ticks,
     "direct": _serve_calls,
 }

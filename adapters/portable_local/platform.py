@@ -52,7 +52,7 @@ class LocalPlatform:
         """The driver of a resource, from the module that bears its kind's name. Touches no disk until that is used."""
         if resource.kind not in KINDS:
             raise ConfigError(f"portable has no {resource.kind} on this machine ({resource})")
-        key = (resource.kind, resource.name, _frozen(resource.options))
+        key = (resource.kind, resource.name, *sorted(resource.options.items()))
         with self._lock:
             driver = self._drivers.get(key)
             if driver is None:
@@ -83,10 +83,3 @@ class LocalPlatform:
             self._drivers.clear()
         for driver in drivers:
             driver.close()
-
-
-def _frozen(value: Any) -> Any:
-    """Options as a key: those of a manifest that was read from a file are lists where a declaration has tuples."""
-    if isinstance(value, dict):
-        return tuple(sorted((name, _frozen(one)) for name, one in value.items()))
-    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value

@@ -105,6 +105,12 @@ class Table(Resource, Generic[T]):
         """Whether both declare the same table with the same options and type."""
         return super().same_as(other) and isinstance(other, Table) and self.type == other.type
 
+    @property
+    def key_types(self) -> tuple[tuple[str, str], ...]:
+        """Name and type (``"str"`` or ``"int"``) of the key's one or two fields."""
+        fields = (self._schema.key, self._schema.sort)
+        return tuple((field, self._schema.fields[field]) for field in fields if field is not None)
+
     # --- read
 
     def get(self, key: str | int, sort: str | int | None = None) -> T | None:

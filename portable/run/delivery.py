@@ -9,8 +9,8 @@ becomes of it after that, is the code below. Where it differs from a cloud:
   whose functions see to that themselves, by a call of the queue, it still comes back at once);
 * blob events and changes of tables are found by comparing two listings: what was written and deleted between them is
   not seen, two writes of one key are one event, and a change has its old item on every cloud;
-* a blob event or a change is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous invocation; other
-  clouds go on for longer;
+* a blob event or a change is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous
+  invocation; other clouds, and DynamoDB's stream, go on for longer, and a stream waits with the changes behind it;
 * a topic's filter is looked at here too, for emulators that keep filters and do not heed them;
 * nothing is delivered twice, though every cloud may.
 """
@@ -165,7 +165,7 @@ class Delivery:
         tries, self._waiting = self._waiting, []
         for one in tries:
             if one.attempt == 1:
-                fresh = f"{one.function.name}: {one.subject} {one.event.kind}"
+                fresh = f"{one.function.name}: {_in_words(one.event)} {one.event.kind}"
             self._deliver_event(one, result)
         for line in self._lines:
             size = min(line.batch_size, self._batch_limit or line.batch_size)
@@ -347,6 +347,12 @@ def _wants(function: FunctionRecord, event: BlobEvent | Change[Any]) -> bool:
         and event.key.endswith(trigger.options["suffix"])
         for trigger in function.triggers
     )
+
+
+def _in_words(event: BlobEvent | Change[Any]) -> str:
+    if isinstance(event, Change):
+        return f"item {event.key!r} of table {event.table}"
+    return f"blob {event.key!r} of bucket {event.bucket}"
 
 
 def _last(result: Settled) -> str:

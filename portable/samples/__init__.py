@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from portable.events import BlobEvent, Message, Request, Response, Tick
+from portable.events import BlobEvent, Change, Message, Request, Response, Tick
 from portable.manifest import FunctionRecord
 
 __all__ = ["Event", "Outcome", "Samples"]
 
-Event = Request | Sequence[Message[str]] | BlobEvent | Tick | Any
-"""What a function takes, neutral: by its kind a Request, messages whose body is the text as sent, a BlobEvent, a Tick,
-or the payload of a direct call as JSON values."""
+Event = Request | Sequence[Message[str]] | BlobEvent | Change[Any] | Tick | Any
+"""What a function takes, neutral: by its kind a Request, messages whose body is the text as sent, a BlobEvent, a
+Change, a Tick, or the payload of a direct call as JSON values."""
 
 
 class Outcome:

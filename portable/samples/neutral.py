@@ -6,6 +6,7 @@ what ``portable events`` prints::
     http      {"method": "POST", "path": "/users?page=2", "headers": [["accept", "*/*"]], "json": {…}}
     message   {"messages": [{"body": {…}, "attributes": {…}}]}        "body" is any JSON value
     blob      {"kind": "created", "key": "in/cat.png", "size": 1024}
+    change    {"kind": "update", "key": "ann", "old": {…}, "new": {…}} items as ``portable.drivers.tags`` has them
     schedule  {"scheduled_at": "2026-03-29T08:00:00Z"}
     direct    the payload itself
 """
@@ -13,6 +14,7 @@ what ``portable events`` prints::
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -20,8 +22,9 @@ from uuid import uuid4
 
 import msgspec
 
+from portable.drivers.tags import decode, encode
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Message, Request, Tick
+from portable.events import BlobEvent, Change, Message, Request, Tick
 from portable.http.routing import parse_path
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
@@ -90,6 +93,17 @@ class BlobDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     time: datetime | None = None
 
 
+class ChangeDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """``table`` is the declared name, the function's own table when left out. A key of two fields is a list."""
+
+    key: str | int | tuple[str | int, str | int]
+    kind: Literal["insert", "update", "delete"] = "insert"
+    table: str = ""
+    old: dict[str, Any] | None = None
+    new: dict[str, Any] | None = None
+    time: datetime | None = None
+
+
 class TickDocument(msgspec.Struct, forbid_unknown_fields=True):
     """Now when left out."""
 
@@ -120,6 +134,10 @@ def event_document(function: FunctionRecord, event: Event) -> Any:
         return _request_document(event)
     if isinstance(event, BlobEvent):
         document: Any = BlobDocument(event.key, event.kind, event.bucket, event.size, event.version, event.time)
+    elif isinstance(event, Change):
+        document = ChangeDocument(
+            event.key, event.kind, event.table, _map(encode, event.old), _map(encode, event.new), event.time
+        )
     elif isinstance(event, Tick):
         document = TickDocument(event.scheduled_at)
     elif function.kind == "message":
@@ -251,6 +269,19 @@ def _blob(function: FunctionRecord, document: BlobDocument) -> BlobEvent:
     return BlobEvent(document.kind, bucket, document.key, document.size, document.version, time)
 
 
+def _change(function: FunctionRecord, document: ChangeDocument) -> Change[Any]:
+    tables = function.asks("table")
+    if document.table and document.table not in tables:
+        raise ValueError(f"the function takes changes of table {', '.join(tables)} - at `$.table`")
+    time = document.time or datetime.now(UTC)
+    old, new = _map(decode, document.old), _map(decode, document.new)
+    return Change(document.kind, document.table or tables[0], document.key, old, new, time)
+
+
+def _map(function: Callable[[Any], Any], item: Any) -> Any:
+    return None if item is None else function(item)
+
+
 def _tick(_: FunctionRecord, document: TickDocument) -> Tick:
     return Tick(document.scheduled_at or datetime.now(UTC))
 
@@ -259,6 +290,7 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "http": (RequestDocument, _request),
     "message": (MessagesDocument, _messages),
     "blob": (BlobDocument, _blob),
+    "change": (ChangeDocument, _change),
     "schedule": (TickDocument, _tick),
 }
 
@@ -291,10 +323,20 @@ def _sample_blob(_: FunctionRecord, trigger: TriggerRecord) -> BlobEvent:
     return BlobEvent(kind, options["bucket"], key, size, "0af4c1d2", SAMPLE_TIME)
 
 
+def _sample_change(_: FunctionRecord, trigger: TriggerRecord) -> Change[Any]:
+    keys = [(field, 7 if kind == "int" else "sample") for field, kind in trigger.options["key"]]
+    item = {**dict(keys), "name": "Ada", "count": 3}
+    key = keys[0][1] if len(keys) == 1 else tuple(value for _, value in keys)
+    if not trigger.options["old"]:
+        return Change("insert", trigger.options["table"], key, None, item, SAMPLE_TIME)
+    return Change("update", trigger.options["table"], key, {**item, "count": 2}, item, SAMPLE_TIME)
+
+
 _SAMPLES: dict[str, Any] = {
     "http": _sample_request,
     "message": _sample_messages,
     "blob": _sample_blob,
+    "change": _sample_change,
     "schedule": lambda function, trigger: Tick(SAMPLE_TIME),
     "direct": lambda function, trigger: {"name": "Ada", "count": 3},
 }

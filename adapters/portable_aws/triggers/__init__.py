@@ -17,6 +17,7 @@ CODECS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "message": {"sqs": ("sqs", "SQS")},
     "blob": {"s3": ("s3", "S3"), "s3-eventbridge": ("s3", "S3EventBridge")},
+    "change": {"dynamodb-stream": ("dynamodb", "DynamoDBStream")},
     "schedule": {
         "scheduler": ("schedule", "Scheduler"),
         "eventbridge-rule": ("schedule", "EventBridgeRule"),

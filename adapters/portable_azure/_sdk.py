@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 
-from portable.errors import ConfigError
+from portable.errors import ConfigError, UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import timedelta
     from typing import Any
 
 __all__ = [
     "account_of",
+    "block_list",
+    "bus_client",
+    "bus_message",
     "container_client",
     "content_settings",
     "cosmos_container",
@@ -20,17 +24,29 @@ __all__ = [
     "cosmos_query",
     "error_class",
     "http_response",
+    "if_changed",
     "make_cosmos_container",
+    "next_session",
+    "parse_bus_address",
     "queue_client",
+    "readable_url",
     "secret_client",
+    "signed_url",
     "unless_changed",
+    "unless_source_changed",
+    "unless_there",
 ]
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+RANGE_BYTES = 8 * 1024 * 1024
 
 CONNECTION_VARIABLES = ("AzureWebJobsStorage", "AZURE_STORAGE_CONNECTION_STRING")
 """Connection strings whose key is used for addresses in their account; else the managed identity is."""
+
+
+BUS_VARIABLES = ("AzureWebJobsServiceBus", "AZURE_SERVICEBUS_CONNECTION_STRING")
+"""Connection strings used for the namespace they name; else the managed identity is."""
 
 
 def _missing(package: str, error: ImportError) -> ConfigError:
@@ -68,6 +84,47 @@ def queue_client(address: str, environment: Mapping[str, str]) -> Any:
     )
 
 
+def parse_bus_address(address: str) -> tuple[str, str]:
+    """Namespace and queue of ``sb://NAMESPACE.servicebus.windows.net/QUEUE``. Raises ConfigError."""
+    scheme, _, rest = address.partition("://")
+    namespace, _, name = rest.strip("/").partition("/")
+    if scheme != "sb" or not namespace or not name:
+        raise ConfigError(f"{address!r} is not 'sb://NAMESPACE.servicebus.windows.net/QUEUE'")
+    return namespace, name
+
+
+def bus_client(namespace: str, environment: Mapping[str, str]) -> Any:
+    """A client of a Service Bus namespace. Raises ConfigError without the SDK.
+
+    No retries: a message whose answer was lost would be sent twice.
+    """
+    try:
+        from azure.servicebus import ServiceBusClient
+    except ImportError as error:
+        raise _missing("azure-servicebus", error) from error
+    options = {"retry_total": 0, "auth_timeout": READ_SECONDS, "socket_timeout": float(CONNECT_SECONDS)}
+    for variable in BUS_VARIABLES:
+        connection = environment.get(variable, "")
+        parts = dict(part.partition("=")[::2] for part in connection.split(";"))
+        if parts.get("Endpoint", "").partition("://")[2].strip("/") == namespace:
+            return ServiceBusClient.from_connection_string(connection, **options)
+    return ServiceBusClient(namespace, _identity(), **options)
+
+
+def bus_message(body: str, options: Mapping[str, Any]) -> Any:
+    """A message for Service Bus, of JSON."""
+    from azure.servicebus import ServiceBusMessage
+
+    return ServiceBusMessage(body, content_type="application/json", **options)
+
+
+def next_session(wait: float) -> dict[str, Any]:
+    """The options of a receiver that takes whichever session comes within ``wait`` seconds."""
+    from azure.servicebus import NEXT_AVAILABLE_SESSION
+
+    return {"session_id": NEXT_AVAILABLE_SESSION, "max_wait_time": wait}
+
+
 def container_client(address: str, environment: Mapping[str, str]) -> Any:
     """A client of one container. Raises ConfigError without the SDK."""
     try:
@@ -80,14 +137,24 @@ def container_client(address: str, environment: Mapping[str, str]) -> Any:
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retry_total=2,
+        # What an opened blob holds in memory.
+        max_single_get_size=RANGE_BYTES,
+        max_chunk_get_size=RANGE_BYTES,
     )
 
 
-def content_settings(content_type: str | None) -> Any:
-    """How an upload says its content type."""
+def content_settings(content_type: str | None, cache_control: str | None) -> Any:
+    """How an upload says its content type and cache control."""
     from azure.storage.blob import ContentSettings
 
-    return ContentSettings(content_type=content_type)
+    return ContentSettings(content_type=content_type, cache_control=cache_control)
+
+
+def block_list(names: Iterable[str]) -> list[Any]:
+    """The blocks that make a blob."""
+    from azure.storage.blob import BlobBlock
+
+    return [BlobBlock(name) for name in names]
 
 
 def unless_changed(etag: str) -> dict[str, Any]:
@@ -95,6 +162,62 @@ def unless_changed(etag: str) -> dict[str, Any]:
     from azure.core import MatchConditions
 
     return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+
+
+def if_changed(etag: str) -> dict[str, Any]:
+    """The options of a call that has to find another etag."""
+    from azure.core import MatchConditions
+
+    return {"etag": f'"{etag}"', "match_condition": MatchConditions.IfModified}
+
+
+def unless_there() -> dict[str, Any]:
+    """The options of a call that has to find nothing."""
+    from azure.core import MatchConditions
+
+    return {"match_condition": MatchConditions.IfMissing}
+
+
+def unless_source_changed(etag: str) -> dict[str, Any]:
+    """The options of a copy whose source has to have this etag."""
+    from azure.core import MatchConditions
+
+    return {"source_etag": f'"{etag}"', "source_match_condition": MatchConditions.IfNotModified}
+
+
+def signed_url(blob: Any, environment: Mapping[str, str], method: str, expires: timedelta) -> str:
+    """The blob's URL with a shared access signature for one method. Raises UnsupportedError where nothing can sign."""
+    from datetime import UTC, datetime, timedelta
+
+    from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+
+    plain, _, signature = blob.url.partition("?")
+    if signature:
+        raise UnsupportedError("the bucket's address bears a signature of its own, with which no other can be made")
+    account = account_of(plain)
+    key = _account_key(account, environment)
+    now = datetime.now(UTC)
+    signer: dict[str, Any] = {"account_key": key}
+    if key is None:
+        service = BlobServiceClient(plain.partition(f"/{blob.container_name}/")[0], credential=blob.credential)
+        with service:
+            granted = service.get_user_delegation_key(now - timedelta(minutes=5), now + expires)
+        signer = {"user_delegation_key": granted}
+    allowed = BlobSasPermissions(read=method == "GET", create=method == "PUT", write=method == "PUT")
+    sas = generate_blob_sas(
+        account, blob.container_name, blob.blob_name, permission=allowed, expiry=now + expires, **signer
+    )
+    return f"{plain}?{sas}"
+
+
+def readable_url(blob: Any, environment: Mapping[str, str]) -> str:
+    """A URL with which Azure itself reads the blob to copy it."""
+    from datetime import timedelta
+
+    if "?" in blob.url:
+        url: str = blob.url
+        return url
+    return signed_url(blob, environment, "GET", timedelta(hours=1))
 
 
 def account_of(address: str) -> str:
@@ -111,13 +234,20 @@ def _credential(address: str, environment: Mapping[str, str]) -> Any:
     if "?" in address:
         return None
     account = account_of(address)
+    key = _account_key(account, environment)
+    if key is not None:
+        from azure.core.credentials import AzureNamedKeyCredential
+
+        return AzureNamedKeyCredential(account, key)
+    return _identity()
+
+
+def _account_key(account: str, environment: Mapping[str, str]) -> str | None:
     for variable in CONNECTION_VARIABLES:
         parts = dict(part.partition("=")[::2] for part in environment.get(variable, "").split(";"))
         if parts.get("AccountName") == account and parts.get("AccountKey"):
-            from azure.core.credentials import AzureNamedKeyCredential
-
-            return AzureNamedKeyCredential(account, parts["AccountKey"])
-    return _identity()
+            return parts["AccountKey"]
+    return None
 
 
 COSMOS_VARIABLE = "AZURE_COSMOS_CONNECTION_STRING"

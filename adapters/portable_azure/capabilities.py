@@ -7,11 +7,22 @@ from collections.abc import Mapping
 from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
 from portable_azure import limits
 
-__all__ = ["CAPABILITIES", "NAMES", "STORAGE_QUEUE"]
+__all__ = ["CAPABILITIES", "NAMES", "SERVICE_BUS", "STORAGE_QUEUE"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided by Azure", source="Put Blob, If-None-Match"),
     "if_match": native("decided by Azure", source="Put Blob, If-Match"),
+    "read_if": native("decided by Azure", source="Get Blob, If-Match and If-None-Match"),
+    "copy": native("Copy Blob; at once within an account", source="Copy Blob, x-ms-copy-status"),
+    "cache_control": native(source="Put Blob, x-ms-blob-cache-control"),
+    "signed_get": native(
+        "by the account's key, or by a user delegation key: role Storage Blob Delegator",
+        source="create-user-delegation-sas",
+    ),
+    "signed_put": native(
+        "as signed_get; the content type is the writer's choice, for a signature cannot bind it",
+        source="create-service-sas, specify query parameters",
+    ),
 }
 
 STORAGE_QUEUE: dict[str, Capability] = {
@@ -32,7 +43,39 @@ STORAGE_QUEUE: dict[str, Capability] = {
 }
 """Of a queue at ``https://ACCOUNT.queue.core.windows.net/QUEUE``."""
 
-_QUEUE = STORAGE_QUEUE
+SERVICE_BUS: dict[str, Capability] = {
+    "delay": native("to the second", source='service-bus message-sequencing, "Scheduled messages"'),
+    "ordered": native("sessions; a failed message comes back at once", source="service-bus message-sessions"),
+    "dedup": native("within the window the queue is made with", source="service-bus duplicate-detection"),
+    "retry_after": portable(
+        "a scheduled copy with the attempts made, and then the message is completed; not of an ordered queue",
+        source="portable_azure.servicebus_queue",
+    ),
+    "attempts": native("the delivery count, and that of copies before", source="azure-servicebus: delivery_count"),
+    "moves_dead_letters": native("MaxDeliveryCount", source="service-bus-dead-letter-queues"),
+    "dead_letters": native("peeked", source="azure-servicebus: peek_messages"),
+    "redrive": portable("received, sent and completed one by one", source="portable_azure.servicebus_queue"),
+    "extend": portable(
+        "a thread renews the lock in steps of the queue's lock duration, at most 5 minutes",
+        source="azure-servicebus: renew_message_lock",
+    ),
+    "depth": refused(
+        "counted for those who manage the namespace alone: az servicebus queue show --query countDetails",
+        source="azure-servicebus: ServiceBusAdministrationClient",
+    ),
+    "purge": portable(
+        "received and deleted; leased and delayed messages stay", source="portable_azure.servicebus_queue"
+    ),
+}
+"""Of a queue at ``sb://NAMESPACE.servicebus.windows.net/QUEUE``."""
+
+# What a declaration can ask for has to be had on one of the two: an address on Service Bus is what gives it.
+_QUEUE = STORAGE_QUEUE | {
+    option: native(
+        f"on Service Bus, at an address sb://…: {SERVICE_BUS[option].note}", source=SERVICE_BUS[option].source
+    )
+    for option in ("ordered", "dedup")
+}
 
 _TABLE: dict[str, Capability] = {
     "transaction": refused(

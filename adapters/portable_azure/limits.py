@@ -50,6 +50,9 @@ BLOB_NAME_CHARACTERS = 1024
 BLOB_NAME_SEGMENTS = 254
 """Most segments between slashes in a name, without a hierarchical namespace. Documented: as above."""
 
+BATCH_CALLS = 256
+"""Most deletions of one batch request. Documented: Blob Batch, "Remarks"."""
+
 BLOB_PAGE = 5000
 """Most rows of one page of a listing. Documented: List Blobs, "maxresults"."""
 
@@ -61,6 +64,13 @@ ITEM_ID_BYTES = 1023
 
 ITEM_SECONDS = 2**31 - 1
 """Longest time to live of an item. Documented: Time to live (TTL) in Azure Cosmos DB."""
+
+BUS_MESSAGE_BYTES = 256 * 1024
+"""Largest message of Service Bus in the standard tier (the premium one takes up to 100 MB). Documented:
+service-bus-quotas."""
+
+BUS_OVERHEAD = 1024
+"""Bytes of a message kept for its header and properties, of 64 KB at most. Chosen."""
 
 RESERVED_ROUTES = ("admin", "runtime")
 """First segments the host keeps for itself. Source: azure-functions-host, HttpTrigger route validation."""

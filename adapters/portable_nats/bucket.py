@@ -6,7 +6,6 @@ removes the chunks of what it replaced. A crash in between leaves chunks that no
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from secrets import token_hex
 from time import time
@@ -25,11 +24,13 @@ from portable_nats.errors import translate
 from portable_nats.index import Entry, Index
 from portable_nats.keys import read_place
 from portable_nats.limits import CHUNK_BYTES
+from portable_nats.store import WRONG_REVISION
+from portable_nats.together import together
 from portable_nats.twins import Twins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Any
 
@@ -43,14 +44,13 @@ __all__ = ["BucketCalls", "NATSBucket", "chunks_stream", "chunks_subject", "open
 
 AT_ONCE = 8  # chunks on their way together: 2 MiB
 PAGE = 256  # entries of a listing that are fetched together
-WRONG_REVISION = (10071, 10164)  # err_code: wrong last sequence
 ATTEMPTS = 50  # of a read or write that meets other writers of its key again and again
 
 
 def open_driver(resource: Resource, environment: Mapping[str, str] | None, link: Link) -> NATSBucket:
     """The driver of a declared bucket. Raises ConfigError without an address."""
     return NATSBucket(
-        link, BucketCalls(resource.name, read_place("bucket", resource.name, environment), link), keyed=True
+        link, BucketCalls(resource.name, read_place("bucket", resource.name, environment), link), name_of=_key_in
     )
 
 
@@ -163,7 +163,7 @@ class BucketCalls:
             chunk = data[position : position + CHUNK_BYTES]
             await self.server.store(self._stream, name, chunk, {"Nats-Msg-Id": name})
 
-        await _together(put, range(0, len(data), CHUNK_BYTES))
+        await together(put, range(0, len(data), CHUNK_BYTES), AT_ONCE)
 
     async def commit(
         self,
@@ -182,7 +182,7 @@ class BucketCalls:
         for _ in range(ATTEMPTS):
             try:
                 old = await self._expected(key, if_absent, if_match)
-                await self._index.put(key, entry, old.revision if old else 0)
+                await self._index.put(key, entry, old)
             except JetStreamError as error:
                 if error.err_code not in WRONG_REVISION:
                     raise
@@ -249,7 +249,7 @@ class BucketCalls:
         size = entry.chunk
         numbers = range(start // size, (end - 1) // size + 1)
         names = [chunks_subject(self._bucket, entry.blob, number) for number in numbers]
-        chunks = await _together(lambda name: self.server.last(self._stream, name), names)
+        chunks = await together(lambda name: self.server.last(self._stream, name), names, AT_ONCE)
         if None in chunks:
             raise UnavailableError("its bytes were removed while it was read", resource=self.label, key=key)
         data = b"".join(chunks)
@@ -263,8 +263,14 @@ class BucketCalls:
     async def delete(self, key: str) -> None:
         """See ``portable.drivers``. A write that happens at the same time comes after it."""
         old = await self._index.find(key)
-        if old is not None:
-            await self._index.remove(key, old.revision)
+        if old is None:
+            return
+        try:
+            await self._index.remove(key, old)
+        except JetStreamError as error:
+            if error.err_code not in WRONG_REVISION:
+                raise
+        else:
             await self.give_up(key, old.blob)
 
     async def delete_many(self, keys: Sequence[str]) -> Failures:
@@ -280,7 +286,7 @@ class BucketCalls:
                 failures.append(DeleteFailure(key, ours))
 
         await self.keys("\0")  # whether there is such a bucket
-        await _together(remove, keys)
+        await together(remove, keys, AT_ONCE)
         return failures
 
     async def copy(self, source: str, target: str, to: NATSBucket) -> BlobInfo:
@@ -316,7 +322,11 @@ class BucketCalls:
             entry = await self._index.find(row)
             return entry.info(row) if entry else None
 
-        return [row for row in await _together(fill, rows, 64) if row is not None]
+        return [row for row in await together(fill, rows, 64) if row is not None]
+
+
+def _key_in(first: Any) -> str | None:
+    return first if isinstance(first, str) else None
 
 
 def _blob_name() -> str:
@@ -337,20 +347,3 @@ def _folded(keys: Iterable[str], prefix: str, delimiter: str | None) -> Iterator
         elif folded != prefix + head + found:
             folded = prefix + head + found
             yield BlobInfo(folded, is_prefix=True)
-
-
-async def _together(call: Callable[[Any], Awaitable[Any]], items: Iterable[Any], at_once: int = AT_ONCE) -> list[Any]:
-    """What ``call`` gives for each, in order, with so many under way at a time. The first failure ends the others."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(item: Any) -> Any:
-        async with gate:
-            return await call(item)
-
-    tasks = [asyncio.ensure_future(one(item)) for item in items]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

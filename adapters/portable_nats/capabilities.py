@@ -56,8 +56,20 @@ _TOPIC: dict[str, Capability] = {
     "same_id": native("the message's number in the stream", source="server: the receipt of a message"),
 }
 
+_ONE_VALUE = "JetStream writes one value at a time: put what belongs together into one item"
+_NO_FUNCTIONS = "NATS runs no functions: follow the bucket's subjects with its own client"
+
+_TABLE: dict[str, Capability] = {
+    "transaction": refused(_ONE_VALUE, source="portable_nats.table"),
+    "partition_transaction": refused(_ONE_VALUE, source="portable_nats.table"),
+    "removes_expired": refused("an item past its time is hidden, and stays", source="portable_nats.table"),
+    "change_old": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
+    "change_delete": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "queue": _QUEUE,
+    "table": _TABLE,
     "topic": _TOPIC,
 }

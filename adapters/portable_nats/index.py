@@ -1,30 +1,24 @@
 """The index of a bucket: one key-value entry a key, whose revision is the blob's etag. Coroutines of the link's loop.
 
-An entry names the blob's chunks. It is replaced under the condition that its revision is the one that was seen, which
-the server decides; so of the writers of one key each knows what it replaced.
+An entry names the blob's chunks. It is replaced under the condition that it is the one that was seen, so of the writers
+of one key each knows what it replaced.
 """
 
 from __future__ import annotations
 
 import json
-from base64 import b64decode
-from secrets import token_hex
 
 from portable.drivers import BlobInfo
-from portable_nats._sdk import JetStreamError
 from portable_nats.keys import key_of, subject_filter, tokens_of
-from portable_nats.limits import NAMES_A_PAGE
+from portable_nats.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from typing import Any
 
     from portable_nats._sdk import Server
 
 __all__ = ["Entry", "Index"]
-
-NO_MESSAGE = 10037  # err_code: no message found
 
 
 class Entry:
@@ -75,66 +69,40 @@ class Entry:
 
 
 class Index:
-    """The entries of one bucket, on the stream that NATS's own key-value store would use for it."""
+    """The entries of one bucket."""
 
     def __init__(self, server: Server, bucket: str) -> None:
-        self._server = server
-        self._stream = f"KV_{bucket}"
-        self._root = f"$KV.{bucket}."
+        self._store = Store(server, bucket)
 
     async def find(self, key: str) -> Entry | None:
-        """The entry of a key. The leader of the stream is asked, so what has been written is seen."""
-        question = {"last_by_subj": self._root + tokens_of(key)}
-        try:
-            message = (await self._server.api(f"STREAM.MSG.GET.{self._stream}", question))["message"]
-        except JetStreamError as error:
-            if error.err_code == NO_MESSAGE:
-                return None
-            raise
-        from datetime import datetime
-
-        entry = Entry(**json.loads(b64decode(message["data"])))
-        entry.revision = message["seq"]
-        entry.time = datetime.fromisoformat(message["time"])
+        """The entry of a key."""
+        value = await self._store.find(tokens_of(key))
+        if value is None or value.data is None:
+            return None
+        entry = Entry(**json.loads(value.data))
+        entry.revision, entry.time = value.revision, value.time
         return entry
 
-    async def put(self, key: str, entry: Entry, revision: int) -> None:
-        """Put the entry in the place of the one with that revision, of none for 0. Raises JetStreamError when it is
-        not there any more. Sending it again after a lost answer is known by its id.
-        """
-        headers = {
-            "Nats-Msg-Id": f"{entry.blob}.{token_hex(4)}",
-            "Nats-Expected-Last-Subject-Sequence": str(revision),
-        }
-        receipt = await self._server.store(self._stream, self._root + tokens_of(key), entry.text(), headers)
-        entry.revision = receipt["seq"]
+    async def put(self, key: str, entry: Entry, old: Entry | None) -> None:
+        """Put the entry in the place of ``old``. Raises JetStreamError when that is not there any more."""
+        entry.revision = await self._store.put(tokens_of(key), entry.text(), await self._revision(key, old))
 
-    async def remove(self, key: str, revision: int) -> None:
-        """Remove the entry unless it is a later one than this revision."""
-        question = {"filter": self._root + tokens_of(key), "seq": revision + 1}
-        await self._server.api(f"STREAM.PURGE.{self._stream}", question)
+    async def remove(self, key: str, entry: Entry) -> None:
+        """Remove the entry. Raises likewise."""
+        await self._store.remove(tokens_of(key), entry.revision)
+
+    async def _revision(self, key: str, old: Entry | None) -> int:
+        if old is not None:
+            return old.revision
+        mark = await self._store.find(tokens_of(key))  # of a removal that a crash has left, or nothing
+        return mark.revision if mark is not None and mark.data is None else 0
 
     async def keys(self, prefix: str) -> list[str]:
-        """Every key with a prefix, in order. The server names them 100,000 at a time."""
-        found: list[str] = []
-        async for subject in subjects(self._server, self._stream, self._root + subject_filter(prefix)):
-            key = key_of(subject.removeprefix(self._root))
-            if key.startswith(prefix):
-                found.append(key)
+        """Every key with a prefix, in order."""
+        found = [
+            key
+            async for tokens in self._store.keys(subject_filter(prefix))
+            if (key := key_of(tokens)).startswith(prefix)
+        ]
         found.sort(key=str.encode)
         return found
-
-
-async def subjects(server: Server, stream: str, pattern: str) -> AsyncIterator[str]:
-    """The subjects of a stream's messages that a pattern lets through."""
-    offset = 0
-    while True:
-        answer = await server.api(f"STREAM.INFO.{stream}", {"subjects_filter": pattern, "offset": offset})
-        names = answer["state"].get("subjects") or {}
-        for name in names:
-            yield name
-        offset += len(names)
-        if len(names) < NAMES_A_PAGE and offset >= answer.get("total", 0):
-            return
-        if not names:
-            return

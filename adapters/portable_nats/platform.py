@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "NATSPlatform"]
 
-KINDS = ("bucket", "queue", "topic")
+KINDS = ("bucket", "queue", "table", "topic")
 
 
 class NATSPlatform:
-    """Queues and topics on streams, buckets on a key-value index and a stream of chunks.
+    """Queues and topics on streams, tables on key-value streams, buckets on one of those and a stream of chunks.
 
     Args:
         environment: where addresses, servers and credentials are read from; None reads the process's own.

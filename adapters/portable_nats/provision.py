@@ -124,13 +124,21 @@ def subscribe(
         link.close()
 
 
+async def _make_table(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
+    urls, name = read_place("table", resource.name, environment)
+    await _make_values(link.server(urls), name, replicas)
+
+
 async def _make_bucket(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
     urls, name = read_place("bucket", resource.name, environment)
-    server = link.server(urls)
-    # As NATS's own key-value store makes them, so that its tools can read the index.
+    await _make_values(link.server(urls), name, replicas)
+    await _make_stream(link.server(urls), chunks_stream(name), chunks_subject(name, "*", "*"), replicas, discard="new")
+
+
+async def _make_values(server: Server, name: str, replicas: int) -> None:
+    # As NATS's own key-value store makes them, so that its tools can read it.
     options = {"max_msgs_per_subject": 1, "discard": "new", "allow_rollup_hdrs": True, "deny_delete": True}
     await _make_stream(server, f"KV_{name}", f"$KV.{name}.>", replicas, **options)
-    await _make_stream(server, chunks_stream(name), chunks_subject(name, "*", "*"), replicas, discard="new")
 
 
-_MAKERS = {"bucket": _make_bucket, "queue": _make_queue, "topic": _make_topic}
+_MAKERS = {"bucket": _make_bucket, "queue": _make_queue, "table": _make_table, "topic": _make_topic}

@@ -15,8 +15,9 @@ from portable.drivers import address_variable
 from portable.resources import check_name
 from portable_nats._sdk import Link
 from portable_nats.bucket import chunks_stream, chunks_subject
-from portable_nats.index import Index, subjects
+from portable_nats.index import Index
 from portable_nats.keys import read_place
+from portable_nats.store import subjects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

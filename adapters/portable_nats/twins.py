@@ -19,13 +19,13 @@ class Twins:
 
     Args:
         link: the thread they run on. calls: the coroutines, and ``label``, which errors name.
-        keyed: whether the first argument of a call is a key, which errors name too.
+        name_of: the key in a call's first argument, as errors name it, or None.
     """
 
-    def __init__(self, link: Link, calls: Any, *, keyed: bool = False) -> None:
+    def __init__(self, link: Link, calls: Any, *, name_of: Callable[[Any], str | None] | None = None) -> None:
         self._link = link
         self._calls = calls
-        self._keyed = keyed
+        self._name_of = name_of
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -54,7 +54,7 @@ class Twins:
         return call
 
     def _key(self, args: tuple[Any, ...]) -> str | None:
-        return args[0] if self._keyed and args and isinstance(args[0], str) else None
+        return self._name_of(args[0]) if self._name_of is not None and args else None
 
     async def _guarded(self, method: Any, args: tuple[Any, ...], options: dict[str, Any], key: str | None) -> Any:
         try:

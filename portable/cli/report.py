@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size"]
 
 WIDTH = 79
-_NOUNS = {"http": "route", "message": "queue", "blob": "bucket", "schedule": "schedule", "direct": "direct call"}
+_NOUNS = {"http": "route", "direct": "direct call"}
+_LISTENING = ("message", "blob", "change")  # their noun is what they listen to
 
 
 def size(count: int) -> str:
@@ -48,7 +49,10 @@ def function_lines(functions: Iterable[FunctionRecord]) -> list[str]:
     """Each function, with the largest memory and the longest timeout its handlers ask for."""
     lines = []
     for one in functions:
-        count = counted(len(one.triggers), _NOUNS[one.kind])
+        nouns = [
+            trigger.source[0] if one.kind in _LISTENING else _NOUNS.get(one.kind, one.kind) for trigger in one.triggers
+        ]
+        count = ", ".join(counted(nouns.count(noun), noun) for noun in dict.fromkeys(nouns))
         asks = [f"{one.memory} MiB" if one.memory else "", f"{one.timeout:g} s" if one.timeout else "", *one.uses]
         rest = ", ".join(part for part in (count, *asks) if part)
         lines += _wrapped(f"{one.name}: {rest}", "  ", "      ")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from portable.testing.conformance import ConfigConformance as ConfigConformance
     from portable.testing.conformance import QueueConformance as QueueConformance
     from portable.testing.conformance import SecretConformance as SecretConformance
+    from portable.testing.conformance import TopicConformance as TopicConformance
 
 _HOME = {
     "BucketConformance": "portable.testing.conformance",
@@ -26,6 +27,7 @@ _HOME = {
     "SecretConformance": "portable.testing.conformance",
     "ConfigConformance": "portable.testing.conformance",
     "TestClient": "portable.testing.client",
+    "TopicConformance": "portable.testing.conformance",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "QueueConformance",
     "SecretConformance",
     "TestClient",
+    "TopicConformance",
 ]
 
 

@@ -21,7 +21,7 @@ from portable.build.target import Finding
 from portable.capabilities import ASKS, FEATURES, Naming, native, refused
 from portable.cli import main
 from portable.drivers import address_variable
-from portable.manifest import Manifest, ResourceRecord
+from portable.manifest import Manifest, ResourceRecord, describe_app
 
 ADAPTERS = ("local", "aws", "gcp", "azure")
 CLOUDS = ("aws", "gcp", "azure")
@@ -254,3 +254,13 @@ def test_check_says_it_in_80_columns(
     assert max(map(len, said.err.splitlines())) <= 80
     assert "error app.py:5: queue 'orders', ordered=True" in said.err
     assert not Path(project.root, "dist").exists()
+
+
+def test_a_target_is_not_asked_about_functions_of_a_kind_it_has_not() -> None:
+    app = portable.App("shop")
+    app.on_message(app.topic("signups"), function="welcome")(lambda message: None)
+    app.on_message(app.queue("jobs"), function="work")(lambda message: None)
+    whole = describe_app(app, "app:app", Path("/nowhere"))
+    assert [one.name for one in artifact._known(whole, Target).functions] == ["work"]  # type: ignore[arg-type]
+    [found] = features(*whole.of_kind("topic"))
+    assert found.message == "topic 'signups': target small has no topic; it has queue"

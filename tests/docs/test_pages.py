@@ -66,7 +66,7 @@ def test_every_export_is_documented() -> None:
 def test_every_method_of_a_portable_type_is_documented() -> None:
     text = (REFERENCE / "api.md").read_text("utf-8")
     missing = []
-    for kind in (portable.App, portable.Bucket, portable.Queue, portable.Response, portable.Context):
+    for kind in (portable.App, portable.Bucket, portable.Cache, portable.Queue, portable.Response, portable.Context):
         names = [name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")]
         twins = {f"a{name}" for name in names}
         missing += [
@@ -74,6 +74,7 @@ def test_every_method_of_a_portable_type_is_documented() -> None:
         ]
     # Of the build, of drivers and of adapters: nothing an app calls.
     inner = {"App.functions", "App.start", "Bucket.driver", "Queue.driver", "Queue.same_as", "Response.header_pairs"}
+    inner |= {"Topic.driver"}
     assert sorted(set(missing) - inner) == []
 
 
@@ -101,14 +102,27 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_variable_that_is_read_is_documented() -> None:
     text = (REFERENCE / "addresses.md").read_text("utf-8")
-    kinds = ("BUCKET", "QUEUE", "DEADLETTER", "BUCKETNAME", "BUCKETACCOUNT", "QUEUENAME", "QUEUEACCOUNT")
+    kinds = (
+        "BUCKET",
+        "QUEUE",
+        "DEADLETTER",
+        "BUCKETNAME",
+        "BUCKETACCOUNT",
+        "QUEUENAME",
+        "QUEUEACCOUNT",
+        "CACHE",
+        "CONFIG",
+        "SECRET",
+    )
     found = set()
     for folder in ("portable", "adapters"):
         for file in (ROOT / folder).rglob("*.py"):
             found |= set(re.findall(r"PORTABLE_[A-Z_]+[A-Z]", file.read_text("utf-8")))
     for kind in kinds:
         assert f"`PORTABLE_{kind}_<NAME>`" in text
-    named = tuple(f"PORTABLE_{kind}" for kind in kinds)
+    pairs = ("SUBSCRIPTION", "SUBSCRIPTIONDEADLETTER")
+    assert all(f"`PORTABLE_{kind}_<TOPIC>_<FUNCTION>`" in text for kind in pairs)
+    named = tuple(f"PORTABLE_{kind}" for kind in (*kinds, *pairs))
     others = {name for name in found if name not in named and not name.startswith(tuple(f"{one}_" for one in named))}
     assert len(others) > 5
     assert sorted(name for name in others if f"`{name}`" not in text) == []

@@ -16,11 +16,14 @@ from portable import (
     BlobInfo,
     Body,
     Bucket,
+    Change,
     Context,
     Cookie,
+    Entry,
     Header,
     HTTPError,
     Message,
+    Page,
     Path,
     Query,
     Queue,
@@ -29,7 +32,10 @@ from portable import (
     Response,
     Retry,
     Router,
+    Sort,
+    Table,
     Tick,
+    Topic,
 )
 
 
@@ -44,9 +50,13 @@ router = Router("/v1", tags=("a", "b"))
 photos = Bucket("photos")
 orders = Queue("orders", Order)
 anything = app.queue("anything")
+sales = app.topic("sales", Order, ordered=True)
 
 assert_type(app.queue("orders", Order), Queue[Order])
 assert_type(anything, Queue[Any])
+assert_type(sales, Topic[Order])
+assert_type(Topic("sales"), Topic[Any])
+assert_type(app.topic("sales", list[Order]), Topic[list[Order]])
 assert_type(app.bucket("photos"), Bucket)
 
 
@@ -197,6 +207,64 @@ app.on_blob(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentT
 app.on_blob(photos, kinds=["updated"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
+# --- tables and their changes
+
+stock = app.table("stock", Order, key="id", indexes={"by-id": ("id", "id")})
+loose = app.table("loose", key="id", sort="at", ttl="ends")
+
+assert_type(stock, Table[Order])
+assert_type(loose, Table[dict[str, Any]])
+assert_type(Table("stock", Order, key="id"), Table[Order])
+app.table("stock", Order)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+async def use_tables() -> None:
+    """What a table gives."""
+    assert_type(stock.get(1), Order | None)
+    assert_type(await stock.aget(1), Order | None)
+    assert_type(stock.entry(1), Entry[Order] | None)
+    assert_type(stock.get_many([1, 2]), list[Order | None])
+    assert_type(stock.put({"id": 1}, if_absent=True), str)
+    assert_type(stock.update(1, add={"id": 1}), Order)
+    assert_type(stock.query(1, index="by-id", sort=Sort.between(1, 2)), Page[Order])
+    assert_type(loose.scan().items, list[dict[str, Any]])
+    for item in loose.query("a", sort=Sort.prefix("b"), reverse=True):
+        assert_type(item, dict[str, Any])
+    async for order in await stock.aquery(1):
+        assert_type(order, Order)
+    with stock.transaction() as change:
+        change.put({"id": 2})
+        change.put(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stock.put("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stock.get(1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stock.query(1, sort=("between", 1, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@app.on_change(stock, old=True)
+async def on_stock(change: Change[Order], context: Context) -> None:
+    """A change."""
+    assert_type(change.new, Order | None)
+    assert_type(change.time, datetime)
+
+
+@router.on_change(loose)
+def on_loose(change: Change[dict[str, Any]]) -> None:
+    """A change of an untyped table."""
+
+
+@app.on_change(stock)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def bare_item(item: Order) -> None:
+    """A handler takes changes, not items."""
+
+
+@app.on_change(stock)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def other_items(change: Change[str]) -> None:
+    """A change of another type."""
+
+
+app.on_change(orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 # --- schedules
 
 
@@ -292,3 +360,27 @@ orders.send("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType
 orders.send({"id": 1}, delay=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 photos.write("a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 photos.write("a", b"", if_absent="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- topics
+
+
+@app.on_message(sales)
+def on_sale(message: Message[Order]) -> None:
+    """A topic's message is typed as a queue's."""
+    assert_type(message.body, Order)
+
+
+@app.on_message(sales, filter={"plan": ["pro", "team"], "region": {"prefix": "eu-"}}, batch_size=5)
+async def on_sales(messages: list[Message[Order]], context: Context) -> None:
+    """A batch, with a filter."""
+
+
+@app.on_message(sales)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def on_wrong_sale(message: Message[str]) -> None:
+    """The topic holds orders."""
+
+
+sales.publish({"id": 1}, attributes={"plan": "pro"}, group="a")
+sales.publish("no order")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.on_message(sales, filter={"plan": 7})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

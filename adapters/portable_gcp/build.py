@@ -71,6 +71,8 @@ class GoogleTarget:
             needed.append("google-cloud-storage>=2.18")
         if manifest.of_kind("table"):
             needed.append("google-cloud-firestore>=2.19")
+        if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
+            needed.append("google-cloud-secret-manager>=2.21")
         return needed
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002

@@ -240,6 +240,14 @@ class GoogleRunner:
                 for table in manifest.of_kind("table"):
                     address = f"{documents}/{NAMES['table'].physical(table.name)}"
                     environment[address_variable("table", table.name)] = address
+            if manifest.of_kind("secret"):
+                vault = stack.enter_context(emulators.secret_manager())
+                environment |= vault.environment
+                for secret in manifest.of_kind("secret"):
+                    name = NAMES["secret"].physical(secret.name)
+                    vault.put(name, emulators.made_up_secret(secret.name).encode())
+                    address = f"projects/{emulators.PROJECT}/secrets/{name}"
+                    environment[address_variable("secret", secret.name)] = address
             environment |= stack.enter_context(emulators.cache_addresses(manifest, folder))
             yield environment | emulators.config_values(manifest)
 

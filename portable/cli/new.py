@@ -96,7 +96,7 @@ README = """\
     portable verify                    # every target, the same traffic, compared
 """
 
-IGNORE = ".portable/\n.venv/\n__pycache__/\ndist/\n"
+IGNORE = ".env\n.portable/\n.venv/\n__pycache__/\ndist/\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -174,7 +174,7 @@ def given_addresses(manifest: Manifest, environment: Mapping[str, str] = os.envi
     What belongs to this interpreter (``PYTHONPATH`` …) is left out. Raises ConfigError when some are there and some are
     not: half the app on emulators would be a surprise.
     """
-    wanted = [address_variable(one.kind, one.name) for one in manifest.resources]
+    wanted = [address_variable(one.kind, one.name) for one in manifest.resources if not one.options.get("optional")]
     missing = [variable for variable in wanted if not environment.get(variable)]
     if len(missing) == len(wanted):
         return None

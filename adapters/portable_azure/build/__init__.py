@@ -43,6 +43,8 @@ class AzureTarget:
             wanted.append("azure-storage-blob>=12.23")
         if manifest.of_kind("queue"):
             wanted.append("azure-storage-queue>=12.12")
+        if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
+            wanted.append("azure-keyvault-secrets>=4.9")
         return wanted
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002

@@ -127,7 +127,19 @@ class AzureRunner:
             if manifest.of_kind("table"):
                 cosmos = stack.enter_context(emulators.cosmos(log=folder / "cosmosdb-server.log"))
                 environment |= _make_tables(cosmos, manifest)
-            yield environment
+            if manifest.of_kind("secret"):
+                environment |= _make_secrets(stack.enter_context(emulators.key_vault()), manifest)
+            environment |= stack.enter_context(emulators.cache_addresses(manifest, folder))
+            yield environment | emulators.config_values(manifest)
+
+
+def _make_secrets(vault: emulators.Vault, manifest: Manifest) -> dict[str, str]:
+    environment = dict(vault.environment)
+    for secret in manifest.of_kind("secret"):
+        name = NAMES["secret"].physical(secret.name)
+        vault.put(name, emulators.made_up_secret(secret.name).encode())
+        environment[address_variable("secret", secret.name)] = f"{emulators.KEY_VAULT}/secrets/{name}"
+    return environment
 
 
 def _make_storage(azurite: emulators.Emulator, manifest: Manifest) -> dict[str, str]:

@@ -12,6 +12,9 @@ _BUCKET: dict[str, Capability] = {
         "an expected sequence of 0 on the key's subject", source="server: expected-last-subject-sequence"
     ),
     "if_match": native("the etag is that sequence", source="server: expected-last-subject-sequence"),
+    "read_if": native("the etag is in the entry that names the bytes", source="portable_nats.bucket"),
+    "copy": portable("the data passes through this process, 2 MiB at a time", source="portable_nats.bucket"),
+    "cache_control": portable("kept in the entry; NATS itself serves nothing", source="portable_nats.index"),
     "signed_get": refused("NATS has no HTTP: pass the blob through a handler", source="portable_nats.bucket"),
     "signed_put": refused("NATS has no HTTP: pass the blob through a handler", source="portable_nats.bucket"),
 }
@@ -63,6 +66,7 @@ _TABLE: dict[str, Capability] = {
     "transaction": refused(_ONE_VALUE, source="portable_nats.table"),
     "partition_transaction": refused(_ONE_VALUE, source="portable_nats.table"),
     "removes_expired": refused("an item past its time is hidden, and stays", source="portable_nats.table"),
+    "changes": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
     "change_old": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
     "change_delete": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
 }

@@ -8,7 +8,7 @@ from portable.errors import ConfigError, UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
     from portable.events import Response
@@ -33,7 +33,7 @@ __all__ = [
     "signed_url",
     "storage",
     "subscriber",
-    "upload_parts",
+    "upload_stream",
 ]
 
 
@@ -99,12 +99,11 @@ def storage(environment: Mapping[str, str]) -> Any:
     return Client(project="emulated", credentials=anonymous, client_options={"api_endpoint": endpoint})
 
 
-def upload_parts(blob: Any, parts: Iterator[bytes], **options: Any) -> None:
-    """A resumable upload of parts of PART_BYTES. One that fails is given up, and nothing of it is ever seen."""
+def upload_stream(blob: Any, stream: Any, **options: Any) -> None:
+    """A resumable upload in parts of PART_BYTES. One that fails is given up, and nothing of it is ever seen."""
     from google.cloud.storage import Blob
 
     from portable.drivers.bucket import PART_BYTES
-    from portable_gcp.streams import PartStream
 
     started: list[Any] = []
 
@@ -117,7 +116,7 @@ def upload_parts(blob: Any, parts: Iterator[bytes], **options: Any) -> None:
     blob.__class__ = Upload
     blob.chunk_size = PART_BYTES
     try:
-        blob.upload_from_file(PartStream(parts), **options)
+        blob.upload_from_file(stream, **options)
     except BaseException:
         for upload, transport in started:
             with suppress(Exception):  # without it, Cloud Storage forgets the upload after a week

@@ -25,7 +25,7 @@ from portable.errors import (
 from portable_gcp import _sdk
 from portable_gcp.errors import translate
 from portable_gcp.limits import NAME_BYTES
-from portable_gcp.streams import RangeChunks, stored
+from portable_gcp.streams import PartStream, RangeChunks, stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class StorageBucket:
         self._written(
             key,
             if_absent,
-            lambda: _sdk.upload_parts(blob, parts, content_type=content_type, timeout=TIMEOUT, **options),
+            lambda: _sdk.upload_stream(blob, PartStream(parts), content_type=content_type, timeout=TIMEOUT, **options),
         )
         return _info(blob)
 

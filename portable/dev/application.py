@@ -16,10 +16,13 @@ from portable.manifest import FunctionRecord, describe_app, place
 from portable.run.delivery import open_resource
 from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 
-__all__ = ["CONTROL", "TIMEOUT", "Application", "DevFunction"]
+__all__ = ["CONTROL", "SIGNED", "TIMEOUT", "Application", "DevFunction"]
 
 CONTROL = "/_portable"
 """Where this server's own pages are. A route of the app's below it is never reached."""
+
+SIGNED = f"{CONTROL}/signed"
+"""Where signed URLs of buckets lead: not pages, so whoever has one may use it."""
 
 TIMEOUT = 30.0
 """Seconds a function has that asks for no timeout: what an API Gateway waits, as ``portable run`` does."""

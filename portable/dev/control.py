@@ -14,7 +14,7 @@ from fastapi import Body, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from portable import __version__
-from portable.dev.application import CONTROL, Application, DevFunction
+from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.delivery import Desk
 from portable.dev.invocations import DeadlineExceededError
 from portable.dev.page import render
@@ -31,6 +31,7 @@ from portable.dev.reports import (
 )
 from portable.dev.schedules import ScheduleDelivery
 from portable.dev.serving import Session
+from portable.dev.signed import add_signed
 from portable.errors import ConfigError, HTTPError, NotFoundError, PortableError, PreconditionFailedError
 from portable.events import Response as PortableResponse
 from portable.http.answers import problem
@@ -302,6 +303,7 @@ def _add_buckets(api: FastAPI, session: Session) -> None:
         return Response(driver.read(key, None, None), 200, headers, info.content_type)
 
     _add_blob_writes(api, session)
+    add_signed(api, SIGNED, lambda name: _driver(session, "bucket", name))
 
 
 def _add_blob_writes(api: FastAPI, session: Session) -> None:

@@ -12,7 +12,7 @@ from logging import getLogger
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from portable.dev.application import CONTROL, Application, DevFunction
+from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.guard import refusal
 from portable.dev.invocations import DeadlineExceededError, Invoker
 from portable.dev.journal import Entry, Journal
@@ -30,6 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _CONTROL = CONTROL.encode()
 _BELOW = f"{CONTROL}/".encode()
+_SIGNED = f"{SIGNED}/".encode()
 
 
 def _read_headers(request: Request) -> Headers:
@@ -147,7 +148,7 @@ class Front:
         return response, context.request_id
 
     async def _answer_page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        why = refusal(scope)
+        why = "" if scope["raw_path"].startswith(_SIGNED) else refusal(scope)
         if why:
             await _send(problem(403, why), LocalRequest(scope, b""), send)
             return

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+
+from fastapi import FastAPI, Request
+from fastapi import Response as Answer
 
 from portable.errors import NotFoundError, PermissionDeniedError
 from portable.events import Response
 from portable.http.answers import problem
 from portable.resources.bucket import check_key
 
-__all__ = ["METHODS", "answer_signed"]
-
-METHODS = ("GET", "HEAD", "PUT")
+__all__ = ["add_signed", "answer_signed"]
 
 
 def answer_signed(driver: Any, method: str, query: str, headers: Mapping[str, str], body: bytes) -> Response:
@@ -47,3 +49,14 @@ def answer_signed(driver: Any, method: str, query: str, headers: Mapping[str, st
         found["cache-control"] = info.cache_control
     found |= {f"x-meta-{name}": value for name, value in info.metadata.items()}
     return Response(data, 200, found, info.content_type)
+
+
+def add_signed(api: FastAPI, path: str, driver_of: Callable[[str], Any]) -> None:
+    """Serve the URLs of every bucket below ``path``. ``driver_of`` raises for a bucket the app does not have."""
+
+    @api.api_route(f"{path}/{{name}}", methods=["GET", "HEAD", "PUT"], include_in_schema=False)
+    async def signed(name: str, request: Request) -> Answer:
+        driver, body = driver_of(name), await request.body()
+        query, headers = request.url.query, dict(request.headers)
+        response = await asyncio.to_thread(answer_signed, driver, request.method, query, headers, body)
+        return Answer(response.body, response.status, dict(response.header_pairs()))

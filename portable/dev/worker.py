@@ -33,6 +33,9 @@ __all__ = ["main", "serve_here"]
 STATE = "PORTABLE_LOCAL_STATE"
 """What the local platform reads: where buckets and queues are that have no address of their own."""
 
+LOCAL_URL = "PORTABLE_LOCAL_URL"
+"""What signed URLs of local buckets begin with."""
+
 _HELD_UP = 2.0
 """Seconds after the grace until a process that does not end is ended: a handler holds up its loop."""
 
@@ -68,6 +71,7 @@ def run(
     session: Session, on_ready: Callable[[Session], None], announce: Callable[[Session], None] | None = None
 ) -> int:
     """Serve until the session is stopped, on uvloop where it is installed."""
+    os.environ.setdefault(LOCAL_URL, session.url)
     try:
         import uvloop
 

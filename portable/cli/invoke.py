@@ -115,6 +115,8 @@ def _show(function: FunctionRecord, value: Any) -> int:
         print(msgspec.json.format(msgspec.json.encode(value)).decode())
     elif function.kind == "blob" and value == 0:
         print("no handler takes this event: see prefix, suffix and kinds")
+    elif function.kind == "change" and value == 0:
+        print("no handler takes this event: deletions go to those with old=True")
     else:
         print("done")
     return 0

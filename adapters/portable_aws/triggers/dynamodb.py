@@ -23,7 +23,8 @@ _KINDS = {"INSERT": "insert", "MODIFY": "update", "REMOVE": "delete"}
 def _time(change: Change[Any]) -> datetime:
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(change.native["dynamodb"]["ApproximateCreationDateTime"], UTC)
+    seconds = change.native["dynamodb"].get("ApproximateCreationDateTime")  # not in every record, says the reference
+    return datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _image(name: str) -> Any:

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ASKS", "FEATURES", "Capabilities", "Capability", "Naming", "native", "portable", "refused"]
+__all__ = ["ASKS", "FEATURES", "TRIGGER_ASKS", "Capabilities", "Capability", "Naming", "native", "portable", "refused"]
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -132,6 +132,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "transaction": "writes of several partitions, all or none",
         "partition_transaction": "writes of one partition, all or none",
         "removes_expired": "items past their time to live removed by the cloud itself",
+        "changes": "a function called with each change of an item",
         "change_old": "a change with the item as it was before",
         "change_delete": "a change for an item that was deleted",
     },
@@ -155,3 +156,8 @@ ASKS: Mapping[str, Mapping[str, str]] = {
 }
 """By kind of resource: a declared option, and the feature it needs when it is set to anything but None, False or
 empty. An option that is on no list needs nothing: every driver has to give it."""
+
+TRIGGER_ASKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "change": {"table": ("changes",), "old": ("change_old", "change_delete")},
+}
+"""By kind of trigger: an option of its record, and the features its resource needs when that is set."""

@@ -64,6 +64,7 @@ _TABLE: dict[str, Capability] = {
         "within a few days; until then the driver hides them",
         source="https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html",
     ),
+    "changes": native("DynamoDB Streams", source="botocore: CreateEventSourceMapping"),
     "change_old": native("the stream's old image", source="botocore: CreateTable, StreamViewType"),
     "change_delete": native("the stream's REMOVE, of expired items too", source="botocore: dynamodbstreams GetRecords"),
 }

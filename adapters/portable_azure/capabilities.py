@@ -91,6 +91,11 @@ _TABLE: dict[str, Capability] = {
         "each item's own 'ttl', counted from its last write; the container's defaultTtl has to be -1",
         source="https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live",
     ),
+    "changes": refused(
+        "portable does not read Cosmos DB's change feed yet",
+        source="portable_azure.triggers",
+        way_out="send a message where the item is written",
+    ),
     "change_old": refused(
         "the change feed has the item as it is now; keep the old value in the item",
         source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",

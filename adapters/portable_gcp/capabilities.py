@@ -71,6 +71,11 @@ _TABLE: dict[str, Capability] = {
         "by a policy on the field 'ttl' of the collection, which a deployment sets; typically within 24 hours",
         source="https://firebase.google.com/docs/firestore/ttl",
     ),
+    "changes": refused(
+        "portable does not read Firestore's events yet",
+        source="portable_gcp.triggers",
+        way_out="send a message where the item is written",
+    ),
     "change_old": native(
         "an event of Firestore bears both", source="google.events.cloud.firestore.v1: DocumentEventData.old_value"
     ),

@@ -50,6 +50,7 @@ _TABLE: dict[str, Capability] = {
     "transaction": native("one transaction of SQLite", source="portable_local.table"),
     "partition_transaction": native("one transaction of SQLite", source="portable_local.table"),
     "removes_expired": native("some at every 64th write; reads skip them at once", source="portable_local.table"),
+    "changes": native("in portable dev and portable run", source="portable_local.table"),
     "change_old": native("kept for a day with each change", source="portable_local.table"),
     "change_delete": native("kept for a day with each change", source="portable_local.table"),
 }

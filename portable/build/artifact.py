@@ -26,7 +26,7 @@ from portable.build.bundle import (
 )
 from portable.build.bytecode import find_compiler
 from portable.build.description import Description, describe_project
-from portable.build.features import check_features, check_physical_names
+from portable.build.features import check_features, check_physical_names, served
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
@@ -36,7 +36,6 @@ from portable.build.target import BuildTarget, Bundle, Finding
 from portable.build.vendor import Place
 from portable.drivers import SHARED
 from portable.errors import BuildError, ConfigError
-from portable.manifest import Manifest
 
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
 
@@ -105,23 +104,11 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     description = describe_project(project)
     manifest = description.manifest
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
-    findings += target.check(_known(manifest, target), settings)
+    findings += target.check(served(manifest, target), settings)
     if not manifest.functions:
         message = f"app {manifest.app!r} has no handler, so nothing would ever call it"
         findings.append(Finding("warning", project.spec, message, "decorate one, or include the router that has it"))
     return description, findings
-
-
-def _known(manifest: Manifest, target: BuildTarget) -> Manifest:
-    """Without the functions of a kind of resource that the target has said it has not: it need not know that kind."""
-    kinds = getattr(target, "capabilities", None)
-    strange = {one.kind for one in manifest.resources if kinds is not None and one.kind not in kinds}
-    if not strange:
-        return manifest
-    kept = [
-        one.name for one in manifest.functions if not any(strange & set(trigger.options) for trigger in one.triggers)
-    ]
-    return manifest.only(kept)
 
 
 def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -> Built:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from portable.build.target import BuildTarget, Finding
-from portable.capabilities import ASKS, FEATURES, Capabilities, Naming
-from portable.manifest import Manifest, ResourceRecord
+from portable.capabilities import ASKS, FEATURES, TRIGGER_ASKS, Capabilities, Capability, Naming
+from portable.manifest import Manifest, ResourceRecord, TriggerRecord
 
-__all__ = ["check_features", "check_physical_names"]
+__all__ = ["check_features", "check_physical_names", "served"]
 
 
 def check_features(manifest: Manifest, target: BuildTarget) -> Iterator[Finding]:
-    """An error for each declared option, and each kind of resource, that the target has no driver for.
+    """An error for each declared option and trigger, and each kind of resource, that the target has no driver for.
 
     Nothing where the target says nothing of its capabilities.
     """
@@ -31,12 +31,49 @@ def check_features(manifest: Manifest, target: BuildTarget) -> Iterator[Finding]
             capability = given.get(feature)
             if not value or (capability is not None and capability.given):
                 continue
-            why = (
-                capability.note if capability is not None else f"it does not say that it has {_what(resource, feature)}"
-            )
-            message = f"{_named(resource)}, {option}={value!r}: target {target.name} has none: {why}"
+            message = f"{_named(resource)}, {option}={value!r}: target {target.name} has none: "
+            message += _why(resource.kind, feature, capability)
             way_out = capability.way_out if capability is not None else ""
             yield Finding("error", resource.where, message, way_out or f"leave {option}= out, or choose another target")
+    for function in manifest.functions:
+        for trigger in function.triggers:
+            yield from _check_trigger(function.name, trigger, target, capabilities)
+
+
+def _check_trigger(
+    function: str, trigger: TriggerRecord, target: BuildTarget, capabilities: Capabilities
+) -> Iterator[Finding]:
+    """The first thing its resource's driver does not give."""
+    for option, features in TRIGGER_ASKS.get(trigger.kind, {}).items():
+        kind, name = trigger.source
+        given = capabilities.get(kind)
+        if given is None or not trigger.options.get(option):
+            continue
+        for feature in features:
+            capability = given.get(feature)
+            if capability is not None and capability.given:
+                continue
+            asked = f"a {trigger.kind} of {kind} {name!r}" + (f" with {option}=True" if option != kind else "")
+            why = _why(kind, feature, capability)
+            message = f"function {function!r} takes {asked}; target {target.name} has none: {why}"
+            way_out = capability.way_out if capability is not None else ""
+            otherwise = "choose another target" if option == kind else f"leave {option}= out, or choose another target"
+            yield Finding("error", trigger.where, message, way_out or otherwise)
+            return
+
+
+def served(manifest: Manifest, target: BuildTarget) -> Manifest:
+    """Without the functions that the target has said it cannot call: it need not know their kinds."""
+    capabilities: Capabilities | None = getattr(target, "capabilities", None)
+    if capabilities is None:
+        return manifest
+    kept = []
+    for function in manifest.functions:
+        sources = [one.source[0] for one in function.triggers if one.kind in ("message", "blob", "change")]
+        asked = any(True for one in function.triggers for _ in _check_trigger("", one, target, capabilities))
+        if not asked and all(kind in capabilities for kind in sources):
+            kept.append(function.name)
+    return manifest if len(kept) == len(manifest.functions) else manifest.only(kept)
 
 
 def check_physical_names(manifest: Manifest, target: BuildTarget) -> Iterator[Finding]:
@@ -62,5 +99,7 @@ def _named(resource: ResourceRecord) -> str:
     return f"{resource.kind} {resource.name!r}"
 
 
-def _what(resource: ResourceRecord, feature: str) -> str:
-    return FEATURES.get(resource.kind, {}).get(feature, feature)
+def _why(kind: str, feature: str, capability: Capability | None) -> str:
+    if capability is not None:
+        return capability.note
+    return f"it does not say that it has {FEATURES.get(kind, {}).get(feature, feature)}"

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 import portable
 from portable.build import artifact
 from portable.build.artifact import FindingsError
-from portable.build.features import check_features, check_physical_names
+from portable.build.features import check_features, check_physical_names, served
 from portable.build.project import Project
 from portable.build.target import Finding
-from portable.capabilities import ASKS, FEATURES, Naming, native, refused
+from portable.capabilities import ASKS, FEATURES, TRIGGER_ASKS, Naming, native, refused
 from portable.cli import main
 from portable.drivers import address_variable
 from portable.manifest import Manifest, ResourceRecord, describe_app
 
 ADAPTERS = ("local", "aws", "gcp", "azure")
 CLOUDS = ("aws", "gcp", "azure")
-UNNAMED = {"cache"}  # a server's address, with the name before each key
+UNNAMED = {"cache", "config"}  # an address of a server that has others too; a value in the environment
 names = st.from_regex(r"[a-z][a-z0-9-]{0,39}", fullmatch=True)
 
 
@@ -112,6 +112,46 @@ def test_every_asked_option_is_one_of_its_type_and_names_a_feature() -> None:
         options = inspect.signature(getattr(portable, kind.capitalize()).__init__).parameters
         assert set(asks) <= set(options), kind
         assert set(asks.values()) <= set(FEATURES[kind]), kind
+
+
+NEEDS_NOTHING = {"self", "name", "type", "_depth", "max_attempts", "large", "key", "sort", "indexes", "ttl", "default"}
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+def test_an_option_asks_for_a_feature_or_is_known_to_need_none(kind: str) -> None:
+    options = inspect.signature(getattr(portable, kind.capitalize()).__init__).parameters
+    assert set(options) - NEEDS_NOTHING == set(ASKS.get(kind, {}))
+
+
+class Table(Target):
+    capabilities: Any = {
+        "table": {
+            "changes": native(source="here"),
+            "change_old": native(source="here"),
+            "change_delete": refused("it forgets", source="here"),
+        }
+    }
+
+
+def test_a_trigger_that_is_refused_has_its_reason_and_place() -> None:
+    app = portable.App("shop")
+    users = app.table("users", dict, key="id")
+    app.on_change(users, function="audit")(lambda change: None)
+    whole = describe_app(app, "app:app", Path("/nowhere"))
+    assert list(check_features(whole, Table())) == []
+    app.on_change(users, function="old", old=True)(lambda change: None)
+    whole = describe_app(app, "app:app", Path("/nowhere"))
+    [found] = check_features(whole, Table())
+    assert (
+        found.message
+        == "function 'old' takes a change of table 'users' with old=True; target small has none: it forgets"
+    )
+    assert found.where == whole.function("old").triggers[0].where
+    assert found.way_out == "leave old= out, or choose another target"
+    assert [one.name for one in served(whole, Table()).functions] == ["audit"]
+    for kind, asks in TRIGGER_ASKS.items():
+        assert kind in {one.kind for function in whole.functions for one in function.triggers}
+        assert set().union(*asks.values()) <= set(FEATURES["table"])
 
 
 # --- what the adapters say
@@ -261,6 +301,6 @@ def test_a_target_is_not_asked_about_functions_of_a_kind_it_has_not() -> None:
     app.on_message(app.topic("signups"), function="welcome")(lambda message: None)
     app.on_message(app.queue("jobs"), function="work")(lambda message: None)
     whole = describe_app(app, "app:app", Path("/nowhere"))
-    assert [one.name for one in artifact._known(whole, Target).functions] == ["work"]  # type: ignore[arg-type]
+    assert [one.name for one in served(whole, Target()).functions] == ["work"]
     [found] = features(*whole.of_kind("topic"))
     assert found.message == "topic 'signups': target small has no topic; it has queue"

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
     from portable.resources.config import Config as Config
+    from portable.resources.delivery import Delivery as Delivery
     from portable.resources.pages import Entry as Entry
     from portable.resources.pages import Page as Page
-    from portable.resources.delivery import Delivery as Delivery
     from portable.resources.queue import Queue as Queue
     from portable.resources.secret import Secret as Secret
     from portable.resources.table import Table as Table
@@ -80,8 +80,8 @@ _HOME = {
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),
     "portable.resources.config": ("Config",),
-    "portable.resources.pages": ("Entry", "Page"),
     "portable.resources.delivery": ("Delivery",),
+    "portable.resources.pages": ("Entry", "Page"),
     "portable.resources.queue": ("Queue",),
     "portable.resources.secret": ("Secret",),
     "portable.resources.table": ("Table",),

@@ -21,19 +21,23 @@ if TYPE_CHECKING:
 
     from portable_local.database import Database
 
-__all__ = ["LocalSubscription", "now"]
+__all__ = ["BLOCKED", "DELIVER", "LocalSubscription", "now"]
 
 # Times are microseconds since the epoch. As in a queue, a claim moves `due` into the future, and (id, attempt) names
-# one lease. Of a chain, which is a group of an ordered topic, the oldest delivery alone can be claimed.
+# one lease. Of a chain, which is a group of an ordered topic, all but the oldest delivery are due at the end of time:
+# when it goes, a trigger lets the next one in. So a claim never looks at what it cannot have.
+BLOCKED = 2**62
+
+DELIVER = f"""
+INSERT INTO deliveries (subscription, publication, attempt, chain, due)
+SELECT ?1, id, 0, chain, CASE WHEN chain IS NOT NULL AND EXISTS (
+    SELECT 1 FROM deliveries WHERE subscription = ?1 AND deliveries.chain = publications.chain
+) THEN {BLOCKED} ELSE ?3 END FROM publications WHERE id = ?2
+"""  # noqa: S608 - a number of ours
+"""Deliver to a subscription a publication, at a time."""
 _CLAIM = """
 UPDATE deliveries SET due = ?, attempt = attempt + 1
-WHERE id IN (
-    SELECT id FROM deliveries AS one WHERE subscription = ? AND due <= ? AND (chain IS NULL OR NOT EXISTS (
-        SELECT 1 FROM deliveries AS older
-        WHERE older.subscription = one.subscription AND older.chain = one.chain AND older.id < one.id
-    ))
-    ORDER BY due LIMIT ?
-)
+WHERE id IN (SELECT id FROM deliveries WHERE subscription = ? AND due <= ? ORDER BY due LIMIT ?)
 RETURNING id
 """
 _READ = """
@@ -56,10 +60,6 @@ WHERE subscription = ? ORDER BY id LIMIT ?
 _RISE = """
 INSERT INTO publications (sent, chain, attributes, body)
 SELECT sent, chain, attributes, body FROM dead_letters WHERE id = ?
-"""
-_RISEN = """
-INSERT INTO deliveries (subscription, publication, due, attempt, chain)
-SELECT ?, id, ?, 0, chain FROM publications WHERE id = ?
 """
 
 _POLL = 0.05
@@ -210,7 +210,7 @@ class LocalSubscription:
             letters = connection.execute(query, (subscription, -1 if limit is None else limit)).fetchall()
             for letter in letters:
                 publication = connection.execute(_RISE, letter).lastrowid
-                connection.execute(_RISEN, (subscription, moment, publication))
+                connection.execute(DELIVER, (subscription, publication, moment))
             connection.executemany("DELETE FROM dead_letters WHERE id = ?", letters)
         self._wake()
         return len(letters)

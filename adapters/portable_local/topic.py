@@ -16,7 +16,7 @@ from portable.resources.filters import fits
 from portable_local.database import Database
 from portable_local.errors import translate
 from portable_local.limits import LARGEST_BODY
-from portable_local.subscription import LocalSubscription, now
+from portable_local.subscription import BLOCKED, DELIVER, LocalSubscription, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def open_driver(resource: Resource, folder: Path, durability: str) -> LocalTopic
 
 
 # See portable_local.subscription for what becomes of a delivery. A publication goes with the last delivery of it.
-_SCHEMA = """
+_SCHEMA = f"""
 BEGIN;
 CREATE TABLE publications (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -61,6 +61,13 @@ WHEN NOT EXISTS (SELECT 1 FROM deliveries WHERE publication = OLD.publication)
 BEGIN
     DELETE FROM publications WHERE id = OLD.publication;
 END;
+CREATE TRIGGER deliveries_next AFTER DELETE ON deliveries WHEN OLD.chain IS NOT NULL
+BEGIN
+    UPDATE deliveries SET due = (SELECT sent FROM publications WHERE publications.id = publication)
+    WHERE due = {BLOCKED} AND id = (
+        SELECT min(id) FROM deliveries WHERE subscription = OLD.subscription AND chain = OLD.chain
+    );
+END;
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     subscription INTEGER NOT NULL,
@@ -72,9 +79,8 @@ CREATE TABLE dead_letters (
     body TEXT NOT NULL
 );
 COMMIT;
-"""
+"""  # noqa: S608 - a number of ours
 _PUBLISH = "INSERT INTO publications (sent, chain, attributes, body) VALUES (?, ?, ?, ?)"
-_DELIVER = "INSERT INTO deliveries (subscription, publication, due, attempt, chain) VALUES (?, ?, ?, 0, ?)"
 _DROP = "DELETE FROM publications WHERE id = ?"
 _SUBSCRIBE = """
 INSERT INTO subscriptions (name, filter, current) VALUES (?, ?, 1)
@@ -143,7 +149,7 @@ class LocalTopic:
                     kept = json.dumps(dict(attributes)) if attributes else None
                     row = connection.execute(_PUBLISH, (sent, group, kept, body)).lastrowid
                     takers = [one for one, wanted in filters if wanted is None or fits(wanted, attributes)]
-                    connection.executemany(_DELIVER, [(one, row, sent, group) for one in takers])
+                    connection.executemany(DELIVER, [(one, row, sent) for one in takers])
                     if not takers:
                         connection.execute(_DROP, (row,))
                     ids.append(str(row))

@@ -215,3 +215,78 @@ class TopicModel(RuleBasedStateMachine):
 
 TestTopicModel = TopicModel.TestCase
 TestTopicModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+def test_a_group_waits_for_its_oldest_alone(tmp_path: Path) -> None:
+    driver = LocalTopic("moves", tmp_path, 2)
+    driver.subscribe({"a": None})
+    for body, group in (("a1", "a"), ("a2", "a"), ("b1", "b"), ("free", None), ("a3", "a")):
+        driver.publish(body, attributes={}, group=group)
+    subscription = driver.subscription("a")
+    first = {one.body: one for one in subscription.receive(10, NOW, LEASE)}
+    assert set(first) == {"a1", "b1", "free"}
+    subscription.retry(first["a1"], None)  # it stays before the others of its group
+    [again] = subscription.receive(10, NOW, LEASE)
+    assert again.body == "a1"
+    subscription.retry(again, None)  # its last attempt: dead, and no longer in the way
+    [second] = subscription.receive(10, NOW, LEASE)
+    assert second.body == "a2"
+    assert subscription.redrive() == 1  # behind those that are there
+    subscription.acknowledge_many([second])
+    [third] = subscription.receive(10, NOW, LEASE)
+    subscription.acknowledge(third)
+    [last] = subscription.receive(10, NOW, LEASE)
+    assert (third.body, last.body, last.group) == ("a3", "a1", "a")
+    driver.close()
+
+
+def test_a_claim_does_not_look_at_what_waits_in_its_group(driver: LocalTopic) -> None:
+    driver.subscribe({"a": None})
+    driver._publish([(str(number), {}, "g") for number in range(1000)])
+    with driver._database.connection() as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT id FROM deliveries WHERE subscription = 1 AND due <= 5 ORDER BY due LIMIT 1"
+        ).fetchall()
+        due = connection.execute("SELECT count(*) FROM deliveries WHERE due < ?", (2**62,)).fetchone()
+    assert due == (1,)
+    assert [row[3] for row in plan] == [
+        "SEARCH deliveries USING COVERING INDEX deliveries_due (subscription=? AND due<?)"
+    ]
+
+
+_CONSUMER = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from portable_local.topic import LocalTopic
+subscription = LocalTopic("signups", Path(sys.argv[1]), 1000).subscription(sys.argv[2])
+print("ready", flush=True)
+while True:
+    for one in subscription.receive(3, timedelta(seconds=1), timedelta(milliseconds=50)):
+        print(one.id, flush=True)
+        subscription.acknowledge(one)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill a process")
+def test_killed_consumers_lose_nothing(tmp_path: Path) -> None:
+    driver = LocalTopic("signups", tmp_path, 1000)
+    driver.subscribe({"a": None, "b": None})
+    accepted = {driver._publish([(str(number), {}, None)])[0] for number in range(300)}
+    seen: dict[str, set[str]] = {"a": set(), "b": set()}
+    for name in "abab":
+        command = [sys.executable, "-c", _CONSUMER, str(tmp_path), name]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(40):
+                seen[name].add(process.stdout.readline().strip())
+            os.kill(process.pid, signal.SIGKILL)
+            seen[name] |= {line.strip() for line in process.stdout if line.endswith("\n")}
+    for name in "ab":
+        subscription = driver.subscription(name)
+        while subscription.depth():
+            batch = subscription.receive(100, timedelta(seconds=1), LEASE)
+            seen[name] |= {one.id for one in batch}
+            subscription.acknowledge_many(batch)
+        assert accepted <= seen[name]
+    driver.close()

@@ -93,5 +93,8 @@ class LocalFunction:
     def _serve_blob(self, event: Any) -> None:
         self._serve_direct(event)
 
+    def _serve_change(self, event: Any) -> None:
+        self._serve_direct(event)
+
     def _serve_schedule(self, event: Any) -> None:
         self._serve_direct(event)

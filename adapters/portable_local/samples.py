@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from portable.events import BlobEvent, Request, Response, Tick
+from portable.drivers.tags import encode
+from portable.events import BlobEvent, Change, Request, Response, Tick
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable_local.triggers import bytes_to_text, text_to_bytes
@@ -30,6 +31,8 @@ class LocalSamples:
         if isinstance(event, BlobEvent):
             fields: dict[str, Any] = {"kind": event.kind, "bucket": event.bucket, "key": event.key}
             return {**fields, "size": event.size, "version": event.version, "time": event.time.isoformat()}
+        if isinstance(event, Change):
+            return _change(event)
         if isinstance(event, Tick):
             return {"scheduled_at": event.scheduled_at.isoformat()}
         if function.kind == "message":
@@ -66,6 +69,17 @@ def _request(request: Request) -> dict[str, Any]:
         "client": request.client,
         "scheme": request.scheme,
         "host": request.host,
+    }
+
+
+def _change(change: Change[Any]) -> dict[str, Any]:
+    return {
+        "kind": change.kind,
+        "table": change.table,
+        "key": list(change.key) if isinstance(change.key, tuple) else change.key,
+        "old": None if change.old is None else encode(change.old),
+        "new": None if change.new is None else encode(change.new),
+        "time": change.time.isoformat(),
     }
 
 

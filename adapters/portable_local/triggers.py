@@ -5,6 +5,8 @@
     message   {"queue" or "topic", "messages": [{"id", "body", "attributes", "attempt", "sent_at", "group"}]}; "body" is
                JSON text
     blob      {"kind", "bucket", "key", "size", "version", "time"}
+    change    {"kind", "table", "key", "old", "new", "time"}; items as ``portable.drivers.tags`` has them, a key of two
+               fields as a list
     schedule  {"scheduled_at"}
     direct    the payload
 
@@ -16,8 +18,9 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from datetime import datetime
 
+from portable.drivers.tags import decode
 from portable.errors import ConfigError, Retry
-from portable.events import BlobEvent, Headers, Message, Query, Request, Tick
+from portable.events import BlobEvent, Change, Headers, Message, Query, Request, Tick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from portable.events import Response
 
-__all__ = ["SOURCES", "Blob", "Direct", "HTTP", "Queued", "Schedule", "codec_of"]
+__all__ = ["SOURCES", "Blob", "Changed", "Direct", "HTTP", "Queued", "Schedule", "codec_of"]
 
 
 def _need(event: Any, source: str, *names: str) -> None:
@@ -149,6 +152,22 @@ class Blob:
         return BlobEvent(event["kind"], event["bucket"], event["key"], size, version, time, event)
 
 
+class Changed:
+    """Changes of a table."""
+
+    source = "change"
+
+    @staticmethod
+    def decode(event: Any) -> Change[Any]:
+        """The change, its items as a driver gives them."""
+        _need(event, "change", "kind", "table", "key", "time")
+        if event["kind"] not in ("insert", "update", "delete"):
+            raise ValueError(f"'kind' of a local change event is insert, update or delete, got {event['kind']!r}")
+        key = tuple(event["key"]) if isinstance(event["key"], list) else event["key"]
+        old, new = (None if event.get(name) is None else decode(event[name]) for name in ("old", "new"))
+        return Change(event["kind"], event["table"], key, old, new, _instant(event, "time", "change"), event)
+
+
 class Schedule:
     """Ticks."""
 
@@ -172,7 +191,7 @@ class Direct:
         return event
 
 
-SOURCES: dict[str, Any] = {codec.source: codec for codec in (HTTP, Queued, Blob, Schedule, Direct)}
+SOURCES: dict[str, Any] = {codec.source: codec for codec in (HTTP, Queued, Blob, Changed, Schedule, Direct)}
 """By trigger kind, which names the source too: there is one for each."""
 
 

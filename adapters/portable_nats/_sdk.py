@@ -301,8 +301,8 @@ class Server:
         except Exception as error:
             self._check_violation(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", error)
             if not found:
-                await self.api(f"CONSUMER.INFO.{stream}.{consumer}")  # silence is also what a missing one answers
-                raise
+                # Silence: there is no such consumer, or no server, and this says so; or it had nothing to say.
+                await self.api(f"CONSUMER.INFO.{stream}.{consumer}")
         await _leave(client, subscription)
         return found
 

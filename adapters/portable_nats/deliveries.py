@@ -89,6 +89,8 @@ class Deliveries:
         if not self._known:
             self._study(await self.server.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}"))
             self._known = True
+        if self._ordered:
+            limit = 1  # a pull for more would wait for what only comes after this one is acknowledged
         loop = asyncio.get_running_loop()
         end = loop.time() + wait.total_seconds()
         while True:
@@ -134,8 +136,8 @@ class Deliveries:
         await self.server.request(received.receipt, again(lease.total_seconds()))
 
     async def depth(self) -> int:
-        """See ``portable.drivers``. By what the consumer has not seen acknowledged: a server that was killed may still
-        hold messages that were, and hands them to nobody.
+        """See ``portable.drivers``. By what the consumer has not seen acknowledged. A server that was killed may keep
+        messages that were, and count for a while what was under way.
         """
         about = await self.server.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
         return int(about["num_pending"]) + int(about["num_ack_pending"])

@@ -119,6 +119,9 @@ def _host_path(raw_path: str) -> str:
 
 
 def _message(function: FunctionRecord, event: Event) -> Any:
+    kind, name = function.triggers[0].source
+    if kind != "queue":
+        raise ConfigError(f"{kind} {name}: there is no {kind} on Azure, and no event of one")
     messages: Any = event
     [message] = messages
     assert isinstance(message, Message)
@@ -133,7 +136,7 @@ def _message(function: FunctionRecord, event: Event) -> Any:
             "NextVisibleTime": {"json": json.dumps((sent_at + timedelta(minutes=10)).isoformat())},
             "PopReceipt": {"string": "AgAAAAMAAAAAAAAA"},
         },
-        "resource": function.triggers[0].options["queue"],
+        "resource": name,
     }
 
 

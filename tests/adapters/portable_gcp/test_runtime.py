@@ -28,6 +28,7 @@ app = App("probe")
 emails = app.queue("emails", dict)
 welcomes = app.queue("welcomes", dict)
 orders = app.queue("orders", dict)
+signups = app.topic("signups", dict)
 uploads = app.bucket("uploads")
 log = []
 
@@ -62,6 +63,11 @@ def of_orders(message: Message[dict]) -> None:
 @app.on_message(welcomes, function="both")
 def of_welcomes(message: Message[dict]) -> None:
     log.append(("welcomes", message.body))
+
+@app.on_message(signups, filter={"plan": "pro"})
+def bill(message: Message[dict]) -> None:
+    log.append(("bill", message.body))
+    if "reject" in message.body: raise Reject("no")
 
 @app.on_blob(uploads, prefix="folder/", suffix=".cs")
 def make_thumbnail(event: BlobEvent) -> None:
@@ -227,8 +233,13 @@ class DeadLetters:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.letters: list[Any] = []
+        self.subscribed: list[str] = []
 
     def open(self, resource: Any) -> Any:
+        return self
+
+    def subscription(self, name: str) -> Any:
+        self.subscribed.append(name)
         return self
 
     def dead_letter(self, body: str, attributes: Any) -> None:
@@ -264,6 +275,20 @@ def test_a_function_of_several_queues_is_told_which(project: Project) -> None:
         answer = client.post(path, json=push({"id": 3}))
         assert answer.status_code == 404
         assert "is none of this function's: orders, welcomes" in answer.json["detail"]
+
+
+def test_a_topics_messages_pass_the_filter_and_are_rejected_to_their_own_dead_letters(project: Project) -> None:
+    client = project.client("bill")
+    cloud = DeadLetters()
+    set_platform(cloud)  # type: ignore[arg-type]
+    free, pro = {"plan": "free"}, {"plan": "pro"}
+    assert client.post("/topic:signups", json=push({"id": 1}, attributes=pro)).status_code == 204
+    assert client.post("/", json=push({"id": 2}, attributes=free)).status_code == 204
+    assert client.post("/", json=push({"reject": 3}, attributes=pro)).status_code == 204
+    assert project.log[1:] == [("bill", {"id": 1}), ("bill", {"reject": 3})]
+    assert cloud.letters == [('{"reject": 3}', pro)]
+    assert cloud.subscribed == ["bill"]
+    assert client.post("/signups", json=push({"id": 4}, attributes=pro)).status_code == 404
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"message": {}}'])

@@ -5,7 +5,7 @@
 
 A cell is ``pass``; ``gap: FEATURE``, where the case proved that the driver refuses what its capabilities say it
 refuses; or ``emulator``, where the case fails for a fault of the emulator that the suite's subclass declares. The
-document is written when every cell is one of these.
+document is written when every cell is one of these. Columns of drivers that the session did not collect stay.
 """
 
 from __future__ import annotations
@@ -134,20 +134,31 @@ class Matrix:
 
     # --- the document
 
-    def lines(self) -> Iterator[str]:
-        """The matrix in Markdown."""
-        for kind, columns in sorted(self.kinds.items()):
-            drivers = sorted(columns)
+    def lines(self, text: str = "") -> Iterator[str]:
+        """The matrix in Markdown. What a document's ``text`` has of drivers that are not in this session is kept."""
+        cells = {(kind, case, driver): cell for kind, case, driver, cell in self.cells()}
+        cases = {(kind, case) for kind, case, _ in cells}
+        kept = {(kind, driver) for kind, _, driver in _read(text) if driver not in self.kinds.get(kind, {})}
+        cells |= {
+            (kind, case, driver): cell
+            for (kind, case, driver), cell in _read(text).items()
+            if (kind, driver) in kept and (kind not in self.kinds or (kind, case) in cases)
+        }
+        notes = {(kind, note) for kind, note in _read_notes(text) if (kind, _driver_noted(note)) in kept}
+        notes |= {(kind, note) for kind in self.kinds for note in self._notes(kind)}
+        for kind in sorted({kind for kind, _, _ in cells}):
+            drivers = sorted({driver for of, _, driver in cells if of == kind})
             yield f"## {kind}"
             yield ""
             yield f"| case | {' | '.join(drivers)} |"
             yield f"| --- |{' --- |' * len(drivers)}"
-            for case in self._cases(kind):
-                yield f"| `{case}` | {' | '.join(columns[driver].cell(case) for driver in drivers)} |"
-            notes = list(self._notes(kind))
-            if notes:
+            for case in sorted({case for of, case, _ in cells if of == kind}):
+                row = (cells.get((kind, case, driver), NOT_RUN) for driver in drivers)
+                yield f"| `{case}` | {' | '.join(row)} |"
+            own = sorted(note for of, note in notes if of == kind)
+            if own:
                 yield ""
-                yield from notes
+                yield from own
             yield ""
 
     def _notes(self, kind: str) -> Iterator[str]:
@@ -163,7 +174,7 @@ class Matrix:
         before, found, rest = text.partition(_BEGIN)
         if not found or _END not in rest:
             raise pytest.UsageError(f"{file} has no lines {_BEGIN} and {_END} to write the matrix between")
-        body = "\n".join(self.lines())
+        body = "\n".join(self.lines(text))
         file.write_text(f"{before}{_BEGIN}\n\n{body}\n{_END}{rest.partition(_END)[2]}", "utf-8")
 
     def differences(self, file: Path, *, collected_all: bool) -> list[str]:
@@ -273,6 +284,20 @@ def _read(text: str) -> dict[tuple[str, str, str], str]:
             case, *row = _row(line)
             cells.update({(kind, case.strip("`"), driver): cell for driver, cell in zip(drivers, row, strict=True)})
     return cells
+
+
+def _read_notes(text: str) -> Iterator[tuple[str, str]]:
+    """Kind and line of each note of a document."""
+    kind = ""
+    for line in text.partition(_BEGIN)[2].partition(_END)[0].splitlines():
+        if line.startswith("## "):
+            kind = line[3:]
+        elif line.startswith("* "):
+            yield kind, line
+
+
+def _driver_noted(note: str) -> str:
+    return note[2:].partition(", ")[0]
 
 
 def _row(line: str) -> list[str]:

@@ -69,9 +69,9 @@ WRITTEN = """
 | `takes_long` | pass | pass |
 | `works` | pass | pass |
 
-* acme, emulator, `size[2]`: it takes no 2
 * acme Small, gap `key emoji`: too cheerful
 * acme Small, gap `ordered`: it keeps no order
+* acme, emulator, `size[2]`: it takes no 2
 """
 
 
@@ -152,6 +152,15 @@ def test_a_part_of_the_cases_is_no_document(folder: Path) -> None:
     done = run(folder, "-m", "not slow")
     assert "thing takes_long, acme: not run" in done.stdout
     assert not (folder / "matrix.md").exists()
+
+
+def test_drivers_that_are_not_run_keep_their_columns(folder: Path) -> None:
+    assert run(folder, "portable_acme/test_thing.py::TestThing").returncode == 0
+    half = (folder / "matrix.md").read_text()
+    assert "| `order` | pass |\n" in half
+    done = run(folder, "portable_acme/test_thing.py::TestSmallThing")
+    assert done.returncode == 0
+    assert WRITTEN in (folder / "matrix.md").read_text()
 
 
 def test_a_document_without_marks_is_left_alone(folder: Path) -> None:

@@ -131,3 +131,16 @@ def azurite(require_part: Callable[..., Found]) -> Iterator[Emulator]:
     require_part("azurite")
     with emulators.azurite() as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def service_bus(require_part: Callable[..., Found]) -> Iterator[Emulator]:
+    """A stand-in for Service Bus, for the session. A queue is made when it is first used, by the start of its name."""
+    require_part("qpid-proton")
+    rules: dict[str, dict[str, object]] = {
+        "emails-": {"lock": 2, "max_delivery": 5, "forward": "dead-"},
+        "dead-": {"lock": 30},
+        "ordered-": {"lock": 2, "max_delivery": 5, "sessions": True, "dedup": True},
+    }
+    with emulators.service_bus(rules) as emulator:
+        yield emulator

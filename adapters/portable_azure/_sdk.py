@@ -102,7 +102,7 @@ def bus_client(namespace: str, environment: Mapping[str, str]) -> Any:
         from azure.servicebus import ServiceBusClient
     except ImportError as error:
         raise _missing("azure-servicebus", error) from error
-    options = {"retry_total": 0, "auth_timeout": READ_SECONDS, "socket_timeout": float(CONNECT_SECONDS)}
+    options: dict[str, Any] = {"retry_total": 0, "auth_timeout": READ_SECONDS, "socket_timeout": float(CONNECT_SECONDS)}
     for variable in BUS_VARIABLES:
         connection = environment.get(variable, "")
         parts = dict(part.partition("=")[::2] for part in connection.split(";"))

@@ -110,7 +110,6 @@ _SECRET: dict[str, Capability] = {
     "binary": refused(
         "Key Vault keeps text; put bytes in base64", source="azure-keyvault-secrets: KeyVaultSecret.value is a str"
     ),
-    "versions": native("the version's id", source="azure-keyvault-secrets: SecretProperties; a stand-in of ours here"),
 }
 
 _CONFIG: dict[str, Capability] = {

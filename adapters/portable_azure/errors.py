@@ -59,17 +59,36 @@ BY_STATUS: dict[int, type[ServiceError]] = {
 
 # Where no answer came, the class says what happened.
 BY_CLASS: dict[str, type[ServiceError]] = {
+    "AutoLockRenewFailed": NotFoundError,
+    "AutoLockRenewTimeout": NotFoundError,
     "ClientAuthenticationError": PermissionDeniedError,
     "CredentialUnavailableError": PermissionDeniedError,
     "HttpResponseError": ServiceError,
     "IncompleteReadError": UnavailableError,
+    "MessageAlreadySettled": NotFoundError,
+    "MessageLockLostError": NotFoundError,
+    "MessageNotFoundError": NotFoundError,
+    "MessageSizeExceededError": UnsupportedError,
+    "MessagingEntityAlreadyExistsError": AlreadyExistsError,
+    "MessagingEntityDisabledError": UnavailableError,
+    "MessagingEntityNotFoundError": NotFoundError,
+    "OperationTimeoutError": UnavailableError,
     "ResourceExistsError": AlreadyExistsError,
     "ResourceModifiedError": PreconditionFailedError,
     "ResourceNotFoundError": NotFoundError,
+    "ServiceBusAuthenticationError": PermissionDeniedError,
+    "ServiceBusAuthorizationError": PermissionDeniedError,
+    "ServiceBusCommunicationError": UnavailableError,
+    "ServiceBusConnectionError": UnavailableError,
+    "ServiceBusError": ServiceError,
+    "ServiceBusQuotaExceededError": UnavailableError,
+    "ServiceBusServerBusyError": UnavailableError,
     "ServiceRequestError": UnavailableError,
     "ServiceRequestTimeoutError": UnavailableError,
     "ServiceResponseError": UnavailableError,
     "ServiceResponseTimeoutError": UnavailableError,
+    "SessionCannotBeLockedError": UnavailableError,
+    "SessionLockLostError": NotFoundError,
     "StreamClosedError": UnavailableError,
     "StreamConsumedError": UnavailableError,
 }
@@ -93,7 +112,9 @@ def translate(error: Exception, resource: str, key: str | None = None) -> Servic
     """An error of the SDK as one of ours, to be raised ``from`` it. What is unknown is a plain ServiceError."""
     kind = BY_CODE.get(code_of(error)) or BY_COSMOS.get(type(error).__name__)
     if kind is None:
-        status = getattr(error, "status_code", None)
+        # Service Bus says 404 while it is asked for access: its SDK wraps that in an error of authentication.
+        wrapped = getattr(error, "inner_exception", None)
+        status = getattr(error, "status_code", None) or getattr(wrapped, "status_code", None)
         kind = BY_STATUS.get(status) if isinstance(status, int) else None
     if kind is None:
         names = (base.__name__ for base in type(error).__mro__)

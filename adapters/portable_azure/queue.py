@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["AzureQueue", "Envelope", "pack", "poison_address", "unpack", "open_driver"]
 
 
-def open_driver(resource: Resource, environment: Mapping[str, str]) -> AzureQueue:
-    """The driver of a declared queue. Raises ConfigError without an address."""
+def open_driver(resource: Resource, environment: Mapping[str, str]) -> Any:
+    """The driver of a declared queue: its address says whether it is a storage queue's or one of Service Bus.
+
+    Raises ConfigError without an address.
+    """
     address = read_address("queue", resource.name, environment)
+    if address.startswith("sb://"):
+        from portable_azure import servicebus_queue
+
+        return servicebus_queue.open_driver(resource, environment)
     dead_letters = environment.get(address_variable("deadletter", resource.name)) or poison_address(address)
     return AzureQueue(resource.name, address, dead_letters, environment, resource.options)
 

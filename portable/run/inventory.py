@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -18,6 +20,14 @@ __all__ = ["ALL"]
 def _python(version: str) -> tuple[str, Path] | None:
     path = pythons.interpreter(version or pythons.CURRENT)
     return (pythons.full_version(path) or "", path) if path else None
+
+
+def _package(distribution: str, module: str) -> tuple[str, Path] | None:
+    """A package beside this one, and the folder it is in."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        return None
+    return importlib.metadata.version(distribution), Path(found.origin).parent.parent
 
 
 @functools.cache
@@ -166,7 +176,7 @@ ALL: tuple[Part, ...] = (
     Part(
         "node",
         "",
-        "what Azurite runs on",
+        "what Azurite and the stand-in for Cosmos DB run on",
         ("azure",),
         OnMachine(
             lambda _: _program("node", "--version"),
@@ -199,6 +209,16 @@ ALL: tuple[Part, ...] = (
         "Microsoft's stand-in for Azure Storage",
         ("azure",),
         NodePackage("azurite@3.35.0", "azurite/dist/src/azurite.js"),
+    ),
+    Part(
+        "qpid-proton",
+        "",
+        "the AMQP of the stand-in for Service Bus, which is portable's own",
+        ("azure",),
+        OnMachine(
+            lambda _: _package("python-qpid-proton", "proton"),
+            "pip install python-qpid-proton, where portable is installed (it has no wheels: that takes a C compiler)",
+        ),
     ),
     Part(
         "cosmosdb-server",

@@ -10,7 +10,7 @@ keeps its data in memory.
 from __future__ import annotations
 
 from portable.run.emulators.aws import REGION, moto_server
-from portable.run.emulators.azure import azurite, cosmos
+from portable.run.emulators.azure import azurite, cosmos, service_bus
 from portable.run.emulators.cache import cache_addresses, redis_server
 from portable.run.emulators.emulator import Emulator
 from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
@@ -37,4 +37,5 @@ __all__ = [
     "pubsub",
     "redis_server",
     "secret_manager",
+    "service_bus",
 ]

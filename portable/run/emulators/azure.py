@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from portable.run.emulators.emulator import LOOPBACK, Emulator, call, on_free_port
 from portable.run.parts import need
-from portable.run.processes import Running, running
+from portable.run.processes import Running, free_port, running
 
-__all__ = ["azurite", "cosmos"]
+__all__ = ["azurite", "cosmos", "service_bus"]
+
+_BROKER = Path(__file__).with_name("servicebus_broker.py")
 
 # Azurite's one account. Name and key are Microsoft's, published, and the same for everyone.
 _ACCOUNT = "devstoreaccount1"
@@ -71,3 +76,24 @@ def _azurite_ports(started: Running) -> dict[str, int]:
     listening = r"Azurite (Blob|Queue|Table) service is successfully listening at http://[\d.]+:(\d+)"
     found = re.findall(listening, started.log.read_text("utf-8", errors="replace"))
     return {kind.lower(): int(port) for kind, port in found}
+
+
+@contextlib.contextmanager
+def service_bus(rules: Mapping[str, Mapping[str, Any]], *, log: Path | None = None) -> Iterator[Emulator]:
+    """Service Bus, as far as ``servicebus_broker`` stands in for it; ``rules`` are explained there.
+
+    The connection string is in ``AzureWebJobsServiceBus``; a queue's address is ``sb://`` and what follows in
+    ``endpoint``, and its name.
+    """
+    part = need("qpid-proton")
+    port = free_port()
+    command: list[str | Path] = [sys.executable, _BROKER, str(port), json.dumps(rules)]
+    with running(part.name, command, ready=_listens, log=log) as process:
+        endpoint = f"sb://{LOOPBACK}:{port}"
+        keys = "SharedAccessKeyName=local;SharedAccessKey=bG9jYWw=;UseDevelopmentEmulator=true;"
+        connection = {"AzureWebJobsServiceBus": f"Endpoint={endpoint};{keys}"}
+        yield Emulator(endpoint, connection, part, process.log, process.pid)
+
+
+def _listens(started: Running) -> bool:
+    return "listening on" in started.log.read_text("utf-8", errors="replace")

@@ -63,7 +63,7 @@ class GoogleTarget:
         A queue that only triggers needs Pub/Sub's library as well: a rejected message is published to its dead letters.
         """
         needed = ["functions-framework>=3.8"]
-        if any(function.kind in ("message", "blob", "schedule") for function in manifest.functions):
+        if any(function.kind in ("message", "blob", "change", "schedule") for function in manifest.functions):
             needed.append("google-auth>=2.35")
         if manifest.of_kind("queue") or manifest.of_kind("topic"):
             needed.append("google-cloud-pubsub>=2.26")
@@ -135,6 +135,7 @@ _TIMEOUTS: dict[str, tuple[timedelta, str]] = {
         "Pub/Sub delivers again, the first still running,",
     ),
     "blob": (limits.EVENT_TIMEOUT, "Eventarc delivers again, the first still running,"),
+    "change": (limits.EVENT_TIMEOUT, "Eventarc delivers again, the first still running,"),
     "schedule": (limits.SCHEDULER_DEADLINE, "Cloud Scheduler gives a job up"),
 }
 

@@ -71,10 +71,9 @@ _TABLE: dict[str, Capability] = {
         "by a policy on the field 'ttl' of the collection, which a deployment sets; typically within 24 hours",
         source="https://firebase.google.com/docs/firestore/ttl",
     ),
-    "changes": refused(
-        "portable does not read Firestore's events yet",
-        source="portable_gcp.triggers",
-        way_out="send a message where the item is written",
+    "changes": native(
+        "Eventarc, google.cloud.firestore.document.v1.written; in no order, so look at the item as it is now",
+        source="https://cloud.google.com/eventarc/docs/reference/supported-events#cloud-firestore",
     ),
     "change_old": native(
         "an event of Firestore bears both", source="google.events.cloud.firestore.v1: DocumentEventData.old_value"
@@ -105,7 +104,6 @@ _SECRET: dict[str, Capability] = {
     "binary": native(
         "64 KiB at most", source="https://cloud.google.com/secret-manager/quotas; a stand-in of ours here"
     ),
-    "versions": native("the version's number", source="google-cloud-secret-manager: AccessSecretVersionResponse.name"),
 }
 
 _CONFIG: dict[str, Capability] = {

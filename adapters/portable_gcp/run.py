@@ -33,6 +33,7 @@ from portable_gcp.limits import DEFAULT_TIMEOUT
 from portable_gcp.provision import call, make_queue, make_topic
 from portable_gcp.samples import body_of, with_body
 from portable_gcp.triggers.identity import UNVERIFIED
+from portable_gcp.wire import read_event, write_event
 
 __all__ = ["RUNNER", "FunctionsFramework", "GoogleRunner"]
 
@@ -65,6 +66,8 @@ class FunctionsFramework:
         seconds = timeout or record.timeout or DEFAULT_TIMEOUT.total_seconds()
         if self._artifact.sources[function] == "storage-eventarc":
             native = _with_physical_bucket(native, self._environment)
+        if self._artifact.sources[function] == "firestore-eventarc":
+            native = _with_physical_collection(native, self._environment)
         port = self._started(function)
         limit = time.monotonic() + seconds
         try:
@@ -187,6 +190,23 @@ def _with_physical_bucket(native: Any, environment: Mapping[str, str]) -> Any:
         return native  # malformed, or physical already: as it is
     document["bucket"] = address.removeprefix("gs://")
     return with_body(native, json.dumps(document).encode())
+
+
+def _with_physical_collection(native: Any, environment: Mapping[str, str]) -> Any:
+    """Likewise of a table: its collection is in the names of the documents."""
+    try:
+        documents = read_event(body_of(native))
+        moved: list[Any] = []
+        for document in documents:
+            if document is None:
+                moved.append(None)
+                continue
+            collection, _, identity = document[0].rpartition("/")
+            address = environment[address_variable("table", collection.rpartition("/")[2])]
+            moved.append((f"{address}/{identity}", document[1]))
+    except (ValueError, KeyError):
+        return native  # malformed, or physical already: as it is
+    return with_body(native, write_event(*moved))
 
 
 def _vendored(artifact: Artifact) -> dict[str, str]:

@@ -104,6 +104,7 @@ class Entry:
         timeout = environment.get("CLOUD_RUN_TIMEOUT_SECONDS", "")
         self._timeout = float(timeout) if timeout.isdigit() and int(timeout) else None
         self._buckets = _buckets(instance, environment) if instance.kind == "blob" else {}
+        self._tables = _tables(instance, environment) if instance.kind == "change" else {}
         self._serve = getattr(self, f"_{instance.kind}")
 
     def __call__(self, native: Any, event: Any = None) -> Response:
@@ -160,6 +161,9 @@ class Entry:
     def _blob(self, native: Any) -> Response:
         return self._event(self.codec.decode(native, self._buckets))
 
+    def _change(self, native: Any) -> Response:
+        return self._event(self.codec.decode(native, self._tables))
+
     def _schedule(self, native: Any) -> Response:
         return self._event(self.codec.decode(native))
 
@@ -179,3 +183,12 @@ def _buckets(instance: Instance, environment: Mapping[str, str]) -> dict[str, st
 
     names = {trigger.bucket.name for trigger in instance.call.triggers}
     return {parse_address(read_address("bucket", name, environment)): name for name in names}
+
+
+def _tables(instance: Instance, environment: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """Name and schema of each table whose changes come here, by its address."""
+    from portable.drivers import read_address
+    from portable.drivers.table import Schema
+
+    tables = {trigger.table.name: trigger.table for trigger in instance.call.triggers}
+    return {read_address("table", name, environment): (name, Schema(table.options)) for name, table in tables.items()}

@@ -16,16 +16,21 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from portable.drivers.places import name_of as name_of_key
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Message, Request, Response, Tick
+from portable.events import BlobEvent, Change, Message, Request, Response, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
 from portable_gcp.bucket import name_of
+from portable_gcp.documents import encode_item
+from portable_gcp.limits import DOCUMENT_NAME_BYTES
 from portable_gcp.triggers import SOURCES
+from portable_gcp.triggers.firestore import EVENT_TYPE
 from portable_gcp.triggers.pubsub import PubSubEventarc
 from portable_gcp.triggers.storage import KINDS
+from portable_gcp.wire import write_event
 
 __all__ = ["SAMPLES", "GoogleSamples"]
 
@@ -193,6 +198,26 @@ def _storage(_: FunctionRecord, event: BlobEvent) -> dict[str, Any]:
     return _cloud_event(attributes, data)
 
 
+def _firestore(_: FunctionRecord, event: Change[Any]) -> dict[str, Any]:
+    """https://cloud.google.com/eventarc/docs/reference/supported-events#cloud-firestore. Always protobuf."""
+    key = event.key if isinstance(event.key, tuple) else (event.key,)
+    database = f"projects/{PROJECT}/databases/(default)"
+    subject = f"documents/{event.table}/{name_of_key(key, DOCUMENT_NAME_BYTES)}"
+    documents = [
+        None if item is None else (f"{database}/{subject}", {"item": encode_item(item)})
+        for item in (event.new, event.old)
+    ]
+    attributes = {
+        "id": "6d79dbfb-0e37-4fc4-981f-442c9ca65760",
+        "source": f"//firestore.googleapis.com/{database}",
+        "type": EVENT_TYPE,
+        "subject": subject,
+        "time": _instant(event.time),
+    }
+    headers = [["content-type", "application/protobuf"], *_cloud_event(attributes, None)["headers"][1:]]
+    return with_body(_posted("/", headers, ""), write_event(*documents))
+
+
 def _scheduler(function: FunctionRecord, event: Tick) -> dict[str, Any]:
     headers = [
         ["content-type", "application/octet-stream"],
@@ -213,6 +238,7 @@ _MAKERS: dict[str, Any] = {
     "pubsub-push": _pubsub_push,
     "pubsub-eventarc": _pubsub_eventarc,
     "storage-eventarc": _storage,
+    "firestore-eventarc": _firestore,
     "scheduler": _scheduler,
     "direct": _direct,
 }

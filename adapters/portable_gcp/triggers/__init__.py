@@ -17,6 +17,7 @@ SOURCES = {
     "http": ("http",),
     "message": ("pubsub-push", "pubsub-eventarc"),
     "blob": ("storage-eventarc",),
+    "change": ("firestore-eventarc",),
     "schedule": ("scheduler",),
     "direct": ("direct",),
 }
@@ -37,6 +38,10 @@ def codec(source: str) -> Any:
         from portable_gcp.triggers.storage import StorageEventarc
 
         return StorageEventarc
+    if source == "firestore-eventarc":
+        from portable_gcp.triggers.firestore import FirestoreEventarc
+
+        return FirestoreEventarc
     if source in ("scheduler", "direct"):
         from portable_gcp.triggers.posted import Direct, Scheduler
 

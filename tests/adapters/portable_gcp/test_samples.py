@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "http": {"method": "GET", "path": "/", "status": None, "auth": "public", "max_body": None},
     "message": {"queue": "emails", "batch_size": 1},
     "blob": {"bucket": "uploads", "prefix": "", "suffix": "", "kinds": ["created"]},
+    "change": {"table": "users", "old": True, "key": [["id", "str"]]},
     "schedule": {"cron": "0 8 * * *", "every": None, "timezone": "UTC"},
     "direct": {},
 }

@@ -39,7 +39,7 @@ def test_every_source_has_a_codec() -> None:
 
 def test_all_that_posts_events_is_guarded() -> None:
     guarded = {name for names in SOURCES.values() for name in names if codec(name).guarded}
-    assert guarded == {"pubsub-push", "pubsub-eventarc", "storage-eventarc", "scheduler"}
+    assert guarded == {"pubsub-push", "pubsub-eventarc", "storage-eventarc", "firestore-eventarc", "scheduler"}
 
 
 # --- HTTP

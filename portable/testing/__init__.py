@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from portable.testing.conformance import ConfigConformance as ConfigConformance
     from portable.testing.conformance import QueueConformance as QueueConformance
     from portable.testing.conformance import SecretConformance as SecretConformance
+    from portable.testing.conformance import TableConformance as TableConformance
     from portable.testing.conformance import TopicConformance as TopicConformance
 
 _HOME = {
@@ -26,6 +27,7 @@ _HOME = {
     "QueueConformance": "portable.testing.conformance",
     "SecretConformance": "portable.testing.conformance",
     "ConfigConformance": "portable.testing.conformance",
+    "TableConformance": "portable.testing.conformance",
     "TestClient": "portable.testing.client",
     "TopicConformance": "portable.testing.conformance",
 }
@@ -37,6 +39,7 @@ __all__ = [
     "ConfigConformance",
     "QueueConformance",
     "SecretConformance",
+    "TableConformance",
     "TestClient",
     "TopicConformance",
 ]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from portable import ConfigError, Topic
+from portable import App, ConfigError, Topic
 from portable.drivers import SendFailure
+from portable.manifest import describe_app
 from portable.resources import use_platform
 from portable.resources.filters import read_filter
 from portable.testing.conformance import TopicConformance
 from portable.testing.conformance.topic import FILTER
+from portable_aws.build import TARGET
 from portable_aws.capabilities import CAPABILITIES
 from portable_aws.limits import TOPIC_BYTES
 from portable_aws.provision import filter_policy, make_topic
@@ -92,3 +95,25 @@ def test_groups_are_apart(account: Any) -> None:
 def test_a_filter_as_sns_writes_it() -> None:
     wanted = read_filter({"plan": "pro", "region": [{"prefix": "eu-"}, "us"]}, "test")
     assert json.loads(filter_policy(wanted)) == {"plan": ["pro"], "region": [{"prefix": "eu-"}, "us"]}
+
+
+def test_a_filter_sns_does_not_take() -> None:
+    app = App("shop")
+    signups = app.topic("signups")
+    app.on_message(signups, filter={f"a{number}": "x" for number in range(6)}, function="six")(lambda message: None)
+    many = {name: [str(number) for number in range(13)] for name in "ab"}
+    app.on_message(signups, filter=many, function="many")(lambda message: None)
+    app.on_message(signups, filter={"a": many["a"]}, function="few")(lambda message: None)
+    six, combined = TARGET.check(describe_app(app, "app:app", Path("/nowhere")), {})
+    assert "a filter of 6 attributes and 1 combinations" in six.message
+    assert "a filter of 2 attributes and 169 combinations" in combined.message
+
+
+def test_a_bundle_brings_the_services_of_a_topic() -> None:
+    app = App("shop")
+    app.topic("signups")
+    manifest = describe_app(app, "app:app", Path("/nowhere"))
+    assert TARGET.requirements(manifest, {}) == ["botocore>=1.35.70"]
+    data = TARGET.data_used(manifest, [], [])["botocore/data"]
+    assert {"sns", "sqs"} <= set(data)
+    assert "s3" not in data

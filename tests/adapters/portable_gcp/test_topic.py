@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from portable import ConfigError, Topic
+from portable import App, ConfigError, Topic
+from portable.manifest import describe_app
 from portable.resources import use_platform
-from portable.resources.filters import read_filter
+from portable.resources.filters import fits, read_filter
 from portable.run.emulators import PROJECT, Emulator
 from portable.testing.conformance import TopicConformance
 from portable.testing.conformance.topic import FILTER
+from portable_gcp.build import TARGET
 from portable_gcp.capabilities import CAPABILITIES
 from portable_gcp.provision import make_topic
 from portable_gcp.runtime import platform
@@ -75,3 +81,77 @@ def test_a_subscription_needs_its_address() -> None:
     driver = PubSubTopic("signups", {"PORTABLE_TOPIC_SIGNUPS": "projects/p/topics/t"})
     with pytest.raises(ConfigError, match="PORTABLE_SUBSCRIPTION_SIGNUPS_WELCOME is not set"):
         driver.subscription("welcome")
+
+
+class Expression:
+    """As much of Pub/Sub's filter grammar as is used here, evaluated by itself."""
+
+    TOKEN = re.compile(r'\s*(attributes\.|hasPrefix|AND|OR|[()=,]|"(?:[^"\\]|\\.)*")')
+
+    def __init__(self, text: str, attributes: dict[str, str]) -> None:
+        self.tokens = self.TOKEN.findall(text)
+        assert "".join(self.tokens) == re.sub(r'("(?:[^"\\]|\\.)*")|\s', lambda match: match[1] or "", text)
+        self.attributes = attributes
+
+    def take(self, wanted: str = "") -> str:
+        token: str = self.tokens.pop(0)
+        assert wanted in ("", token)
+        return token
+
+    def string(self) -> str:
+        return re.sub(r"\\(.)", r"\1", self.take()[1:-1], flags=re.DOTALL)
+
+    def chain(self, word: str, part: Callable[[], bool]) -> bool:
+        found = [part()]
+        while self.tokens and self.tokens[0] == word:
+            self.take()
+            found.append(part())
+        return all(found) if word == "AND" else any(found)
+
+    def test(self) -> bool:
+        if self.tokens[0] == "(":
+            self.take()
+            value = self.chain("OR", self.test)
+            self.take(")")
+            return value
+        if self.tokens[0] == "hasPrefix":
+            for token in ("hasPrefix", "(", "attributes."):
+                self.take(token)
+            name = self.string()
+            self.take(",")
+            prefix = self.string()
+            self.take(")")
+            return name in self.attributes and self.attributes[name].startswith(prefix)
+        self.take("attributes.")
+        name = self.string()
+        self.take("=")
+        return self.attributes.get(name) == self.string()
+
+    def value(self) -> bool:
+        found = self.chain("AND", self.test)
+        assert self.tokens == []
+        return found
+
+
+texts = st.text('ab"\\ ()', min_size=1, max_size=4)
+wants = st.lists(texts | st.builds(lambda text: {"prefix": text}, texts), min_size=1, max_size=3)
+filters_given = st.dictionaries(st.sampled_from(["a", "b-b", "C_1"]), wants, min_size=1)
+
+
+@given(filters_given, st.dictionaries(st.sampled_from(["a", "b-b", "C_1", "d"]), texts))
+def test_an_expression_means_what_the_filter_means(wanted: Any, attributes: dict[str, str]) -> None:
+    wanted = read_filter(wanted, "test")
+    assert Expression(filter_expression(wanted), attributes).value() == fits(wanted, attributes)
+
+
+def test_what_pubsub_cannot_give_a_topic() -> None:
+    app = App("shop")
+    signups = app.topic("signups", max_attempts=3)
+    app.on_message(signups, filter={"plan": ["x" * 110, "y" * 110]}, function="bill", batch_size=1)(
+        lambda message: None
+    )
+    found = TARGET.check(describe_app(app, "app:app", Path("/nowhere")), {})
+    assert [one.severity for one in found] == ["error", "error"]
+    assert "topic signups: Pub/Sub moves a message to the dead-letter topic after 5 to 100 attempts" in found[0].message
+    assert "function bill: a filter of" in found[1].message
+    assert found[1].message.endswith("Pub/Sub takes 256")

@@ -71,20 +71,20 @@ class Parts:
 
     def _take(self) -> bytes:
         """The next part, ``b""`` at the end."""
-        rest = self._rest
-        if len(rest) >= PART_BYTES:
-            self._rest = rest[PART_BYTES:]
-            return bytes(rest[:PART_BYTES])
-        part = bytearray(rest)
+        size, some = len(self._rest), [self._rest]
         self._rest = memoryview(b"")
-        while len(part) < PART_BYTES:
+        while size < PART_BYTES:
             piece = self._pull()
             if piece is None:
                 break
-            room = PART_BYTES - len(part)
-            part += piece[:room]
-            self._rest = piece[room:]
-        return bytes(part)
+            size += len(piece)
+            some.append(piece)
+        if size > PART_BYTES:
+            last = some.pop()
+            room = len(last) - (size - PART_BYTES)
+            some.append(last[:room])
+            self._rest = last[room:]
+        return b"".join(some)
 
     def _pull(self) -> memoryview | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tracemalloc
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -56,9 +57,11 @@ class BucketStreams(BucketKeys):
 
     Attributes:
         capabilities: what the adapter says of buckets.
+        parts_in_memory: parts of 8 MiB a driver may hold at once, None for one that holds them all.
     """
 
     capabilities: ClassVar[Mapping[str, Capability]]
+    parts_in_memory: ClassVar[int | None] = 5
 
     @pytest.fixture
     def other_bucket(self, bucket: Bucket) -> Bucket:  # noqa: ARG002 - it puts the platform in force
@@ -136,6 +139,24 @@ class BucketStreams(BucketKeys):
         bucket.write("b", _pieces(b"2"))
         assert seen == [b"old"] * 2
         assert bucket.stat("a").size == 2 * PART_BYTES + 3
+
+    def test_memory_does_not_grow_with_a_stream(self, bucket: Bucket) -> None:
+        if self.parts_in_memory is None:
+            return
+        count = 2 * self.parts_in_memory
+        most = self.parts_in_memory * PART_BYTES
+        bucket.write("first", bytes(PART_BYTES + 1))  # what a first use imports and opens is not counted
+        tracemalloc.start()
+        try:
+            bucket.write("a", (bytes([number]) * PART_BYTES for number in range(count)))
+            assert tracemalloc.get_traced_memory()[1] < most
+            tracemalloc.reset_peak()
+            with bucket.open("a") as blob:
+                assert all(blob.read(PART_BYTES) == bytes([number]) * PART_BYTES for number in range(count))
+                assert blob.read() == b""
+            assert tracemalloc.get_traced_memory()[1] < most
+        finally:
+            tracemalloc.stop()
 
     # --- read as a stream
 

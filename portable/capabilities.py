@@ -138,7 +138,6 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     },
     "secret": {
         "binary": "a value of bytes that are no text",
-        "versions": "a version that is the same for every instance",
     },
     "config": {
         "live": "a changed value seen without a new deployment",

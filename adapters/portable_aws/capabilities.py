@@ -71,12 +71,10 @@ _TABLE: dict[str, Capability] = {
 
 _SECRET: dict[str, Capability] = {
     "binary": native("SecretBinary, 64 KiB at most", source="botocore: GetSecretValue"),
-    "versions": native("the version at the stage AWSCURRENT", source="botocore: GetSecretValue, VersionId"),
 }
 
 SSM_SECRET: dict[str, Capability] = {
     "binary": refused("a SecureString is text; put bytes in base64", source="botocore: GetParameter, Value"),
-    "versions": native("the parameter's number", source="botocore: GetParameter, Version"),
 }
 """Of a secret whose address is ``ssm:NAME``."""
 

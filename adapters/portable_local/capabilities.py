@@ -57,7 +57,6 @@ _TABLE: dict[str, Capability] = {
 
 _SECRET: dict[str, Capability] = {
     "binary": refused("the environment and .env files hold text; put bytes in base64", source="portable_local.secret"),
-    "versions": refused("a version is known in one process: a keyed hash of the value", source="portable_local.secret"),
 }
 
 _CONFIG: dict[str, Capability] = {

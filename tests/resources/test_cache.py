@@ -8,9 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from portable import App, Cache, ConfigError, ServiceError
 from portable.resources import use_platform
@@ -100,52 +97,3 @@ def test_declarations() -> None:
     with pytest.raises(ConfigError, match="differs from its declaration"):
         app.cache("limits", int)
     assert app.cache("limits", User).where[0] == __file__
-
-
-class Model(RuleBasedStateMachine):
-    """A cache beside a dict."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cache: Cache[Any] = Cache("limits")
-        self.scope = use_platform(One(MemoryCache("limits")))
-        self.scope.__enter__()
-        self.model: dict[str, Any] = {}
-
-    keys = st.sampled_from(["a", "A", "é", "a\x00", "../a"])
-
-    @rule(key=keys, value=st.integers(-5, 5) | st.text(max_size=3))
-    def set(self, key: str, value: Any) -> None:
-        self.cache.set(key, value)
-        self.model[key] = value
-
-    @rule(key=keys, value=st.integers(-5, 5))
-    def add(self, key: str, value: int) -> None:
-        assert self.cache.add(key, value) is (key not in self.model)
-        self.model.setdefault(key, value)
-
-    @rule(key=keys)
-    def delete(self, key: str) -> None:
-        self.cache.delete(key)
-        self.model.pop(key, None)
-
-    @rule(key=keys, by=st.integers(-5, 5))
-    def increment(self, key: str, by: int) -> None:
-        if isinstance(self.model.get(key, 0), int):
-            self.model[key] = self.model.get(key, 0) + by
-            assert self.cache.increment(key, by) == self.model[key]
-        else:
-            with pytest.raises(ServiceError):
-                self.cache.increment(key, by)
-
-    @rule(key=keys)
-    def get(self, key: str) -> None:
-        assert self.cache.get(key) == self.model.get(key)
-        assert self.cache.get_many(["a", "A", "é", "a\x00", "../a"]) == self.model
-
-    def teardown(self) -> None:
-        self.scope.__exit__(None, None, None)
-
-
-TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)

@@ -12,7 +12,9 @@ import pytest
 
 from portable import Cache, UnsupportedError
 from portable.capabilities import Capability
+from portable.drivers import Platform
 from portable.errors import ServiceError, UnavailableError
+from portable.resources import use_platform
 from portable.testing.conformance.cases import Conformance, assert_names, together
 
 __all__ = ["CacheConformance"]
@@ -47,12 +49,17 @@ VALUES: dict[str, Any] = {
 
 class CacheConformance(Conformance):
     """Cases for a cache. A subclass gives the fixtures ``cache``, an empty ``Cache("limits")`` with its platform in
-    force, and ``unreachable``, a ``Cache("gone")`` whose server does not answer, or None where there is no server.
+    force; ``elsewhere``, the platform of another instance with the same addresses; and ``unreachable``, a
+    ``Cache("gone")`` whose server does not answer, or None where there is no server.
 
     Attributes:
         capabilities: what the adapter says of this kind.
         clock_slack: how much later than asked a value may still be there.
+        model_examples: how often the comparison with a dict begins anew. model_steps: operations each time.
     """
+
+    model_examples: ClassVar[int] = 8
+    model_steps: ClassVar[int] = 25
 
     capabilities: ClassVar[Mapping[str, Capability]] = {}
     clock_slack: ClassVar[timedelta] = timedelta(seconds=5)
@@ -60,6 +67,10 @@ class CacheConformance(Conformance):
     @pytest.fixture
     def cache(self) -> Cache[Any]:
         raise NotImplementedError("a subclass gives the cache")
+
+    @pytest.fixture
+    def elsewhere(self) -> Platform:
+        raise NotImplementedError("a subclass gives the platform")
 
     @pytest.fixture
     def unreachable(self) -> Cache[Any] | None:
@@ -191,8 +202,7 @@ class CacheConformance(Conformance):
 
     def test_add_of_bytes(self, cache: Cache[Any]) -> None:
         raw = Cache(cache.name, bytes)
-        allowed = self.capabilities.get("add_bytes")
-        if allowed is None or allowed.given:
+        if self.capabilities["add_bytes"].given:
             assert raw.add("a", b"\xff\x00", ttl=LONG) is True
             assert raw.get("a") == b"\xff\x00"
             return
@@ -253,6 +263,30 @@ class CacheConformance(Conformance):
             cache.increment("n")
         assert cache.get("n") == most
 
+    # --- other instances
+
+    def test_shared(self, cache: Cache[Any], elsewhere: Platform) -> None:
+        cache.set("a", "here")
+        cache.increment("n", 5)
+        shared = self.capabilities["shared"].given
+        with use_platform(elsewhere):
+            other: Cache[Any] = Cache(cache.name)
+            assert other.get("a") == ("here" if shared else None)
+            assert other.increment("n") == (6 if shared else 1)
+
+    def test_cache_is_like_a_dict(self, cache: Cache[Any]) -> None:
+        hypothesis = pytest.importorskip("hypothesis")
+        from hypothesis.stateful import run_state_machine_as_test
+
+        settings = hypothesis.settings(
+            max_examples=self.model_examples,
+            stateful_step_count=self.model_steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        run_state_machine_as_test(_machine(cache), settings=settings)
+
     # --- failures, threads, async twins
 
     def test_unreachable(self, unreachable: Cache[Any] | None) -> None:
@@ -293,3 +327,49 @@ class CacheConformance(Conformance):
             assert await cache.aget("a") is None
 
         asyncio.run(work())
+
+
+def _machine(cache: Cache[Any]) -> Any:
+    from hypothesis import strategies as st
+    from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+    names = list(KEYS.values())
+    keys, numbers = st.sampled_from(names), st.integers(-5, 5)
+
+    class Machine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model: dict[str, Any] = {}
+            for name in names:
+                cache.delete(name)
+
+        @rule(key=keys, value=numbers | st.text(max_size=5) | st.lists(numbers, max_size=3))
+        def set(self, key: str, value: Any) -> None:
+            cache.set(key, value)
+            self.model[key] = value
+
+        @rule(key=keys, value=numbers)
+        def add(self, key: str, value: int) -> None:
+            assert cache.add(key, value) is (key not in self.model)
+            self.model.setdefault(key, value)
+
+        @rule(key=keys)
+        def delete(self, key: str) -> None:
+            cache.delete(key)
+            self.model.pop(key, None)
+
+        @rule(key=keys, by=numbers)
+        def increment(self, key: str, by: int) -> None:
+            known = self.model.get(key, 0)
+            if isinstance(known, int):
+                self.model[key] = known + by
+                assert cache.increment(key, by) == known + by
+            else:
+                with pytest.raises(UnsupportedError):
+                    cache.increment(key, by)
+
+        @invariant()
+        def same(self) -> None:
+            assert cache.get_many(names) == self.model
+
+    return Machine

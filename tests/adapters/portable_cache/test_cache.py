@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from portable import Cache, ConfigError, PermissionDeniedError, UnavailableError
+from portable.drivers import Platform
 from portable.resources import use_platform
 from portable.run.emulators import Emulator
 from portable.run.processes import LOOPBACK, free_port
@@ -17,6 +18,7 @@ from portable.testing.conformance import CacheConformance
 from portable_aws.runtime import platform as aws
 from portable_cache.capabilities import CAPABILITIES
 from portable_cache.memory import MemoryCache
+from portable_gcp.runtime import platform as gcp
 from portable_local.platform import LocalPlatform
 
 
@@ -37,9 +39,19 @@ class TestMemory(CacheConformance):
         with use_platform(LocalPlatform({"PORTABLE_LOCAL_STATE": str(tmp_path)})):
             yield Cache("limits")
 
+    @pytest.fixture
+    def elsewhere(self, tmp_path: Any) -> Platform:
+        return LocalPlatform({"PORTABLE_LOCAL_STATE": str(tmp_path)})
+
 
 class TestRedis(CacheConformance):
     capabilities = CAPABILITIES["redis"]
+
+    @pytest.fixture
+    def elsewhere(self, redis_server: Emulator) -> Iterator[Platform]:
+        platform = gcp({"PORTABLE_CACHE_LIMITS": f"{redis_server.endpoint}?prefix=test"})
+        yield platform
+        platform.close()
 
     @pytest.fixture
     def cache(self, redis_server: Emulator) -> Iterator[Cache[Any]]:
@@ -91,6 +103,12 @@ class TestUpstash(CacheConformance):
     """In front of a real Redis; the REST interface itself is a small server of ours."""
 
     capabilities = CAPABILITIES["upstash"]
+
+    @pytest.fixture
+    def elsewhere(self, upstash: str) -> Iterator[Platform]:
+        platform = gcp({"PORTABLE_CACHE_LIMITS": f"http://:{TOKEN}@{upstash}?prefix=test"})
+        yield platform
+        platform.close()
 
     @pytest.fixture
     def cache(self, redis_server: Emulator, upstash: str) -> Iterator[Cache[Any]]:

@@ -40,8 +40,11 @@ class TestSecret(SecretConformance):
 
     @pytest.fixture
     def store(self, project: Path) -> Callable[[str | bytes], None]:
-        file = project / ".portable" / "secrets.env"
-        return lambda value: file.write_bytes(f"PORTABLE_SECRET_MAILER_KEY={quoted(str(value))}\n".encode()) and None
+        def put(value: str | bytes) -> None:
+            written = quoted(value).encode() if isinstance(value, str) else b"'" + value + b"'"
+            (project / ".portable" / "secrets.env").write_bytes(b"PORTABLE_SECRET_MAILER_KEY=" + written + b"\n")
+
+        return put
 
 
 class TestConfig(ConfigConformance):

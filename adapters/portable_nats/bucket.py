@@ -74,6 +74,7 @@ class NATSBucket(Twins):
             for part in parts:
                 self._do(calls.upload, key, blob, size // CHUNK_BYTES, part)
                 size += len(part)
+                del part  # before the next one is made
             info: BlobInfo = self._do(calls.commit, key, blob, size, **options)
         except BaseException:
             with contextlib.suppress(ServiceError):
@@ -163,7 +164,7 @@ class BucketCalls:
             chunk = data[position : position + CHUNK_BYTES]
             await self.server.store(self._stream, name, chunk, {"Nats-Msg-Id": name})
 
-        await together(put, range(0, len(data), CHUNK_BYTES), AT_ONCE)
+        await together(put, range(0, len(data), CHUNK_BYTES), AT_ONCE // 2)
 
     async def commit(
         self,

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from portable.resources.table_options import INDEXES
+from portable.resources.transaction import OPERATIONS
 from portable_aws import limits
 
 botocore_session = pytest.importorskip("botocore.session")
@@ -55,6 +57,15 @@ def test_sqs(text: Any) -> None:
     assert re.search(rf"Values range: 0 to {limits.VISIBILITY_SECONDS} ", words)
     words = text("sqs", "CreateQueue", "Attributes").partition("ReceiveMessageWaitTimeSeconds")[2]
     assert f"Valid values: An integer from 0 to {limits.RECEIVE_WAIT_SECONDS} (seconds)" in words
+
+
+def test_dynamodb() -> None:
+    shape = botocore_session.Session().get_service_model("dynamodb").shape_for
+    assert shape("KeyList").metadata["max"] == limits.KEYS_READ
+    assert shape("TransactWriteItemList").metadata["max"] == limits.TRANSACTION_WRITES == OPERATIONS
+    events = botocore_session.Session().get_service_model("lambda").shape_for("BatchSize")
+    assert events.metadata["max"] == limits.CHANGE_EVENT_BATCH
+    assert limits.TABLE_INDEXES == INDEXES
 
 
 def test_sns(text: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from portable import Bucket, Message, Tick
+from portable import Bucket, Message, Table, Tick
 from portable.resources import use_platform
 from portable.run.deployment import Deployment, deployed
 from portable.run.parts import Found
@@ -26,11 +26,19 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from portable import App, BlobEvent, Context, Message, Reject, Request, Response, Retry, Tick
+from portable import App, BlobEvent, Change, Context, Message, Reject, Request, Response, Retry, Tick
 
 app = App("probe")
 uploads = app.bucket("uploads")
 emails = app.queue("emails", max_attempts=2)
+items = app.table("items", key="id", sort="at", indexes={"by-colour": ("colour", "at")}, ttl="ends")
+
+
+@app.on_change(items, old=True)
+def follow(change: Change[dict[str, Any]]) -> None:
+    if change.new is not None and change.new.get("colour") == "boom":
+        raise ValueError("boom")
+    uploads.write(f"changes/{change.kind}", f"{change.key} {change.old} {change.new}")
 
 
 @app.get("/context")
@@ -181,6 +189,27 @@ def test_blobs_and_schedules(deployment: Deployment) -> None:
         settled = deployment.settle()
         assert (settled.delivered, settled.failures) == (1, [])
         assert uploads.read("out/a +é.txt") == b"data"
+
+
+def test_changes(deployment: Deployment) -> None:
+    deployment.reset()
+    items = Table("items", key="id", sort="at", indexes={"by-colour": ("colour", "at")}, ttl="ends")
+    with use_platform(deployment.platform):
+        uploads = Bucket("uploads")
+        items.put({"id": "a", "at": "1", "colour": "red", "raw": b"\x00\xff"})
+        assert (deployment.settle().delivered, uploads.read("changes/insert").decode()) == (
+            1,
+            "('a', '1') None " + str({"id": "a", "at": "1", "colour": "red", "raw": b"\x00\xff"}),
+        )
+        items.delete("a", "1")
+        assert deployment.settle().delivered == 1
+        assert uploads.read("changes/delete").decode().endswith("} None")
+        items.put({"id": "a", "at": "2", "colour": "boom"})
+        failures = deployment.settle().failures
+        assert [(one.function, one.subject, one.attempt) for one in failures] == [
+            ("follow", "items/('a', '2')", attempt) for attempt in (1, 2, 3)
+        ]
+        assert [item["at"] for item in items.query("boom", index="by-colour")] == ["2"]
 
 
 def test_a_handler_that_raises(deployment: Deployment) -> None:

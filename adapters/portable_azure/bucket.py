@@ -182,7 +182,7 @@ class AzureBucket:
         return data
 
     def open(self, key: str, start: int | None, end: int | None, if_match: str | None) -> tuple[BlobInfo, BlobChunks]:
-        """Ranges of 8 MiB, all of the version the first one was of."""
+        """Ranges of 2 MiB, all of the version the first one was of."""
         blob = self._blob(key)
         conditions = {} if if_match is None else _sdk.unless_changed(if_match)
         span = _span(start, end)

@@ -108,11 +108,13 @@ class Matrix:
             return
         kind, driver, case = self._items[report.nodeid]
         found = self.kinds[kind][driver].cases[case]
+        gaps = {str(value) for name, value in report.user_properties if name == GAP}
         if report.passed:
-            gaps = {str(value) for name, value in report.user_properties if name == GAP}
             found.update(gaps or {PASS})
-        elif report.skipped:
-            found.add(EMULATOR if hasattr(report, "wasxfail") else NOT_RUN)
+        elif report.skipped and hasattr(report, "wasxfail"):
+            found.add(EMULATOR)
+        elif report.skipped:  # for what is refused, which another case proves; or for a part that is not here
+            found.update(gaps or {NOT_RUN})
         else:
             found.add(FAILED)
 

@@ -36,6 +36,10 @@ class ThingConformance(Conformance):
     def test_size(self, size):
         assert size < self.largest
 
+    def test_order_of_many(self):
+        if not self.capabilities["ordered"].given:
+            pytest.skip("it keeps no order of one")
+
     @pytest.mark.slow
     def test_takes_long(self):
         pass
@@ -65,6 +69,7 @@ WRITTEN = """
 | --- | --- | --- |
 | `key` | pass | gap: key emoji |
 | `order` | pass | gap: ordered |
+| `order_of_many` | pass | gap: ordered |
 | `size` | emulator | pass |
 | `takes_long` | pass | pass |
 | `works` | pass | pass |

@@ -39,7 +39,10 @@ BY_TYPE: dict[str, type[ServiceError]] = {
     "AuthenticationError": PermissionDeniedError,  # before ConnectionError, which it is too
     "AuthorizationError": PermissionDeniedError,
     "NoPermissionError": PermissionDeniedError,
+    "AskError": UnsupportedError,  # MovedError, too: a cluster that shows its nodes
+    "ClusterCrossSlotError": UnsupportedError,
     "BusyLoadingError": UnavailableError,
+    "ClusterDownError": UnavailableError,
     "MaxConnectionsError": UnavailableError,
     "OutOfMemoryError": UnavailableError,
     "ReadOnlyError": UnavailableError,

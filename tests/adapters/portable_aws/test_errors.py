@@ -32,6 +32,8 @@ def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
         "s3": ("PutObject", "GetObject", "HeadObject", "DeleteObject", "ListObjectsV2"),
         "sqs": ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"),
         "sns": ("Publish", "PublishBatch"),
+        "secretsmanager": ("GetSecretValue",),
+        "ssm": ("GetParameter",),
         "dynamodb": (
             *("GetItem", "BatchGetItem", "Query", "Scan"),
             *("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"),
@@ -40,6 +42,7 @@ def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
     # Mistakes of the caller, which the drivers do not make or expect by name.
     ours = {
         "InvalidParameter",
+        "InvalidParameterException",
         "ParameterValueInvalid",
         "ValidationException",
         "BatchEntryIdsNotDistinct",

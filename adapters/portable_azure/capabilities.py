@@ -92,8 +92,9 @@ _TABLE: dict[str, Capability] = {
         source="https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live",
     ),
     "changes": refused(
-        "portable does not read Cosmos DB's change feed yet",
-        source="portable_azure.triggers",
+        "Cosmos DB's change feed tells neither an insertion from an update nor that an item was deleted, and portable "
+        "does not read it",
+        source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",
         way_out="send a message where the item is written",
     ),
     "change_old": refused(
@@ -121,6 +122,16 @@ _CACHE: dict[str, Capability] = {
     "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
 }
 
+_TOPIC: dict[str, Capability] = {
+    "ordered": native("sessions; a failed message comes back at once", source="service-bus message-sessions"),
+    "retry_after": refused("a failed message comes back at once", source="portable_azure.topic"),
+    "attempts": native("the delivery count", source="azure-servicebus: delivery_count"),
+    "moves_dead_letters": native("MaxDeliveryCount", source="service-bus-dead-letter-queues"),
+    "dead_letters": native("peeked", source="azure-servicebus: peek_messages"),
+    "same_id": native("the message id, which the sender chooses", source="azure-servicebus: message_id"),
+}
+"""Of a topic's driver. Functions that handle a topic are refused by the build: see ``portable_azure.build.check``."""
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
@@ -128,6 +139,7 @@ CAPABILITIES: Capabilities = {
     "queue": _QUEUE,
     "secret": _SECRET,
     "table": _TABLE,
+    "topic": _TOPIC,
 }
 
 NAMES: Mapping[str, Naming] = {

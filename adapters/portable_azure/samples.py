@@ -31,8 +31,9 @@ __all__ = ["SAMPLES", "SOURCES", "AzureSamples"]
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "http": ("http",),
-    "message": ("storage-queue",),
+    "message": ("storage-queue", "service-bus"),
     "blob": ("blob-eventgrid", "blob", "event-grid"),
+    "change": (),
     "schedule": ("timer",),
     "direct": ("direct",),
 }
@@ -48,6 +49,8 @@ class AzureSamples:
         return SOURCES[kind]
 
     def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:
+        if not SOURCES[function.kind]:
+            raise ConfigError(f"function {function.name!r}: no {function.kind} of a resource calls a function on Azure")
         source = source or SOURCES[function.kind][0]
         if source not in SOURCES[function.kind]:
             raise ConfigError(f"{source!r} is no event source of {function.kind} on Azure")
@@ -60,6 +63,8 @@ class AzureSamples:
             return _http(Request("POST", f"/portable-invoke/{function.name}", body=body), url)
         if source == "storage-queue":
             return _message(function, event)
+        if source == "service-bus":
+            return _bus_message(function, event)
         if source == "timer":
             return _timer(event)
         return _event_grid(event) if source == "event-grid" else _blob(event)
@@ -138,6 +143,28 @@ def _message(function: FunctionRecord, event: Event) -> Any:
         },
         "resource": name,
     }
+
+
+def _bus_message(function: FunctionRecord, event: Event) -> Any:
+    kind, name = function.triggers[0].source
+    if kind != "queue":
+        raise ConfigError(f"{kind} {name}: there is no {kind} on Azure, and no event of one")
+    messages: Any = event
+    [message] = messages
+    assert isinstance(message, Message)
+    properties = {"json": json.dumps(message.attributes)}
+    metadata = {
+        "MessageId": {"string": message.id},
+        "DeliveryCount": {"json": str(message.attempt)},
+        "EnqueuedTimeUtc": {"json": json.dumps((message.sent_at or datetime.now(UTC)).isoformat())},
+        "ApplicationProperties": properties,
+        "UserProperties": properties,
+        "LockToken": {"string": "00000000-0000-0000-0000-000000000000"},
+        "SequenceNumber": {"json": "1"},
+    }
+    if message.group is not None:
+        metadata["SessionId"] = {"string": message.group}
+    return {"data": {"string": message.body}, "metadata": metadata, "resource": name}
 
 
 def _blob(event: Event) -> Any:

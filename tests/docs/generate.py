@@ -23,7 +23,7 @@ PAGES = (REFERENCE / "capabilities.md", REFERENCE / "errors.md", REFERENCE / "na
 TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
 HOLDERS = TARGETS | {"nats": "NATS"}
 """The targets, and what holds resources without running functions."""
-_KINDS = ("http", "message", "blob", "schedule", "direct")
+_KINDS = ("http", "message", "blob", "change", "schedule", "direct")
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -46,7 +46,7 @@ def _sources(_: str) -> Iterator[str]:
     yield f"| --- |{' --- |' * len(TARGETS)}"
     for kind in _KINDS:
         samples = [import_module(f"portable_{target}.samples").SAMPLES for target in TARGETS]
-        cells = [", ".join(f"`{source}`" for source in one.sources(kind)) for one in samples]
+        cells = [", ".join(f"`{source}`" for source in one.sources(kind)) or "none" for one in samples]
         yield f"| {kind} | {' | '.join(cells)} |"
 
 
@@ -146,7 +146,7 @@ def _value(value: Any) -> str:
 
 # --- errors.py: each class of ours, and what it stands for
 
-_TABLES = ("BY_CODE", "BY_STATUS", "BY_TYPE", "BY_CLASS", "TABLE", "_BY_SQLITE", "_BY_ERRNO")
+_TABLES = ("BY_CODE", "BY_STATUS", "BY_TYPE", "BY_COSMOS", "BY_CLASS", "TABLE", "_BY_SQLITE", "_BY_ERRNO")
 
 
 def _errors(target: str) -> Iterator[str]:

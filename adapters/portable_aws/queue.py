@@ -205,6 +205,17 @@ class SQSQueue:
         """See ``portable.drivers``."""
         self._leased("delete_message", received.receipt)
 
+    def acknowledge_many(self, batch: Sequence[Received]) -> None:
+        """See ``portable.drivers``. Ten a call."""
+        for start in range(0, len(batch), BATCH_MESSAGES):
+            entries = [
+                {"Id": str(index), "ReceiptHandle": one.receipt}
+                for index, one in enumerate(batch[start : start + BATCH_MESSAGES])
+            ]
+            for row in self._call("delete_message_batch", self._url, Entries=entries).get("Failed", ()):
+                if row["Code"].rpartition(".")[2] not in _GONE:
+                    raise translate(Refusal(row), self._label)
+
     def retry(self, received: Received, after: timedelta | None) -> None:
         """See ``portable.drivers``. SQS waits 12 hours at most."""
         seconds = 0 if after is None else max(0, min(_whole(after), VISIBILITY_SECONDS))

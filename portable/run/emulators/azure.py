@@ -58,8 +58,7 @@ def cosmos(*, log: Path | None = None) -> Iterator[Emulator]:
         options = ["-p", str(port), "--host", LOOPBACK, "--no-ssl"]
         return [node.path, "--require", Path(__file__).with_name("cosmosdb_server.cjs"), part.path, *options]
 
-    library = {"PORTABLE_COSMOSDB_SERVER": str(part.path.parent)}
-    with on_free_port(part, command, "/dbs", library, log) as (process, port):
+    with on_free_port(part, command, "/dbs", {}, log) as (process, port):
         endpoint = f"http://{LOOPBACK}:{port}"
         environment = {
             "AZURE_COSMOS_CONNECTION_STRING": f"AccountEndpoint={endpoint}/;AccountKey={_COSMOS_KEY};",

@@ -2,7 +2,7 @@
 // Cosmos DB 404. https://learn.microsoft.com/rest/api/cosmos-db/get-a-document
 const path = require("path");
 
-const library = process.env.PORTABLE_COSMOSDB_SERVER;
+const library = path.dirname(path.resolve(process.argv[1])); // cli.js lies among the rest
 const handler = require(path.join(library, "handler", "read-document"));
 const { parsePartitionKey } = require(path.join(library, "utils", "get-partition-from-header"));
 const read = handler.default;

@@ -71,8 +71,14 @@ _TABLE: dict[str, Capability] = {
     "change_delete": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
 }
 
+_CACHE: dict[str, Capability] = {
+    "shared": native("a key-value stream; or by the address a Redis, as everywhere", source="portable_nats.cache"),
+    "add_bytes": native("any", source="portable_nats.cache"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
+    "cache": _CACHE,
     "queue": _QUEUE,
     "table": _TABLE,
     "topic": _TOPIC,

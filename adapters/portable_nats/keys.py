@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["key_of", "read_place", "subject_filter", "tokens_of"]
+__all__ = ["key_of", "part_of", "read_place", "subject_filter", "token_of", "tokens_of"]
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _IN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -67,3 +67,24 @@ def subject_filter(prefix: str) -> str:
     """A filter that lets through every key with this prefix, and maybe others: a server knows whole tokens only."""
     whole = prefix.split("/")[:-1]
     return ".".join([*map(_escaped, whole), ">"])
+
+
+def token_of(part: str | int) -> str:
+    """One part of a key as a token: ``i7``, ``sann``, and in base64 what a subject cannot hold."""
+    if isinstance(part, int):
+        return f"i{part}"
+    if _IN_NAME.issuperset(part):
+        return f"s{part}"
+    from base64 import urlsafe_b64encode
+
+    return "b" + urlsafe_b64encode(part.encode()).decode().rstrip("=")
+
+
+def part_of(token: str) -> str | int:
+    """The part that a token stands for."""
+    kind, text = token[0], token[1:]
+    if kind == "i":
+        return int(text)
+    from base64 import urlsafe_b64decode
+
+    return text if kind == "s" else urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()

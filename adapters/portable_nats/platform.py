@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "NATSPlatform"]
 
-KINDS = ("bucket", "queue", "table", "topic")
+KINDS = ("bucket", "cache", "queue", "table", "topic")
 
 
 class NATSPlatform:
-    """Queues and topics on streams, tables on key-value streams, buckets on one of those and a stream of chunks.
+    """Queues and topics on streams, tables and caches on key-value streams, buckets on one of those and chunks.
 
     Args:
         environment: where addresses, servers and credentials are read from; None reads the process's own.
@@ -34,8 +34,6 @@ class NATSPlatform:
 
     def open(self, resource: Resource) -> Any:
         """The driver of a resource. Raises ConfigError: no address, no client library, or no driver for the kind."""
-        from portable.drivers import module_of
-
         if resource.kind not in KINDS:
             from portable.errors import ConfigError
 
@@ -48,11 +46,28 @@ class NATSPlatform:
                 self._link = Link(self._environment)
             driver = self._drivers.get(key)
             if driver is None:
-                module = module_of("portable_nats", resource.kind)
-                driver = self._drivers[key] = module.open_driver(resource, self._environment, self._link)
+                driver = self._drivers[key] = self._make(resource, self._link)
         return driver
+
+    def _make(self, resource: Resource, link: Link) -> Any:
+        from portable.drivers import module_of
+
+        if resource.kind == "cache" and not self._is_ours(resource):
+            return module_of("portable_nats", "cache").open_driver(resource, self._environment)  # Redis, as everywhere
+        import sys
+
+        name = f"portable_nats.{resource.kind}"
+        __import__(name)
+        return sys.modules[name].open_driver(resource, self._environment, link)
+
+    def _is_ours(self, resource: Resource) -> bool:
+        from portable.drivers import read_address
+
+        return read_address(resource.kind, resource.name, self._environment).partition("://")[0] in ("nats", "tls")
 
     def close(self) -> None:
         """Close every connection and end the thread that serves them. The drivers can be used again."""
+        for driver in list(self._drivers.values()):
+            driver.close()
         if self._link is not None:
             self._link.close()

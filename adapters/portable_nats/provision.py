@@ -17,7 +17,7 @@ from portable_nats import queue, topic
 from portable_nats._sdk import JetStreamError, Link
 from portable_nats.bucket import chunks_stream, chunks_subject
 from portable_nats.keys import read_place
-from portable_nats.limits import ACK_WAIT_SECONDS, DUPLICATE_SECONDS
+from portable_nats.limits import ACK_WAIT_SECONDS, CACHE_BYTES, DUPLICATE_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,10 +135,21 @@ async def _make_bucket(resource: Resource, environment: Mapping[str, str] | None
     await _make_stream(link.server(urls), chunks_stream(name), chunks_subject(name, "*", "*"), replicas, discard="new")
 
 
-async def _make_values(server: Server, name: str, replicas: int) -> None:
+async def _make_cache(resource: Resource, environment: Mapping[str, str] | None, link: Link, replicas: int) -> None:
+    urls, name = read_place("cache", resource.name, environment)
+    await _make_values(link.server(urls), name, replicas, max_bytes=CACHE_BYTES, discard="old")
+
+
+async def _make_values(server: Server, name: str, replicas: int, **changed: Any) -> None:
     # As NATS's own key-value store makes them, so that its tools can read it.
-    options = {"max_msgs_per_subject": 1, "discard": "new", "allow_rollup_hdrs": True, "deny_delete": True}
+    options = {"max_msgs_per_subject": 1, "discard": "new", "allow_rollup_hdrs": True, "deny_delete": True, **changed}
     await _make_stream(server, f"KV_{name}", f"$KV.{name}.>", replicas, **options)
 
 
-_MAKERS = {"bucket": _make_bucket, "queue": _make_queue, "table": _make_table, "topic": _make_topic}
+_MAKERS = {
+    "bucket": _make_bucket,
+    "cache": _make_cache,
+    "queue": _make_queue,
+    "table": _make_table,
+    "topic": _make_topic,
+}

@@ -63,10 +63,10 @@ class Store:
         data = b64decode(message["data"]) if message.get("data") else None
         return Value(message["seq"], data, message["time"])
 
-    async def put(self, key: str, data: bytes, revision: int) -> int:
-        """Put a value in the place of the one with that revision, of none for 0; the new revision. Raises
+    async def put(self, key: str, data: bytes, revision: int | None) -> int:
+        """Put a value in the place of the one with that revision, of none for 0, of any for None. Raises
         JetStreamError (``WRONG_REVISION``) when it is not there any more. After a lost answer it is sent again, and
-        the server knows it by its id.
+        the server knows it by its id. Returns the new revision.
         """
         return await self._write(key, data, revision, {})
 
@@ -75,9 +75,14 @@ class Store:
         mark = await self._write(key, b"", revision, {"KV-Operation": "DEL"})
         await self._server.api(f"STREAM.PURGE.{self._stream}", {"filter": self._root + key, "seq": mark + 1})
 
-    async def _write(self, key: str, data: bytes, revision: int, headers: dict[str, Any]) -> int:
+    async def clear(self, key: str) -> None:
+        """Remove whatever is there."""
+        await self._server.api(f"STREAM.PURGE.{self._stream}", {"filter": self._root + key})
+
+    async def _write(self, key: str, data: bytes, revision: int | None, headers: dict[str, Any]) -> int:
         headers["Nats-Msg-Id"] = token_hex(12)
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
+        if revision is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
         receipt = await self._server.store(self._stream, self._root + key, data, headers)
         written: int = receipt["seq"]
         return written

@@ -6,7 +6,6 @@ of the page, and a query of an index reads the whole table.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from time import time
 
 from portable.drivers.table import Row, Rows, Schema, Write, decode_cursor, encode_cursor, name_key
@@ -22,7 +21,7 @@ from portable.errors import (
 from portable.jsontext import encode_text, load_text
 from portable.resources.updates import apply_update
 from portable_nats._sdk import JetStreamError
-from portable_nats.keys import read_place
+from portable_nats.keys import part_of, read_place, token_of
 from portable_nats.store import WRONG_REVISION, Store
 from portable_nats.together import together
 from portable_nats.twins import Twins
@@ -42,7 +41,6 @@ __all__ = ["TableCalls", "open_driver"]
 ATTEMPTS = 100  # of a write that meets other writers of its key again and again
 AT_ONCE = 64  # items that are fetched together
 PAGE = 100  # rows where no limit was asked for
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 def open_driver(resource: Resource, environment: Mapping[str, str] | None, link: Link) -> Twins:
@@ -55,23 +53,6 @@ def open_driver(resource: Resource, environment: Mapping[str, str] | None, link:
 def _key_in(first: Any) -> str | None:
     key = first.key if isinstance(first, Write) else first
     return name_key(key) if isinstance(key, tuple) else None
-
-
-def token_of(part: str | int) -> str:
-    """One part of a key as a token: ``i7``, ``sann``, and in base64 what a subject cannot hold."""
-    if isinstance(part, int):
-        return f"i{part}"
-    if _PLAIN.issuperset(part):
-        return f"s{part}"
-    return "b" + urlsafe_b64encode(part.encode()).decode().rstrip("=")
-
-
-def part_of(token: str) -> str | int:
-    """The part that a token stands for."""
-    kind, text = token[0], token[1:]
-    if kind == "i":
-        return int(text)
-    return text if kind == "s" else urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
 
 
 def _place(part: Any) -> Any:

@@ -180,6 +180,30 @@ def test_fake_gcs_publishes_object_events_to_pubsub(pubsub: Emulator, require_pa
     pubsub.reset()
 
 
+def test_firestore_keeps_documents_until_reset(firestore: Emulator) -> None:
+    documents = f"{firestore.endpoint}/v1/projects/{PROJECT}/databases/(default)/documents/kept"
+    call_json("POST", f"{documents}?documentId=key", {"fields": {"n": {"integerValue": "7"}}})
+    assert call_json("GET", f"{documents}/key")["fields"] == {"n": {"integerValue": "7"}}
+    firestore.reset()
+    assert call_json("GET", documents) == {}
+
+
+def test_cosmos_keeps_items_until_reset(cosmos: Emulator) -> None:
+    sdk = pytest.importorskip("azure.cosmos")
+    connection = cosmos.environment["AZURE_COSMOS_CONNECTION_STRING"]
+    with sdk.CosmosClient.from_connection_string(connection, enable_endpoint_discovery=False) as client:
+        container = client.create_database("kept").create_container("items", sdk.PartitionKey("/p"))
+        with pytest.raises(sdk.exceptions.CosmosResourceNotFoundError):
+            container.read_item("key", "a")
+        container.create_item({"id": "key", "p": "a"})
+        assert container.read_item("key", "a")["p"] == "a"
+        container.delete_item("key", "a")
+        with pytest.raises(sdk.exceptions.CosmosResourceNotFoundError):
+            container.read_item("key", "a")
+        cosmos.reset()
+        assert list(client.list_databases()) == []
+
+
 def test_azurite_serves_blobs_and_queues(azurite: Emulator) -> None:
     blob = pytest.importorskip("azure.storage.blob")
     queue = pytest.importorskip("azure.storage.queue")

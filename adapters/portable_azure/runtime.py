@@ -142,10 +142,22 @@ async def _serve_direct(function: _Function, handle: Any, native: Any, call: Cal
 
 
 async def _serve_message(function: _Function, handle: Any, native: Any, call: Call) -> None:
-    from portable_azure.triggers.storage_queue import StorageQueueTrigger
-
     if function.codec is None:
+        from portable_azure.triggers.storage_queue import StorageQueueTrigger
+
         function.codec = StorageQueueTrigger(function.source_named("queue"), function.max_dequeue_count)
+    await _deliver_message(function, handle, native, call)
+
+
+async def _serve_bus_message(function: _Function, handle: Any, native: Any, call: Call) -> None:
+    if function.codec is None:
+        from portable_azure.triggers.service_bus import ServiceBusTrigger
+
+        function.codec = ServiceBusTrigger(function.source_named("queue"))
+    await _deliver_message(function, handle, native, call)
+
+
+async def _deliver_message(function: _Function, handle: Any, native: Any, call: Call) -> None:
     message = function.codec.decode(native)
     text = message.body
     [outcome] = await call(handle, [message], function.resource)
@@ -184,6 +196,7 @@ _SERVES: dict[str, Callable[[_Function, Any, Any, Call], Coroutine[Any, Any, Any
     "http": _serve_http,
     "direct": _serve_direct,
     "storage-queue": _serve_message,
+    "service-bus": _serve_bus_message,
     "blob": _serve_blob,
     "blob-eventgrid": _serve_blob,
     "event-grid": _serve_event_grid,

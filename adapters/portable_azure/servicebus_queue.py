@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
     from portable.resources import Resource
 
-__all__ = ["ServiceBusQueue", "open_driver"]
+__all__ = ["ServiceBusQueue", "open_driver", "read_properties"]
 
 _ATTEMPTS = "portable-attempts"  # made before this copy of the message was sent
 _ID = "portable-id"  # the first copy's
 _SENT_AT = "portable-sent-at"
-_OWN = (_ATTEMPTS, _ID, _SENT_AT)
 _DEAD = "$DeadLetterQueue"
 _GONE = ("MessageLockLostError", "SessionLockLostError", "MessageAlreadySettled", "MessageNotFoundError")
 _RENEW = 0.25  # seconds between looks at what has to be renewed
@@ -61,6 +60,8 @@ class ServiceBusQueue:
     """See ``portable.drivers.QueueDriver``. A receiver is opened for each ``receive`` and closed when all it gave is
     settled, so that no message waits in a buffer of ours while its lock runs out.
     """
+
+    way_out = "declare the queue with large=, and such a body goes through a bucket"
 
     def __init__(
         self,
@@ -146,8 +147,7 @@ class ServiceBusQueue:
 
         if not self.fits(body, attributes):
             raise UnsupportedError(
-                f"Service Bus takes messages of {limits.BUS_MESSAGE_BYTES} bytes with their attributes; declare the "
-                "queue with large=, and such a body goes through a bucket",
+                f"Service Bus takes messages of {limits.BUS_MESSAGE_BYTES} bytes with their attributes; {self.way_out}",
                 resource=self._resource,
             )
         # Without an id of the sender's, one that no other message has: duplicate detection then finds none.
@@ -240,15 +240,14 @@ class ServiceBusQueue:
                 self._renewing.start()
 
     def _received(self, message: Any, hand: _Hand | None) -> Received:
-        properties = {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
-        attempts = int(properties.get(_ATTEMPTS, 0)) + (message.delivery_count or 0) + 1
+        known = read_properties(message.application_properties)
         return Received(
-            properties.get(_ID) or str(message.message_id),
+            known.id or str(message.message_id),
             str(message),
             hand,
-            {name: value for name, value in properties.items() if name not in _OWN},
-            attempts,
-            _read_time(properties.get(_SENT_AT)) or message.enqueued_time_utc,
+            known.attributes,
+            known.attempts + (message.delivery_count or 0) + 1,
+            known.sent_at or message.enqueued_time_utc,
             message.session_id if self._ordered and message.session_id else None,
         )
 
@@ -285,13 +284,17 @@ class ServiceBusQueue:
         elif self._ordered:
             raise UnsupportedError("a message of an ordered queue comes back at once on Azure", resource=self._resource)
         else:
-            again = self._message(received.body, received.attributes, after)
-            said = {_ATTEMPTS: str(received.attempt), _ID: received.id}
-            if received.sent_at is not None:
-                said[_SENT_AT] = received.sent_at.isoformat()
-            again.application_properties.update(said)
-            self._send(self._queue, again)
+            self.send_again(received, after)
             self.acknowledge(received)
+
+    def send_again(self, received: Received, after: timedelta) -> str:
+        """Send another copy of a message, to be seen after a while, with the attempts made."""
+        again = self._message(received.body, received.attributes, after)
+        said = {_ATTEMPTS: str(received.attempt), _ID: received.id}
+        if received.sent_at is not None:
+            said[_SENT_AT] = received.sent_at.isoformat()
+        again.application_properties.update(said)
+        return self._send(self._queue, again)
 
     def extend(self, received: Received, lease: timedelta) -> None:
         from time import time
@@ -395,6 +398,23 @@ class ServiceBusQueue:
                     self._call(partial(receiver.complete_message, message))
                     moved += 1
         return moved
+
+
+class _Known:
+    """What the properties of a message say."""
+
+    __slots__ = ("attempts", "attributes", "id", "sent_at")
+
+    def __init__(self, properties: dict[str, str]) -> None:
+        self.attempts = int(properties.pop(_ATTEMPTS, 0))
+        self.id = properties.pop(_ID, None)
+        self.sent_at = _read_time(properties.pop(_SENT_AT, None))
+        self.attributes = properties
+
+
+def read_properties(properties: Mapping[Any, Any] | None) -> _Known:
+    """The attributes of a message, and what is known of the copies before this one."""
+    return _Known({_text(name): _text(value) for name, value in (properties or {}).items()})
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
-from portable_azure.build.plan import CHOICES, plan_apps, read_settings
+from portable_azure.build.plan import CHOICES, bus_queues, plan_apps, read_settings
 from portable_azure.capabilities import CAPABILITIES, NAMES
 
 __all__ = ["TARGET", "AzureTarget"]
@@ -43,6 +43,8 @@ class AzureTarget:
             wanted.append("azure-storage-blob>=12.23")
         if manifest.of_kind("queue"):
             wanted.append("azure-storage-queue>=12.12")
+        if bus_queues(manifest):
+            wanted.append("azure-servicebus>=7.12")
         if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
             wanted.append("azure-keyvault-secrets>=4.9")
         return wanted
@@ -57,7 +59,7 @@ class AzureTarget:
         return [
             Bundle(
                 "" if len(apps) == 1 else app.functions[0].name,
-                {function.name: source_of(function, chosen) for function in app.functions},
+                {function.name: source_of(function, chosen, app.bus) for function in app.functions},
                 files_of(app, manifest.spec),
             )
             for app in apps

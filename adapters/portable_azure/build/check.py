@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from portable.build.target import Finding
 from portable.manifest import FunctionRecord, Manifest
 from portable_azure import limits
 from portable_azure.build.files import DIRECT_ROUTE, schedule_of, source_of
-from portable_azure.build.plan import Settings, needs_of, plan_apps
+from portable_azure.build.plan import Settings, bus_queues, needs_of, plan_apps
 
 __all__ = ["check_app"]
 
@@ -22,7 +22,7 @@ def check_app(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
         if function.kind == "http":
             yield from _check_http(function, manifest)
         elif function.kind == "message":
-            yield from _check_message(function)
+            yield from _check_message(function, bus_queues(manifest))
         elif function.kind == "blob":
             yield from _check_blob(function, settings)
         elif function.kind == "schedule":
@@ -84,7 +84,13 @@ def _check_http(function: FunctionRecord, manifest: Manifest) -> Iterator[Findin
             yield Finding("error", trigger.where, message, "choose another first segment")
 
 
-def _check_message(function: FunctionRecord) -> Iterator[Finding]:
+def _check_message(function: FunctionRecord, bus: Mapping[str, bool]) -> Iterator[Finding]:
+    queues = {trigger.options["queue"] for trigger in function.triggers}
+    if queues & set(bus) and queues - set(bus):
+        message = (
+            f"function {function.name!r}: it has queues of Service Bus and storage queues, which differ as triggers"
+        )
+        yield Finding("error", _where(function), message, "give each its own function")
     for trigger in function.triggers:
         queue = f"queue {trigger.options['queue']!r}"
         if trigger.options["batch_size"] > 1:

@@ -11,6 +11,7 @@ a deployment makes of them:
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from portable.drivers import address_variable
@@ -32,8 +33,10 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 '''
 
 
-def source_of(function: FunctionRecord, settings: Settings) -> str:
-    """The event source that calls a function."""
+def source_of(function: FunctionRecord, settings: Settings, bus: Collection[str] = ()) -> str:
+    """The event source that calls a function. ``bus``: the queues on Service Bus."""
+    if function.kind == "message" and any(queue in bus for queue in function.asks("queue")):
+        return "service-bus"
     if function.kind == "blob":
         if any("deleted" in kinds for kinds in function.asks("kinds")):
             return "event-grid"
@@ -80,7 +83,7 @@ def _time_span(seconds: float) -> str:
 
 
 def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> list[str]:
-    source = source_of(function, app.settings)
+    source = source_of(function, app.settings, app.bus)
     resources = _resources(function)
     registered = []
     for resource, triggers in resources.items():
@@ -91,7 +94,7 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
         arguments += [f"is_async={function.is_async}", f"timeout={app.timeout!r}"]
         if function.kind == "message":
             arguments.append(f"max_dequeue_count={app.max_dequeue_count}")
-        decorator = _decorator(source, function, resource, triggers)
+        decorator = _decorator(source, function, resource, triggers, app.bus.get(resource, False))
         registered.append(
             f"app.function_name({name!r})(\n    {decorator}(\n        entry({', '.join(arguments)})\n    )\n)"
         )
@@ -107,7 +110,9 @@ def _resources(function: FunctionRecord) -> dict[str, list[TriggerRecord]]:
     return found
 
 
-def _decorator(source: str, function: FunctionRecord, resource: str, triggers: list[TriggerRecord]) -> str:
+def _decorator(
+    source: str, function: FunctionRecord, resource: str, triggers: list[TriggerRecord], ordered: bool
+) -> str:
     if source == "http":
         public = any(trigger.options["auth"] == "public" for trigger in triggers)
         level = "ANONYMOUS" if public else "FUNCTION"
@@ -123,6 +128,10 @@ def _decorator(source: str, function: FunctionRecord, resource: str, triggers: l
     if source == "storage-queue":
         name, account = (address_variable(kind, resource) for kind in ("queuename", "queueaccount"))
         return f"app.queue_trigger(arg_name='event', queue_name='%{name}%', connection={account!r})"
+    if source == "service-bus":
+        name, account = (address_variable(kind, resource) for kind in ("queuename", "queueaccount"))
+        queue = f"queue_name='%{name}%', connection={account!r}, is_sessions_enabled={ordered}"
+        return f"app.service_bus_queue_trigger(arg_name='event', {queue})"
     name, account = (address_variable(kind, resource) for kind in ("bucketname", "bucketaccount"))
     path = f"%{name}%/{_directory(triggers)}{{name}}"
     via = ", source=func.BlobSource.EVENT_GRID" if source == "blob-eventgrid" else ""

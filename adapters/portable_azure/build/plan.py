@@ -10,7 +10,7 @@ from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest
 from portable_azure import limits
 
-__all__ = ["CHOICES", "FunctionApp", "Settings", "needs_of", "plan_apps", "read_settings"]
+__all__ = ["CHOICES", "FunctionApp", "Settings", "bus_queues", "needs_of", "plan_apps", "read_settings"]
 
 DEFAULT_ATTEMPTS = 5
 DEFAULT_BATCH = 16
@@ -64,6 +64,7 @@ class FunctionApp:
     functions: list[FunctionRecord]
     needs: Needs
     settings: Settings = field(default_factory=Settings)
+    bus: Mapping[str, bool] = field(default_factory=dict)  # queues on Service Bus, and whether each is ordered
 
     @property
     def timeout(self) -> float:
@@ -85,11 +86,20 @@ def memory_of(asked: int | None, plan: str) -> int:
     return next((size for size in limits.PLAN_MEMORY[plan] if size >= asked), limits.PLAN_MEMORY[plan][-1])
 
 
+def bus_queues(manifest: Manifest) -> dict[str, bool]:
+    """The queues that need Service Bus, for a storage queue has no order and no duplicate detection; and whether each
+    is ordered.
+    """
+    asked = [(queue.name, queue.options) for queue in manifest.of_kind("queue")]
+    return {name: bool(it.get("ordered")) for name, it in asked if it.get("ordered") or it.get("dedup")}
+
+
 def needs_of(function: FunctionRecord, manifest: Manifest, settings: Settings) -> Needs:
     """What a function asks of its app."""
     attempts = batch = None
-    if function.kind == "message":
-        queues = [manifest.resource("queue", name) for name in function.asks("queue")]
+    names = set(function.asks("queue")) - set(bus_queues(manifest))  # a queue of Service Bus has attempts of its own
+    if function.kind == "message" and names:
+        queues = [manifest.resource("queue", name) for name in names]
         attempts = max(queue.options["max_attempts"] for queue in queues)
         batch = min(limits.QUEUE_BATCH, *function.asks("batch_size"))
     return Needs(memory_of(function.memory, settings.plan), function.timeout, attempts, batch)
@@ -106,7 +116,7 @@ def plan_apps(manifest: Manifest, settings: Settings) -> Sequence[FunctionApp]:
                 app.needs = _union(app.needs, needs)
                 break
         else:
-            apps.append(FunctionApp([function], needs, settings))
+            apps.append(FunctionApp([function], needs, settings, bus_queues(manifest)))
     return apps
 
 

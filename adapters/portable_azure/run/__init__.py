@@ -21,6 +21,7 @@ from portable.manifest import Manifest
 from portable.run import emulators, parts
 from portable.run.target import Artifact, InvocationError
 from portable_azure import _sdk
+from portable_azure.build.plan import bus_queues
 from portable_azure.capabilities import NAMES
 from portable_azure.queue import poison_address
 from portable_azure.run.process import AppProcess
@@ -124,6 +125,12 @@ class AzureRunner:
             if manifest.of_kind("bucket") or manifest.of_kind("queue"):
                 azurite = stack.enter_context(emulators.azurite(log=folder / "azurite.log"))
                 environment |= _make_storage(azurite, manifest)
+            if queues := _bus_rules(manifest):
+                bus = stack.enter_context(emulators.service_bus(queues, log=folder / "service-bus.log"))
+                environment |= bus.environment
+                for queue in bus_queues(manifest):
+                    for kind, name in zip(("queue", "deadletter"), NAMES["queue"].every(queue), strict=True):
+                        environment[address_variable(kind, queue)] = f"{bus.endpoint}/{name}"
             if manifest.of_kind("table"):
                 cosmos = stack.enter_context(emulators.cosmos(log=folder / "cosmosdb-server.log"))
                 environment |= _make_tables(cosmos, manifest)
@@ -151,6 +158,22 @@ def _make_storage(azurite: emulators.Emulator, manifest: Manifest) -> dict[str, 
             environment[address_variable(kind, resource.name)] = address
             _create(kind, address, environment)
     return environment
+
+
+def _bus_rules(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """What the stand-in has to know of each queue, and of the one that its dead letters go to: by name, that first."""
+    rules: dict[str, dict[str, Any]] = {}
+    for name, ordered in bus_queues(manifest).items():
+        options = manifest.resource("queue", name).options
+        queue, dead = NAMES["queue"].every(name)
+        rules[dead] = {}
+        rules[queue] = {
+            "max_delivery": options["max_attempts"],
+            "sessions": ordered,
+            "dedup": bool(options.get("dedup")),
+            "forward": dead,
+        }
+    return rules
 
 
 def _make_tables(cosmos: emulators.Emulator, manifest: Manifest) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
     python servicebus_broker.py PORT RULES
 
-RULES is JSON, by the beginning of a queue's name: ``lock`` (seconds), ``max_delivery``, ``sessions``, ``dedup``, and
+RULES is JSON, by the beginning of a queue's name: ``lock`` (seconds), ``max_delivery``, ``sessions``, ``dedup``,
+``subscriptions`` (names, of a topic; each gets a copy of every message, for filters are not heeded), and
 ``forward``, the beginning of the name of the queue that dead letters go to (the rest is the same). A queue is made when
 it is first used; one that fits no rule is not found.
 
@@ -74,6 +75,7 @@ class Queue:
         self.sessions: bool = rule.get("sessions", False)
         self.dedup: bool = rule.get("dedup", False)
         self.forward: str | None = rule.get("forward")
+        self.subscriptions: list[str] | None = None if "/Subscriptions/" in name else rule.get("subscriptions")
         self.messages: list[Stored] = []
         self.known: dict[str, float] = {}
         self.links: list[Any] = []
@@ -125,7 +127,7 @@ class Broker(Handshaker):
     def __init__(self, port: int, rules: dict[str, dict[str, Any]]) -> None:
         super().__init__()
         self.port = port
-        self.rules = rules
+        self.rules = dict(sorted(rules.items(), key=lambda rule: -len(rule[0])))
         self.queues: dict[str, Queue] = {}
         self.sequence = itertools.count(1)
         self.tags = itertools.count(1)
@@ -282,6 +284,19 @@ class Broker(Handshaker):
             message = Message()
             message.decode(part)
             queue.put(message, next(self.sequence))
+        if queue.subscriptions is not None:
+            self._copy(queue)
+
+    def _copy(self, topic: Queue) -> None:
+        """What a topic got, to each subscription."""
+        for name in topic.subscriptions or ():
+            to = self.queue(f"{topic.name}/Subscriptions/{name}")
+            for one in topic.messages:
+                copy = Message()
+                copy.decode(one.message.encode())
+                if to is not None:
+                    to.put(copy, next(self.sequence))
+        topic.messages.clear()
 
     def _settle(self, link: Any, delivery: Any) -> None:
         queue = self.queue(getattr(link, "address", "")) if hasattr(link, "session_id") else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from azure.functions import blob, eventgrid, http, meta, queue, timer
+from azure.functions import blob, eventgrid, http, meta, queue, servicebus, timer
 
 from portable.errors import HTTPError, Reject, Retry
 from portable.events import BlobEvent, Message, Request, Response, Tick
@@ -29,6 +29,7 @@ CONVERTERS = {
     "http": http.HttpRequestConverter,
     "direct": http.HttpRequestConverter,
     "storage-queue": queue.QueueMessageInConverter,
+    "service-bus": servicebus.ServiceBusMessageInConverter,
     "blob": blob.BlobConverter,
     "blob-eventgrid": blob.BlobConverter,
     "event-grid": eventgrid.EventGridEventInConverter,

@@ -32,7 +32,9 @@ def redis_client(address: str) -> Any:
             address,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=READ_SECONDS,
+            socket_keepalive=True,
             health_check_interval=30,  # a frozen instance comes back with connections that are gone
+            protocol=2,  # every server speaks it, and the answers in use are the same
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError:

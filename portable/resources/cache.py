@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from portable.errors import ConfigError, ServiceError
 from portable.generics import Generic, T
-from portable.jsontext import encode_text, quick_decoder_of
 from portable.resources import Resource, declared_at
 
 TYPE_CHECKING = False
@@ -163,6 +162,8 @@ class Cache(Resource, Generic[T]):
             if not isinstance(value, self.type):
                 raise TypeError(f"{self}, key {key!r}: takes {self.type.__name__}, got {type(value).__name__}")
             return value.encode() if isinstance(value, str) else bytes(value)
+        from portable.jsontext import encode_text
+
         return encode_text(value).encode()
 
     def _decoded(self, key: str, data: bytes | None) -> T | None:
@@ -180,6 +181,8 @@ class Cache(Resource, Generic[T]):
             return bytes
         if self.type is str:
             return bytes.decode
+        from portable.jsontext import quick_decoder_of
+
         try:
             return quick_decoder_of(self.type)
         except Exception as error:  # whatever msgspec or pydantic has against the type

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from portable.errors import ConfigError
 from portable.generics import Generic, T
-from portable.jsontext import encode_text, quick_decoder_of
 from portable.resources.refreshing import Refreshing
 
 TYPE_CHECKING = False
@@ -93,19 +92,8 @@ class Config(Refreshing, Generic[T]):
     def __init__(
         self, name: str, type: Any = str, *, default: Any = _MISSING, ttl: timedelta | None = None, _depth: int = 0
     ) -> None:
-        if ttl is None:
-            from datetime import timedelta
-
-            ttl = timedelta(minutes=5)
-        super().__init__(
-            name,
-            ttl,
-            {
-                "optional": default is not _MISSING,
-                "form": getattr(type, "__name__", "json") if type in _SCALARS else "json",
-            },
-            _depth + 1,
-        )
+        form = type.__name__ if type in _SCALARS else "json"
+        super().__init__(name, ttl, {"optional": default is not _MISSING, "form": form}, _depth + 1)
         self.type = type
         self._default = default
         self._reader: Callable[[str], T] | None = None
@@ -161,7 +149,7 @@ class Config(Refreshing, Generic[T]):
     def _read_text(self, text: str, place: str) -> T:
         if self._reader is None:
             try:
-                self._reader = _SCALARS.get(self.type) or quick_decoder_of(self.type)
+                self._reader = _SCALARS.get(self.type) or _json_reader(self.type)
             except Exception as error:  # whatever msgspec or pydantic has against the type
                 where = f"{self.where[0]}:{self.where[1]}"
                 raise ConfigError(f"{self} at {where}: {self.type!r} cannot be read from JSON: {error}") from error
@@ -173,5 +161,13 @@ class Config(Refreshing, Generic[T]):
         raise ConfigError(f"{self}: the text in {place} does not fit {self.type!r}: {problem}")
 
 
+def _json_reader(type: Any) -> Callable[[str], Any]:
+    from portable.jsontext import quick_decoder_of
+
+    return quick_decoder_of(type)
+
+
 def _text_of(value: Any) -> str:
+    from portable.jsontext import encode_text
+
     return "" if value is _MISSING else encode_text(value)

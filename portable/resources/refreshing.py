@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
-__all__ = ["GRACE", "PAUSE", "Refreshing"]
+__all__ = ["GRACE", "PAUSE", "TTL", "Refreshing"]
+
+TTL = 300.0
+"""Seconds a value is kept where nothing else is said."""
 
 GRACE = 3600.0
 """Seconds after its time that a value is still given while it cannot be read again."""
@@ -39,8 +42,8 @@ class Refreshing(Resource):
 
     __slots__ = ("_failures", "_held", "_last_failure", "_reading", "_ttl")
 
-    def __init__(self, name: str, ttl: timedelta, options: dict[str, Any], depth: int) -> None:
-        seconds = ttl.total_seconds()
+    def __init__(self, name: str, ttl: timedelta | None, options: dict[str, Any], depth: int) -> None:
+        seconds = TTL if ttl is None else ttl.total_seconds()
         if not 0 <= seconds <= 31_536_000:
             raise ConfigError(f"{self.kind} {name!r}: ttl is 0 to 365 days, got {ttl}")
         super().__init__(name, {"ttl": seconds, **options}, declared_at(depth + 1))

@@ -37,7 +37,7 @@ class Secret(Refreshing):
     kind = "secret"
 
     def __init__(self, name: str, *, ttl: timedelta | None = None, _depth: int = 0) -> None:
-        super().__init__(name, _five_minutes() if ttl is None else ttl, {}, _depth + 1)
+        super().__init__(name, ttl, {}, _depth + 1)
 
     if TYPE_CHECKING:
 
@@ -81,9 +81,3 @@ class Secret(Refreshing):
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(f"{self} cannot be pickled or copied: declare it where it is used")
-
-
-def _five_minutes() -> timedelta:
-    from datetime import timedelta
-
-    return timedelta(minutes=5)

@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from portable import Config, ConfigError, NotFoundError, Secret, ServiceError
+from portable import Config, ConfigError, NotFoundError, Secret, ServiceError, UnavailableError
 from portable.capabilities import Capability
+from portable.drivers import Platform
+from portable.resources import use_platform
 from portable.testing.conformance.cases import Conformance, assert_names, together
 
 __all__ = ["ConfigConformance", "SecretConformance"]
@@ -39,7 +41,8 @@ HIDDEN = "hidden-from-everybody-0123456789"
 class SecretConformance(Conformance):
     """Cases for a secret. A subclass gives the fixtures ``secret``, a ``Secret("mailer-key")`` with its platform in
     force, and ``store``, a function that makes text or bytes its current value. ``Secret("missing")`` has an address at
-    which nothing is.
+    which nothing is. ``unreachable`` is a platform whose server does not answer, with an address for
+    ``Secret("mailer-key")``; None where there is no server.
     """
 
     capabilities: ClassVar[Mapping[str, Capability]] = {}
@@ -51,6 +54,10 @@ class SecretConformance(Conformance):
     @pytest.fixture
     def store(self) -> Callable[[str | bytes], None]:
         raise NotImplementedError("a subclass gives the function")
+
+    @pytest.fixture
+    def unreachable(self) -> Platform | None:
+        return None
 
     # --- values
 
@@ -112,6 +119,13 @@ class SecretConformance(Conformance):
         for value in ("first", "second", "third"):
             store(value)
             assert brief.value() == value
+
+    def test_unreachable(self, unreachable: Platform | None) -> None:
+        if unreachable is None:
+            return
+        with use_platform(unreachable), pytest.raises(UnavailableError) as caught:
+            Secret("mailer-key").value()
+        assert_names(caught.value, "secret mailer-key", None)
 
     # --- hidden
 

@@ -9,14 +9,29 @@ from typing import Any
 import pytest
 
 from portable import Config, ConfigError, NotFoundError, Secret
+from portable.drivers import Platform
 from portable.resources import use_platform
+from portable.run.processes import LOOPBACK, free_port
 from portable.testing.conformance import ConfigConformance, SecretConformance
 from portable_aws.capabilities import CAPABILITIES, SSM_SECRET
 from portable_aws.runtime import platform
 
 
+def nowhere(account: Any, address: str) -> Iterator[Platform]:
+    aws = platform(
+        account.environment
+        | {"PORTABLE_SECRET_MAILER_KEY": address, "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{free_port()}"}
+    )
+    yield aws
+    aws.close()
+
+
 class TestSecretsManager(SecretConformance):
     capabilities = CAPABILITIES["secret"]
+
+    @pytest.fixture
+    def unreachable(self, account: Any) -> Iterator[Platform]:
+        yield from nowhere(account, "mailer")
 
     @pytest.fixture
     def arn(self, account: Any) -> str:
@@ -45,6 +60,10 @@ class TestSecretsManager(SecretConformance):
 
 class TestParameterStore(SecretConformance):
     capabilities = SSM_SECRET
+
+    @pytest.fixture
+    def unreachable(self, account: Any) -> Iterator[Platform]:
+        yield from nowhere(account, "ssm:mailer")
 
     @pytest.fixture
     def secret(self, account: Any) -> Iterator[Secret]:

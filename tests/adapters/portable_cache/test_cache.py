@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -135,6 +136,18 @@ def test_redis_and_upstash_see_the_same_values(redis_server: Emulator, upstash: 
     with on(PORTABLE_CACHE_A=f"http://:{TOKEN}@{upstash}"):
         assert cache.get("é") == {"n": 1}
         assert cache.increment("n") == 6
+
+
+def test_connections_that_the_server_closed_are_made_anew(redis_server: Emulator) -> None:
+    redis_server.reset()
+    cache: Cache[Any] = Cache("a")
+    with on(PORTABLE_CACHE_A=redis_server.endpoint):
+        assert cache.increment("n") == 1
+        for total in (2, 3):
+            redis = pytest.importorskip("redis").Redis.from_url(redis_server.endpoint)
+            assert redis.client_kill_filter(_type="normal", skipme=True) >= 1
+            redis.close()
+            assert cache.increment("n", ttl=timedelta(minutes=1)) == total
 
 
 def test_a_refused_token(upstash: str) -> None:

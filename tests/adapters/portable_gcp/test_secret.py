@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from portable import Config, ConfigError, NotFoundError, PermissionDeniedError, Secret, UnavailableError
+from portable.drivers import Platform
 from portable.resources import use_platform
 from portable.run import emulators
 from portable.run.emulators import Vault
+from portable.run.processes import LOOPBACK, free_port
 from portable.testing.conformance import ConfigConformance, SecretConformance
 from portable_gcp.capabilities import CAPABILITIES
 from portable_gcp.runtime import platform
@@ -35,6 +37,13 @@ def vault() -> Iterator[Vault]:
 
 class TestSecret(SecretConformance):
     capabilities = CAPABILITIES["secret"]
+
+    @pytest.fixture
+    def unreachable(self) -> Iterator[Platform]:
+        address = {"PORTABLE_SECRET_MAILER_KEY": f"{SECRETS}/mailer"}
+        gcp = platform({"SECRET_MANAGER_EMULATOR_HOST": f"http://{LOOPBACK}:{free_port()}", **address})
+        yield gcp
+        gcp.close()
 
     @pytest.fixture
     def secret(self, vault: Vault) -> Secret:

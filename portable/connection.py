@@ -22,6 +22,7 @@ class Connection:
         # By name: this module must not reach the plugin system, which a deployed function never imports.
         adapter = import_module("portable.plugins").adapter(self._target)
         platform: Platform = adapter.platform()
+        self._platform = platform
         self._scope = use_platform(platform)
         self._scope.__enter__()
         return platform
@@ -30,3 +31,4 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scope.__exit__(kind, error, trace)
+        self._platform.close()

@@ -12,10 +12,11 @@ import asyncio
 from portable.errors import ConfigError, UnsupportedError
 from portable_nats._sdk import JetStreamError
 from portable_nats.messages import again, headers_of, letter_of, new_name, read
+from portable_nats.together import together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeadLetters", "Deliveries"]
 
+AT_ONCE = 64  # acknowledgements that wait for their answers together
 NO_MESSAGE = 10037  # err_code: no message found
 GONE = (NO_MESSAGE, 10043, 10057)  # sequence not found; a delete that failed: somebody else did it
 
@@ -123,6 +125,10 @@ class Deliveries:
     async def acknowledge(self, received: Received) -> None:
         """See ``portable.drivers``. The server confirms it; within the lease or not, the message is gone then."""
         await self.server.request(received.receipt, b"+ACK")
+
+    async def acknowledge_many(self, batch: Sequence[Received]) -> None:
+        """Like :meth:`acknowledge` for each, together."""
+        await together(self.acknowledge, batch, AT_ONCE)
 
     async def retry(self, received: Received, after: timedelta | None) -> None:
         """See ``portable.drivers``."""

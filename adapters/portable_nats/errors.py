@@ -12,7 +12,7 @@ from portable.errors import (
     UnsupportedError,
 )
 
-__all__ = ["BY_CODE", "BY_STATUS", "BY_TYPE", "translate"]
+__all__ = ["BY_CODE", "BY_STATUS", "BY_TYPE", "kind_of", "translate"]
 
 _MISSING = NotFoundError
 _DENIED = PermissionDeniedError
@@ -60,6 +60,11 @@ BY_TYPE: dict[str, type[ServiceError]] = {
 """By the name of a class of the client's, or of Python's own."""
 
 
+def kind_of(error: type[BaseException]) -> type[ServiceError] | None:
+    """Ours for a class of the client's, by its nearest base in the table."""
+    return next((BY_TYPE[base.__name__] for base in error.__mro__ if base.__name__ in BY_TYPE), None)
+
+
 def translate(error: BaseException, resource: str, key: str | None = None) -> Exception:
     """Ours for a vendor's error, to be raised ``from`` it. An unknown one becomes a plain ServiceError.
 
@@ -72,5 +77,5 @@ def translate(error: BaseException, resource: str, key: str | None = None) -> Ex
     if code is not None:
         kind = BY_CODE.get(code) or BY_STATUS.get(getattr(error, "code", 0))
     else:
-        kind = next((BY_TYPE[base.__name__] for base in type(error).__mro__ if base.__name__ in BY_TYPE), None)
+        kind = kind_of(type(error))
     return (kind or ServiceError)(str(error) or type(error).__name__, resource=resource, key=key)

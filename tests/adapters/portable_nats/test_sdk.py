@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from portable import (
+    App,
     Bucket,
     ConfigError,
     NotFoundError,
@@ -228,3 +230,20 @@ def test_a_missing_bucket_behind_a_server(place: Callable[..., dict[str, str]], 
     environment = place(Bucket("uploads")) | {"PORTABLE_BUCKET_UPLOADS": "nothing-is-here"}
     with use_platform(opened(environment)), pytest.raises(NotFoundError, match="bucket uploads, key 'a'"):
         Bucket("uploads").write("a", b"x", if_absent=True)
+
+
+def test_a_script(place: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App("shop")
+    emails = app.queue("emails", str)
+    uploads = app.bucket("uploads")
+    for name, value in place(emails, uploads).items():
+        monkeypatch.setenv(name, value)
+    with app.connect("nats"):
+        emails.send("hello")
+        emails.send("again")
+        taken = emails.receive(limit=10)
+        assert [message.body for message in taken] == ["hello", "again"]
+        emails.ack_many(taken)
+        uploads.write("a", b"data")
+        assert emails.depth() == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "portable-nats"]

@@ -78,10 +78,11 @@ class Refreshing(Resource):
 
     def _renewed(self, driver: Any, held: _Held | None) -> Any:
         # The wall clock: the other one stands still while an instance is frozen. Set back, it makes a value old.
-        usable = held is not None and held.driver is driver and 0 <= time() - held.read_at < self._ttl + GRACE
+        age = -1.0 if held is None or held.driver is not driver else time() - held.read_at
+        usable = 0 <= age < self._ttl + GRACE
         failures = self._failures
-        # Somebody reads already: whoever has a value goes on with it, the others wait.
-        if not self._reading.acquire(not usable):
+        # Where somebody reads already, a value that is only a little old serves meanwhile; the others wait.
+        if not self._reading.acquire(not 0 <= age < 2 * self._ttl):
             assert held is not None
             return held.record
         try:

@@ -22,9 +22,9 @@ class Secret(Refreshing):
     repr, str, format, pickle, log or error.
 
     A value older than ``ttl`` is read again by the next caller, so a rotation is seen within ``ttl``; of several
-    threads one reads, and the others go on with what is kept. While it cannot be read again (UnavailableError), the
-    old value is given for an hour more, and each failure is logged, at most one in five seconds. Any other failure (it
-    is gone, or may not be read any more) raises at once.
+    threads one reads, and the others wait, or go on with a value that is less than twice ``ttl`` old. While it cannot
+    be read again (UnavailableError), the old value is given for an hour more, and each failure is logged, at most one
+    in five seconds. Any other failure (it is gone, or may not be read any more) raises at once.
 
     Every method has an async twin with the prefix ``a``.
 

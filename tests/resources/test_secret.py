@@ -168,6 +168,30 @@ def test_others_go_on_while_one_reads_again(driver: Driver, clock: Clock) -> Non
     assert (found, secret.value()) == ([f"{HIDDEN}-2"], f"{HIDDEN}-2")
 
 
+@pytest.mark.parametrize("ttl", [timedelta(0), timedelta(seconds=60)])
+def test_nobody_goes_on_with_what_is_far_too_old(driver: Driver, clock: Clock, ttl: timedelta) -> None:
+    secret = Secret("key", ttl=ttl)
+    secret.value()
+    clock.now += 2 * ttl.total_seconds() + 0.1
+    driver.gate = threading.Event()
+    driver.reading.clear()
+    found: list[str] = []
+
+    def read_again() -> None:
+        with use_platform(One(driver)):
+            found.append(secret.version())
+
+    threads = [threading.Thread(target=read_again) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert driver.reading.wait(30)
+    driver.gate.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 4
+    assert "v1" not in found
+
+
 def test_a_failure_reaches_everyone_who_waits(driver: Driver) -> None:
     secret = Secret("key")
     driver.error = UnavailableError("busy", resource="secret key")

@@ -274,7 +274,7 @@ def test_direct(deployment: Deployment) -> None:
 
 
 def test_the_real_parts_are_named(deployment: Deployment) -> None:
-    assert set(deployment.parts) == {"azure-functions-runtime", "azurite", "node", "python"}
+    assert {"azure-functions-runtime", "azurite", "node", "python"} <= set(deployment.parts)
 
 
 # --- how the worker is run: bundles laid out by hand, without dependencies

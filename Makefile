@@ -49,7 +49,7 @@ setup: $(READY)
 parts: setup
 	@$(BIN)/python -m portable.run.doctor --install || true
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml Makefile
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and none is on PATH; or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"

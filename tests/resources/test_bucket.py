@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from portable import BlobInfo, Bucket, NotFoundError, UnavailableError
+from portable.drivers.bucket import PART_BYTES, SignedURL
+from portable.jsontext import encode_text
 from portable.resources import use_platform
 from portable.resources.blob_options import guess_type
+from portable.resources.bucket import WHOLE_BYTES
 
 
 class Driver:
@@ -63,7 +67,7 @@ def driver() -> Iterator[Driver]:
 def do(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Calls a method, or its twin."""
 
-    def call(method: str, *args: Any, **options: Any) -> Any:
+    def call(method: str, /, *args: Any, **options: Any) -> Any:
         if request.param == "sync":
             return getattr(bucket, method)(*args, **options)
         return asyncio.run(getattr(bucket, f"a{method}")(*args, **options))
@@ -275,3 +279,218 @@ def test_content_types_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(mimetypes._db.types_map[True], ".png", "image/x-strange")
     assert mimetypes.guess_type("a.png")[0] == "image/x-strange"
     assert guess_type("a.png") == "image/png"
+
+
+# --- streams
+
+
+class Store(Driver):
+    """Keeps what it is given, part by part."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__(**answers)
+        self.parts: list[int] = []
+
+    def write_parts(self, key: str, parts: Iterator[bytes], **options: Any) -> BlobInfo:
+        for part in parts:
+            self.parts.append(len(part))
+        return BlobInfo(key, sum(self.parts))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "parts"),
+    [
+        ([PART_BYTES + 1], [PART_BYTES, 1]),
+        ([PART_BYTES, PART_BYTES], [PART_BYTES, PART_BYTES]),
+        ([3 * PART_BYTES + 5], [PART_BYTES] * 3 + [5]),
+        ([1, PART_BYTES - 2, 2, 0, 7], [PART_BYTES, 8]),
+        ([PART_BYTES // 2] * 5, [PART_BYTES] * 2 + [PART_BYTES // 2]),
+    ],
+)
+def test_pieces_of_any_size_become_parts(do: Any, pieces: list[int], parts: list[int]) -> None:
+    store = Store()
+    with use_platform(Platform(store)):
+        do("write", "a", (bytes(size) for size in pieces))
+    assert store.parts == parts
+    assert store.calls == []
+
+
+@pytest.mark.parametrize("pieces", [[], [0], [5], [PART_BYTES], [PART_BYTES - 1, 1, 0]])
+def test_what_fits_into_a_part_is_written_in_one_call(driver: Driver, do: Any, pieces: list[int]) -> None:
+    do("write", "a", (bytes(size) for size in pieces))
+    [(method, args, _)] = driver.calls
+    assert (method, len(args[1])) == ("write", sum(pieces))
+
+
+def test_bytes_too_large_for_one_call_are_parts() -> None:
+    store = Store()
+    with use_platform(Platform(store)):
+        bucket.write("a", bytes(WHOLE_BYTES + 1))
+    assert store.parts == [PART_BYTES] * (WHOLE_BYTES // PART_BYTES) + [1]
+
+
+def test_a_piece_may_be_changed_once_it_was_given(driver: Driver) -> None:
+    piece = bytearray(b"ab")
+
+    def pieces() -> Iterator[bytearray]:
+        yield piece
+        piece[:] = b"cde"
+        yield piece
+        piece.clear()
+
+    bucket.write("a", pieces())
+    assert driver.calls[0][1][1] == b"abcde"
+
+
+@pytest.mark.parametrize("wrong", ["text", 5, None, [b"a"]])
+def test_a_stream_of_something_else_is_refused(driver: Driver, do: Any, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="bucket photos: data is bytes, str, a binary file or an iterator of bytes"):
+        do("write", "a", iter([b"a", wrong] if wrong is not None else [5]))
+    assert driver.calls == []
+
+
+def test_what_the_source_raises_passes_through_whatever_the_driver_makes_of_it(do: Any) -> None:
+    class Translating(Store):
+        def write_parts(self, key: str, parts: Iterator[bytes], **options: Any) -> BlobInfo:
+            try:
+                return super().write_parts(key, parts, **options)
+            except Exception as error:
+                raise UnavailableError("the upload failed") from error
+
+    def broken() -> Iterator[bytes]:
+        yield bytes(2 * PART_BYTES)
+        raise LookupError("mine")
+
+    with use_platform(Platform(Translating())), pytest.raises(LookupError, match="mine"):
+        do("write", "a", broken())
+
+
+def test_a_cancelled_write_of_an_async_source_is_given_up() -> None:
+    given_up = threading.Event()
+
+    class Slow(Store):
+        def write_parts(self, key: str, parts: Iterator[bytes], **options: Any) -> BlobInfo:
+            try:
+                return super().write_parts(key, parts, **options)
+            except BaseException:
+                given_up.set()
+                raise
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.001)
+            yield bytes(PART_BYTES)
+
+    async def work() -> None:
+        task = asyncio.create_task(bucket.awrite("a", endless()))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with use_platform(Platform(Slow())):
+        asyncio.run(work())
+        assert given_up.wait(10)
+
+
+class Breaking(Driver):
+    """Hands out ``data``, and breaks after each ``every`` bytes of one connection."""
+
+    def __init__(self, data: bytes, every: int) -> None:
+        super().__init__()
+        self.data, self.every = data, every
+        self.opened: list[tuple[int | None, int | None, str | None]] = []
+        self.closed = 0
+
+    def open(self, key: str, start: int | None, end: int | None, if_match: str | None) -> tuple[BlobInfo, Any]:
+        self.opened.append((start, end, if_match))
+
+        def chunks() -> Iterator[bytes]:
+            try:
+                yield self.data[start or 0 :][: self.every]
+                if len(self.data) - (start or 0) > self.every:
+                    raise UnavailableError("the connection broke", resource="bucket photos", key=key)
+            finally:
+                self.closed += 1
+
+        return BlobInfo(key, len(self.data), "e1"), chunks()
+
+
+def test_reading_goes_on_where_the_connection_broke() -> None:
+    driver = Breaking(b"0123456789", 4)
+    with use_platform(Platform(driver)), bucket.open("a") as blob:
+        assert blob.read() == b"0123456789"
+        assert blob.info.etag == "e1"
+    assert driver.opened == [(None, None, None), (4, None, "e1"), (8, None, "e1")]
+    assert driver.closed == 3
+
+
+def test_reading_does_not_go_on_for_ever() -> None:
+    driver = Breaking(b"0123456789", 2)
+    with use_platform(Platform(driver)), bucket.open("a") as blob, pytest.raises(UnavailableError):
+        blob.read()
+    assert len(driver.opened) == 3
+
+
+def test_an_async_reader_has_to_be_entered() -> None:
+    async def work() -> None:
+        with pytest.raises(ValueError, match="async with"):
+            await bucket.aopen("a").read()
+
+    asyncio.run(work())
+
+
+# --- the other calls
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [({"if_match": "e"}, ("e", None)), ({"if_none_match": "e"}, (None, "e"))],
+)
+def test_conditional_reads(driver: Driver, do: Any, options: Any, sent: Any) -> None:
+    do("read", "a", start=1, **options)
+    assert driver.calls == [("read", ("a", 1, None, *sent), {})]
+    with pytest.raises(ValueError, match="exclude each other"):
+        do("read", "a", if_match="e", if_none_match="e")
+
+
+def test_many_keys_go_a_thousand_at_a_time_each_once(driver: Driver, do: Any) -> None:
+    driver.answers["delete_many"] = ["failure"]
+    keys = [f"{n:04}" for n in range(2500)]
+    assert do("delete_many", iter([*keys, "2499"])) == ["failure"] * 3
+    assert [len(args[0]) for _, args, _ in driver.calls] == [1000, 1000, 500]
+    assert [key for _, args, _ in driver.calls for key in args[0]] == keys
+    driver.calls.clear()
+    assert do("delete_many", []) == []
+    with pytest.raises(ValueError, match="bucket photos"):
+        do("delete_many", ["a", ""])
+    assert driver.calls == []
+
+
+def test_a_copy_onto_itself_is_none(driver: Driver, do: Any) -> None:
+    do("copy", "a", "a")
+    do("copy", "a", "b")
+    do("copy", "a", "a", to=Bucket("other"))
+    assert [method for method, _, _ in driver.calls] == ["stat", "copy", "copy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"expires": timedelta(0)}, "expires after"),
+        ({"expires": timedelta(days=7, seconds=1)}, "expires after"),
+        ({"expires": timedelta(hours=1), "method": "DELETE"}, "GET or PUT"),
+        ({"expires": timedelta(hours=1), "content_type": "image/png"}, "what a PUT has to have"),
+        ({"expires": timedelta(hours=1), "method": "PUT", "content_type": "a\nb"}, "no header's value"),
+    ],
+)
+def test_urls_no_cloud_signs_are_refused(driver: Driver, do: Any, options: Any, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        do("url", "a", **options)
+    assert driver.calls == []
+
+
+def test_a_signed_url_goes_into_an_answer_as_it_is() -> None:
+    url = SignedURL("https://example.org/a?b", "PUT", {"content-type": "image/png"})
+    assert encode_text({"url": url}) == '{"url":"https://example.org/a?b"}'
+    assert (url, url.method, url.headers) == ("https://example.org/a?b", "PUT", {"content-type": "image/png"})

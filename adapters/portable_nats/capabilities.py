@@ -15,8 +15,8 @@ _BUCKET: dict[str, Capability] = {
     "read_if": native("the etag is in the entry that names the bytes", source="portable_nats.bucket"),
     "copy": portable("the data passes through this process, 2 MiB at a time", source="portable_nats.bucket"),
     "cache_control": portable("kept in the entry; NATS itself serves nothing", source="portable_nats.index"),
-    "signed_get": refused("NATS has no HTTP: pass the blob through a handler", source="portable_nats.bucket"),
-    "signed_put": refused("NATS has no HTTP: pass the blob through a handler", source="portable_nats.bucket"),
+    "signed_get": refused("NATS has no HTTP", source="portable_nats.bucket", way_out="pass the blob through a handler"),
+    "signed_put": refused("NATS has no HTTP", source="portable_nats.bucket", way_out="pass the blob through a handler"),
 }
 
 _QUEUE: dict[str, Capability] = {
@@ -59,16 +59,18 @@ _TOPIC: dict[str, Capability] = {
     "same_id": native("the message's number in the stream", source="server: the receipt of a message"),
 }
 
-_ONE_VALUE = "JetStream writes one value at a time: put what belongs together into one item"
-_NO_FUNCTIONS = "NATS runs no functions: follow the bucket's subjects with its own client"
+_ONE_VALUE = "JetStream writes one value at a time"
+_TOGETHER = "put what belongs together into one item"
+_NO_FUNCTIONS = "NATS runs no functions"
+_FOLLOW = "follow the bucket's subjects with NATS's own client"
 
 _TABLE: dict[str, Capability] = {
-    "transaction": refused(_ONE_VALUE, source="portable_nats.table"),
-    "partition_transaction": refused(_ONE_VALUE, source="portable_nats.table"),
+    "transaction": refused(_ONE_VALUE, source="portable_nats.table", way_out=_TOGETHER),
+    "partition_transaction": refused(_ONE_VALUE, source="portable_nats.table", way_out=_TOGETHER),
     "removes_expired": refused("an item past its time is hidden, and stays", source="portable_nats.table"),
-    "changes": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
-    "change_old": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
-    "change_delete": refused(_NO_FUNCTIONS, source="portable_nats.platform"),
+    "changes": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
+    "change_old": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
+    "change_delete": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
 }
 
 _CACHE: dict[str, Capability] = {

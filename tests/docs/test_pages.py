@@ -66,7 +66,15 @@ def test_every_export_is_documented() -> None:
 def test_every_method_of_a_portable_type_is_documented() -> None:
     text = (REFERENCE / "api.md").read_text("utf-8")
     missing = []
-    kinds = (portable.App, portable.Bucket, portable.Cache, portable.Queue, portable.Table)
+    kinds = (
+        portable.App,
+        portable.Bucket,
+        portable.Cache,
+        portable.Config,
+        portable.Queue,
+        portable.Secret,
+        portable.Table,
+    )
     for kind in (*kinds, portable.Response, portable.Context):
         names = [name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")]
         twins = {f"a{name}" for name in names}
@@ -75,6 +83,7 @@ def test_every_method_of_a_portable_type_is_documented() -> None:
         ]
     # Of the build, of drivers and of adapters: nothing an app calls.
     inner = {"App.functions", "App.start", "Bucket.driver", "Queue.driver", "Queue.same_as", "Response.header_pairs"}
+    inner |= {"Cache.driver", "Cache.same_as", "Config.driver", "Config.same_as", "Secret.driver"}
     inner |= {"Topic.driver", "Table.driver", "Table.same_as", "Table.decode_change"}
     assert sorted(set(missing) - inner) == []
 

@@ -69,7 +69,6 @@ _TABLE: dict[str, Capability] = {
     "partition_transaction": refused(_ONE_VALUE, source="portable_nats.table", way_out=_TOGETHER),
     "removes_expired": refused("an item past its time is hidden, and stays", source="portable_nats.table"),
     "changes": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
-    "changes": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
     "change_old": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
     "change_delete": refused(_NO_FUNCTIONS, source="portable_nats.platform", way_out=_FOLLOW),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -132,3 +133,11 @@ def test_a_value_in_the_environment() -> None:
     with use_platform(platform({"PORTABLE_CONFIG_A": "value:50"})):
         assert Config("a", int).value() == 50
         assert Config("b", int, default=7).value() == 7
+
+
+def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.keyvault.secrets", None)
+    address = f"{KEY_VAULT}/secrets/a"
+    azure = platform({"PORTABLE_SECRET_A": address})
+    with use_platform(azure), pytest.raises(ConfigError, match=r"portable-functions\[azure\]"):
+        Secret("a").value()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
@@ -148,6 +149,12 @@ def test_connections_that_the_server_closed_are_made_anew(redis_server: Emulator
             assert redis.client_kill_filter(_type="normal", skipme=True) >= 1
             redis.close()
             assert cache.increment("n", ttl=timedelta(minutes=1)) == total
+
+
+def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with on(PORTABLE_CACHE_A="redis://localhost/0"), pytest.raises(ConfigError, match=r"portable-functions\[redis\]"):
+        Cache("a").get("k")
 
 
 def test_a_refused_token(upstash: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -121,3 +122,11 @@ def test_a_value_in_the_environment() -> None:
     with use_platform(platform({"PORTABLE_CONFIG_A": "value:50"})):
         assert Config("a", int).value() == 50
         assert Config("b", int, default=7).value() == 7
+
+
+def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.cloud.secretmanager_v1", None)
+    address = f"{SECRETS}/a"
+    gcp = platform({"PORTABLE_SECRET_A": address})
+    with use_platform(gcp), pytest.raises(ConfigError, match=r"portable-functions\[gcp\]"):
+        Secret("a").value()

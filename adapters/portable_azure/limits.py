@@ -77,3 +77,6 @@ RESERVED_ROUTES = ("admin", "runtime")
 
 RESERVED_FUNCTIONS = ("host",)
 """A function may not bear this name. Source: azure-functions-host, FunctionNameValidationRegex."""
+
+BUS_RULE_CHARACTERS = 1024
+"""Longest condition of a rule. Documented: service-bus-quotas, "Number of SQL filters per topic"."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AzurePlatform"]
 
-KINDS = ("bucket", "cache", "config", "queue", "secret", "table")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
 
 
 class AzurePlatform:

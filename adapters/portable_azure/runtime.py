@@ -153,7 +153,10 @@ async def _serve_bus_message(function: _Function, handle: Any, native: Any, call
     if function.codec is None:
         from portable_azure.triggers.service_bus import ServiceBusTrigger
 
-        function.codec = ServiceBusTrigger(function.source_named("queue"))
+        bound = {trigger.key: trigger for trigger in function.triggers}
+        trigger = bound[function.resource]
+        subscription = trigger.driver if trigger.source.kind == "topic" else None
+        function.codec = ServiceBusTrigger(trigger.source, subscription)
     await _deliver_message(function, handle, native, call)
 
 

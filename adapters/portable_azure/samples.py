@@ -126,7 +126,7 @@ def _host_path(raw_path: str) -> str:
 def _message(function: FunctionRecord, event: Event) -> Any:
     kind, name = function.triggers[0].source
     if kind != "queue":
-        raise ConfigError(f"{kind} {name}: there is no {kind} on Azure, and no event of one")
+        raise ConfigError(f"{kind} {name}: a storage queue brings no messages of a {kind}; its source is service-bus")
     messages: Any = event
     [message] = messages
     assert isinstance(message, Message)
@@ -146,9 +146,6 @@ def _message(function: FunctionRecord, event: Event) -> Any:
 
 
 def _bus_message(function: FunctionRecord, event: Event) -> Any:
-    kind, name = function.triggers[0].source
-    if kind != "queue":
-        raise ConfigError(f"{kind} {name}: there is no {kind} on Azure, and no event of one")
     messages: Any = event
     [message] = messages
     assert isinstance(message, Message)
@@ -164,7 +161,7 @@ def _bus_message(function: FunctionRecord, event: Event) -> Any:
     }
     if message.group is not None:
         metadata["SessionId"] = {"string": message.group}
-    return {"data": {"string": message.body}, "metadata": metadata, "resource": name}
+    return {"data": {"string": message.body}, "metadata": metadata, "resource": function.triggers[0].key}
 
 
 def _blob(event: Event) -> Any:

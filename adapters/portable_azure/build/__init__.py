@@ -9,7 +9,7 @@ from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
-from portable_azure.build.plan import CHOICES, bus_queues, plan_apps, read_settings
+from portable_azure.build.plan import CHOICES, bus_sources, plan_apps, read_settings
 from portable_azure.capabilities import CAPABILITIES, NAMES
 
 __all__ = ["TARGET", "AzureTarget"]
@@ -43,7 +43,7 @@ class AzureTarget:
             wanted.append("azure-storage-blob>=12.23")
         if manifest.of_kind("queue"):
             wanted.append("azure-storage-queue>=12.12")
-        if bus_queues(manifest):
+        if bus_sources(manifest):
             wanted.append("azure-servicebus>=7.12")
         if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
             wanted.append("azure-keyvault-secrets>=4.9")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from portable.build.target import Finding
-from portable.manifest import FunctionRecord, Manifest
+from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_azure import limits
 from portable_azure.build.files import DIRECT_ROUTE, schedule_of, source_of
-from portable_azure.build.plan import Settings, bus_queues, needs_of, plan_apps
+from portable_azure.build.plan import Settings, bus_sources, needs_of, plan_apps
+from portable_azure.topic import filter_rule
 
 __all__ = ["check_app"]
 
@@ -22,7 +23,7 @@ def check_app(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
         if function.kind == "http":
             yield from _check_http(function, manifest)
         elif function.kind == "message":
-            yield from _check_message(function, bus_queues(manifest))
+            yield from _check_message(function, bus_sources(manifest))
         elif function.kind == "blob":
             yield from _check_blob(function, settings)
         elif function.kind == "schedule":
@@ -85,22 +86,37 @@ def _check_http(function: FunctionRecord, manifest: Manifest) -> Iterator[Findin
 
 
 def _check_message(function: FunctionRecord, bus: Mapping[str, bool]) -> Iterator[Finding]:
-    queues = {trigger.options["queue"] for trigger in function.triggers}
+    queues = {trigger.key for trigger in function.triggers}
     if queues & set(bus) and queues - set(bus):
         message = (
             f"function {function.name!r}: it has queues of Service Bus and storage queues, which differ as triggers"
         )
         yield Finding("error", _where(function), message, "give each its own function")
     for trigger in function.triggers:
-        queue = f"queue {trigger.options['queue']!r}"
+        kind, name = trigger.source
+        queue = f"{kind} {name!r}"
         if trigger.options["batch_size"] > 1:
             message = f"{queue}: Azure hands over messages one by one, several at a time; a list of messages holds one"
             yield Finding("warning", trigger.where, message)
+        if kind == "topic":
+            yield from _check_filter(queue, trigger)
+            continue
         message = (
             f"{queue}: Azure cannot delay a failed message; Retry(after=…) sends it again, with its attempts counted "
             "on, so a crash in between delivers it twice"
         )
         yield Finding("warning", trigger.where, message)
+
+
+def _check_filter(topic: str, trigger: TriggerRecord) -> Iterator[Finding]:
+    message = f"{topic}: a failed message comes back at once, whatever Retry(after=…) asks"
+    yield Finding("warning", trigger.where, message)
+    rule = filter_rule(trigger.options["filter"] or {})
+    if len(rule) > limits.BUS_RULE_CHARACTERS:
+        message = (
+            f"{topic}: a filter of {len(rule)} characters ({rule}); Service Bus takes {limits.BUS_RULE_CHARACTERS}"
+        )
+        yield Finding("error", trigger.where, message, "an attribute that says what the handler looks for")
 
 
 def _check_blob(function: FunctionRecord, settings: Settings) -> Iterator[Finding]:

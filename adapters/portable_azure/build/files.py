@@ -16,6 +16,7 @@ from typing import Any
 
 from portable.drivers import address_variable
 from portable.manifest import FunctionRecord, TriggerRecord
+from portable.resources.topic import subscription_name
 from portable_azure.build.plan import FunctionApp, Settings
 from portable_azure.build.schedule import ncrontab_of_cron, ncrontab_of_interval
 from portable_azure.keys import encode_key
@@ -35,7 +36,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 def source_of(function: FunctionRecord, settings: Settings, bus: Collection[str] = ()) -> str:
     """The event source that calls a function. ``bus``: the queues on Service Bus."""
-    if function.kind == "message" and any(queue in bus for queue in function.asks("queue")):
+    if function.kind == "message" and (function.asks("topic") or any(queue in bus for queue in function.asks("queue"))):
         return "service-bus"
     if function.kind == "blob":
         if any("deleted" in kinds for kinds in function.asks("kinds")):
@@ -87,14 +88,14 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
     resources = _resources(function)
     registered = []
     for resource, triggers in resources.items():
-        name = function.name if len(resources) == 1 else f"{function.name}_{resource}"
+        name = function.name if len(resources) == 1 else f"{function.name}_{resource.replace(':', '_')}"
         arguments = [repr(spec), repr(function.name), repr(function.modules), repr(source)]
         if resource:
             arguments.append(f"resource={resource!r}")
         arguments += [f"is_async={function.is_async}", f"timeout={app.timeout!r}"]
         if function.kind == "message":
             arguments.append(f"max_dequeue_count={app.max_dequeue_count}")
-        decorator = _decorator(source, function, resource, triggers, app.bus.get(resource, False))
+        decorator = _decorator(source, function, resource, triggers, bool(app.bus.get(resource)))
         registered.append(
             f"app.function_name({name!r})(\n    {decorator}(\n        entry({', '.join(arguments)})\n    )\n)"
         )
@@ -102,10 +103,10 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
 
 
 def _resources(function: FunctionRecord) -> dict[str, list[TriggerRecord]]:
-    """The triggers of a function by the queue or bucket they are on; by "" where they have none."""
+    """The triggers of a function by what they are on: a message's key, a bucket; "" where there is nothing."""
     found: dict[str, list[TriggerRecord]] = {}
     for trigger in function.triggers:
-        resource = trigger.options.get("queue") or trigger.options.get("bucket") or ""
+        resource = trigger.key if function.kind == "message" else trigger.options.get("bucket") or ""
         found.setdefault(resource, []).append(trigger)
     return found
 
@@ -128,6 +129,12 @@ def _decorator(
     if source == "storage-queue":
         name, account = (address_variable(kind, resource) for kind in ("queuename", "queueaccount"))
         return f"app.queue_trigger(arg_name='event', queue_name='%{name}%', connection={account!r})"
+    if source == "service-bus" and triggers[0].source[0] == "topic":
+        topic = triggers[0].source[1]
+        name, account = (address_variable(kind, topic) for kind in ("topicname", "topicaccount"))
+        own = address_variable("subscriptionname", subscription_name(topic, function.name))
+        place = f"topic_name='%{name}%', subscription_name='%{own}%', connection={account!r}"
+        return f"app.service_bus_topic_trigger(arg_name='event', {place}, is_sessions_enabled={ordered})"
     if source == "service-bus":
         name, account = (address_variable(kind, resource) for kind in ("queuename", "queueaccount"))
         queue = f"queue_name='%{name}%', connection={account!r}, is_sessions_enabled={ordered}"

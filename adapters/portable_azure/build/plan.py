@@ -10,7 +10,7 @@ from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest
 from portable_azure import limits
 
-__all__ = ["CHOICES", "FunctionApp", "Settings", "bus_queues", "needs_of", "plan_apps", "read_settings"]
+__all__ = ["CHOICES", "FunctionApp", "Settings", "bus_queues", "bus_sources", "needs_of", "plan_apps", "read_settings"]
 
 DEFAULT_ATTEMPTS = 5
 DEFAULT_BATCH = 16
@@ -86,6 +86,12 @@ def memory_of(asked: int | None, plan: str) -> int:
     return next((size for size in limits.PLAN_MEMORY[plan] if size >= asked), limits.PLAN_MEMORY[plan][-1])
 
 
+def bus_sources(manifest: Manifest) -> dict[str, bool]:
+    """By the key of a trigger: queues on Service Bus, and every topic; and whether each is ordered."""
+    topics = {f"topic:{topic.name}": bool(topic.options["ordered"]) for topic in manifest.of_kind("topic")}
+    return bus_queues(manifest) | topics
+
+
 def bus_queues(manifest: Manifest) -> dict[str, bool]:
     """The queues that need Service Bus, for a storage queue has no order and no duplicate detection; and whether each
     is ordered.
@@ -116,7 +122,7 @@ def plan_apps(manifest: Manifest, settings: Settings) -> Sequence[FunctionApp]:
                 app.needs = _union(app.needs, needs)
                 break
         else:
-            apps.append(FunctionApp([function], needs, settings, bus_queues(manifest)))
+            apps.append(FunctionApp([function], needs, settings, bus_sources(manifest)))
     return apps
 
 

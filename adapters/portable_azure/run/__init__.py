@@ -18,6 +18,7 @@ from typing import Any
 
 from portable.drivers import address_variable
 from portable.manifest import Manifest
+from portable.resources.topic import subscription_name
 from portable.run import emulators, parts
 from portable.run.target import Artifact, InvocationError
 from portable_azure import _sdk
@@ -61,7 +62,7 @@ class AzureRunning:
             raise InvocationError(
                 "BadEvent", 'an event for Azure is {"data": {…}, "metadata": {…}}, see portable events'
             )
-        names = [f"{function}_{resource}", function] if resource else [function]
+        names = [f"{function}_{resource.replace(':', '_')}", function] if resource else [function]
         try:
             return app.invoke(names, self._with_physical_names(native), timeout)
         except InvocationError as error:
@@ -127,7 +128,7 @@ class AzureRunner:
                 environment |= _make_storage(azurite, manifest)
             if queues := _bus_rules(manifest):
                 bus = stack.enter_context(emulators.service_bus(queues, log=folder / "service-bus.log"))
-                environment |= bus.environment
+                environment |= {**bus.environment, **_topic_addresses(bus.endpoint, manifest)}
                 for queue in bus_queues(manifest):
                     for kind, name in zip(("queue", "deadletter"), NAMES["queue"].every(queue), strict=True):
                         environment[address_variable(kind, queue)] = f"{bus.endpoint}/{name}"
@@ -173,7 +174,29 @@ def _bus_rules(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "dedup": bool(options.get("dedup")),
             "forward": dead,
         }
+    for topic in manifest.of_kind("topic"):
+        name = NAMES["topic"].physical(topic.name)
+        rules[f"dead-{name}"] = {}
+        rules[name] = {
+            "max_delivery": topic.options["max_attempts"],
+            "sessions": topic.options["ordered"],
+            "forward": f"dead-{name}",
+            "subscriptions": list(manifest.subscriptions(topic.name)),
+        }
     return rules
+
+
+def _topic_addresses(endpoint: str, manifest: Manifest) -> dict[str, str]:
+    """Of each topic, and of each function's subscription and its dead letters."""
+    environment = {}
+    for topic in manifest.of_kind("topic"):
+        name = NAMES["topic"].physical(topic.name)
+        environment[address_variable("topic", topic.name)] = f"{endpoint}/{name}"
+        for function in manifest.subscriptions(topic.name):
+            full, own = subscription_name(topic.name, function), f"{name}/Subscriptions/{function}"
+            environment[address_variable("subscription", full)] = f"{endpoint}/{own}"
+            environment[address_variable("subscriptiondeadletter", full)] = f"{endpoint}/dead-{own}"
+    return environment
 
 
 def _make_tables(cosmos: emulators.Emulator, manifest: Manifest) -> dict[str, str]:

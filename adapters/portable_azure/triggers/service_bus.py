@@ -1,10 +1,11 @@
-"""A queue of Service Bus: ``azure.functions.ServiceBusMessage``, one an invocation.
+"""A queue of Service Bus, or a subscription of a topic: ``azure.functions.ServiceBusMessage``, one an invocation.
 
 The host completes a message whose function returned and abandons one whose function failed, which comes back at once;
 Service Bus moves it to the dead letters after the queue's ``MaxDeliveryCount``. A function cannot choose when its
 message comes back, nor that it is dead now: for that, the entry sends a copy, scheduled or to the dead letters, and
 then succeeds. A crash between the two delivers twice; nothing is lost. The messages of an ordered queue come back at
-once, whatever ``Retry(after=…)`` says: a copy would lose its place.
+once, whatever ``Retry(after=…)`` says: a copy would lose its place. So do those of a topic: a copy would reach every
+subscription.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ __all__ = ["ServiceBusTrigger"]
 
 
 class ServiceBusTrigger:
-    """``serviceBusTrigger``. ``queue``: the declared queue."""
+    """``serviceBusTrigger`` of a queue, or of a topic's subscription.
 
-    def __init__(self, queue: Any) -> None:
-        self._queue = queue
-        self._ordered = bool(queue.options.get("ordered"))
+    Args:
+        source: the declared queue or topic. subscription: of a topic, gives the function's own.
+    """
+
+    def __init__(self, source: Any, subscription: Callable[[], Any] | None = None) -> None:
+        self._queue = source
+        self._driver = subscription or source.driver
+        self._ordered = bool(self._queue.options.get("ordered"))
+        self._at_once = self._ordered or subscription is not None  # to a subscription alone nothing can be sent
 
     def decode(self, native: Any) -> Message[Any]:
         """The message; its body is the text as sent. Raises ValueError for one without an id."""
@@ -57,16 +64,16 @@ class ServiceBusTrigger:
         if (
             isinstance(outcome, Retry)
             and outcome.after
-            and not self._ordered
+            and not self._at_once
             and sent.attempt < self._queue.max_attempts
         ):
             again = Received(sent.id, text, None, sent.attributes, sent.attempt, sent.sent_at)
             after = outcome.after
-            return lambda: self._queue.driver().send_again(again, after)
+            return lambda: self._driver().send_again(again, after)
         raise outcome
 
     def _bury(self, outcome: BaseException, sent: Message[Any], text: str) -> None:
         try:
-            self._queue.driver().dead_letter(text, sent.attributes)
+            self._driver().dead_letter(text, sent.attributes)
         except UnsupportedError:  # its dead letters cannot be sent to: it takes the attempts that are left
             raise outcome from None

@@ -193,8 +193,8 @@ class Server:
         finally:
             if not connecting.done():
                 connecting.cancel()
-                await asyncio.gather(connecting, return_exceptions=True)
-                await client.close()
+                # Both: a client that never was connected may fail to close.
+                await asyncio.gather(connecting, client.close(), return_exceptions=True)
 
     async def _note(self, error: Exception) -> None:
         if "authorization" in str(error).lower() and self._refused is not None and not self._refused.done():

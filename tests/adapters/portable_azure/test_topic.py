@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portable import App, ConfigError, Message, Topic, UnsupportedError
+from portable.build.artifact import Wanted, build
+from portable.build.project import find_project
 from portable.manifest import Manifest, describe_app
 from portable.resources import use_platform
 from portable.resources.filters import fits, read_filter
+from portable.run.deployment import deployed
 from portable.run.emulators import Emulator
 from portable.samples.neutral import sample_event
 from portable.testing.conformance import TopicConformance
@@ -145,3 +149,51 @@ def test_a_storage_queue_brings_no_messages_of_a_topic(manifest: Manifest) -> No
         SAMPLES.native(function, sample_event(function), source="storage-queue")
     native = SAMPLES.native(function, sample_event(function), source="service-bus")
     assert native["resource"] == "topic:signups"
+
+
+APP = """
+from portable import App, Message, Reject
+
+app = App("topics")
+signups = app.topic("signups", dict)
+seen = app.bucket("seen")
+
+
+@app.on_message(signups, batch_size=1)
+def welcome(message: Message[dict]) -> None:
+    seen.write(f"welcome/{message.body['n']}", str(sorted(message.attributes.items())))
+    if message.body["n"] == 2:
+        raise Reject("never")
+
+
+@app.on_message(signups, filter={"plan": ["pro"]}, batch_size=1)
+async def bill(message: Message[dict]) -> None:
+    await seen.awrite(f"bill/{message.body['n']}", str(message.attempt))
+    if message.attempt < 2:
+        raise ValueError("not yet")
+"""
+
+
+@pytest.mark.timeout(200)
+def test_an_artifact_takes_them(tmp_path: Path, require_part: Any) -> None:
+    for part, version in (("azure-functions-runtime", "3.13"), ("python", "3.13"), ("node", None), ("azurite", None)):
+        require_part(part, version)
+    require_part("qpid-proton")
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "topic-test"\nversion = "0"\ndependencies = []\n')
+    here = Path.cwd()
+    try:
+        built = build(find_project(tmp_path), TARGET, Wanted(for_here=True))
+    finally:
+        os.chdir(here)
+    with deployed(built.folder) as running:
+        topic = running.platform.open(Topic("signups"))
+        topic.publish('{"n":1}', attributes={"plan": "pro"}, group=None)
+        topic.publish('{"n":2}', attributes={"plan": "free"}, group=None)
+        settled = running.settle(100)
+        contents = running.snapshot()
+    assert settled.delivered == 3
+    assert [failure.function for failure in settled.failures] == ["bill"]
+    assert sorted(contents.buckets["seen"]) == ["bill/1", "welcome/1", "welcome/2"]
+    assert contents.queues["signups/welcome"].dead_letters == ['{"n":2}']
+    assert contents.queues["signups/bill"].dead_letters == []

@@ -6,15 +6,9 @@ import sqlite3
 import time
 from pathlib import Path
 
+from portable.drivers.conditions import check_condition
 from portable.drivers.table import Row, Rows, Schema, name_key
-from portable.errors import (
-    AlreadyExistsError,
-    ConfigError,
-    NotFoundError,
-    PreconditionFailedError,
-    ServiceError,
-    UnsupportedError,
-)
+from portable.errors import ConfigError, UnsupportedError
 from portable.resources.updates import apply_update
 from portable_local import table_query
 from portable_local.database import Database
@@ -162,7 +156,7 @@ class LocalTable:
     def _do(self, connection: sqlite3.Connection, write: Write) -> Row | None:
         stored = self._find(connection, write.key)
         old = None if stored is None or self._schema.has_expired(stored.item, time.time()) else stored
-        self._check(write, old)
+        check_condition(write, old, self._resource)
         if write.kind == "check":
             return None
         if write.kind == "delete":
@@ -174,22 +168,6 @@ class LocalTable:
             assert old is not None
             item = apply_update(old.item, write, self._resource, name_key(write.key))
         return self._store(connection, write.key, item, old)
-
-    def _check(self, write: Write, old: Row | None) -> None:
-        kind: type[ServiceError] | None = None
-        message = ""
-        if write.if_match is not None:
-            if old is None or old.version != write.if_match:
-                kind, message = PreconditionFailedError, "the item has another version, or is not there"
-        elif write.kind == "put" and write.if_absent and old is not None:
-            kind, message = AlreadyExistsError, "the item exists"
-        elif write.kind == "update" and old is None:
-            kind, message = NotFoundError, "there is no such item"
-        elif write.kind == "check" and write.exists == (old is None):
-            there = "not there" if old is None else "there"
-            kind, message = PreconditionFailedError, f"the item is {there}"
-        if kind is not None:
-            raise kind(message, resource=self._resource, key=name_key(write.key))
 
     def _store(self, connection: sqlite3.Connection, key: Key, item: Item, old: Row | None) -> Row:
         text = encode_item(item)

@@ -130,7 +130,6 @@ _TOPIC: dict[str, Capability] = {
     "dead_letters": native("peeked", source="azure-servicebus: peek_messages"),
     "same_id": native("the message id, which the sender chooses", source="azure-servicebus: message_id"),
 }
-"""Of a topic's driver. Functions that handle a topic are refused by the build: see ``portable_azure.build.check``."""
 
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,

@@ -84,7 +84,7 @@ def test_every_method_of_a_portable_type_is_documented() -> None:
     # Of the build, of drivers and of adapters: nothing an app calls.
     inner = {"App.functions", "App.start", "Bucket.driver", "Queue.driver", "Queue.same_as", "Response.header_pairs"}
     inner |= {"Cache.driver", "Cache.same_as", "Config.driver", "Config.same_as", "Secret.driver"}
-    inner |= {"Topic.driver", "Table.driver", "Table.same_as", "Table.decode_change"}
+    inner |= {"Topic.driver", "Table.driver", "Table.same_as", "Table.decode_change", "Table.of_options"}
     assert sorted(set(missing) - inner) == []
 
 
@@ -130,7 +130,7 @@ def test_every_variable_that_is_read_is_documented() -> None:
             found |= set(re.findall(r"PORTABLE_[A-Z_]+[A-Z]", file.read_text("utf-8")))
     for kind in kinds:
         assert f"`PORTABLE_{kind}_<NAME>`" in text
-    pairs = ("SUBSCRIPTION", "SUBSCRIPTIONDEADLETTER")
+    pairs = ("SUBSCRIPTION", "SUBSCRIPTIONDEADLETTER", "SUBSCRIPTIONNAME")
     assert all(f"`PORTABLE_{kind}_<TOPIC>_<FUNCTION>`" in text for kind in pairs)
     named = tuple(f"PORTABLE_{kind}" for kind in (*kinds, *pairs))
     others = {name for name in found if name not in named and not name.startswith(tuple(f"{one}_" for one in named))}

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 from time import time
 
+from portable.drivers.conditions import check_condition
 from portable.drivers.table import Row, Rows, Schema, Write, decode_cursor, encode_cursor, name_key
 from portable.drivers.tags import decode, encode
-from portable.errors import (
-    AlreadyExistsError,
-    NotFoundError,
-    PreconditionFailedError,
-    ServiceError,
-    UnavailableError,
-    UnsupportedError,
-)
+from portable.errors import UnavailableError, UnsupportedError
 from portable.jsontext import encode_text, load_text
 from portable.resources.updates import apply_update
 from portable_nats._sdk import JetStreamError
@@ -102,7 +96,7 @@ class TableCalls:
             value = await self._store.find(_tokens(write.key))
             stored = _row(value)
             old = None if stored is None or self._schema.has_expired(stored.item, time()) else stored
-            self._check(write, old)
+            check_condition(write, old, self.label)
             try:
                 return await self._replace(write, value, stored, old)
             except JetStreamError as error:
@@ -122,19 +116,6 @@ class TableCalls:
             item = apply_update(old.item, write, self.label, name_key(write.key))
         text = encode_text(encode(item)).encode()
         return Row(item, str(await self._store.put(_tokens(write.key), text, revision)))
-
-    def _check(self, write: Write, old: Row | None) -> None:
-        kind: type[ServiceError] | None = None
-        message = ""
-        if write.if_match is not None:
-            if old is None or old.version != write.if_match:
-                kind, message = PreconditionFailedError, "the item has another version, or is not there"
-        elif write.kind == "put" and write.if_absent and old is not None:
-            kind, message = AlreadyExistsError, "the item exists"
-        elif write.kind == "update" and old is None:
-            kind, message = NotFoundError, "there is no such item"
-        if kind is not None:
-            raise kind(message, resource=self.label, key=name_key(write.key))
 
     async def transact(self, writes: Sequence[Write]) -> None:  # noqa: ARG002 - none of them is done
         """Raises UnsupportedError: JetStream writes one value at a time."""

@@ -56,6 +56,7 @@ class _Column:
     """One driver of a kind: the class that tests it, and what its cases came to."""
 
     def __init__(self, suite: type, test_class: type[Conformance]) -> None:
+        self.test_class = test_class
         self.cases = {name.removeprefix("test_"): set[str]() for name in dir(suite) if name.startswith("test_")}
         self.faults = {f"{name}": reason for name, reason in test_class.emulator_faults.items()}
         unsupported: Mapping[str, str] = getattr(test_class, "unsupported_keys", {})
@@ -97,8 +98,11 @@ class Matrix:
                 continue
             kind, driver = _kind(suite), driver_of(test_class, item.path)
             columns = self.kinds.setdefault(kind, {})
-            if driver not in columns:
-                columns[driver] = _Column(suite, test_class)
+            known = columns.setdefault(driver, _Column(suite, test_class))
+            if known.test_class is not test_class:
+                raise pytest.UsageError(
+                    f"two test classes of {kind} are called {driver!r}: say driver = … in {item.path}"
+                )
             self._items[item.nodeid] = kind, driver, case
         return others
 

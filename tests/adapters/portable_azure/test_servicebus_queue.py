@@ -31,7 +31,7 @@ def environment(service_bus: Emulator) -> dict[str, str]:
     }
 
 
-class TestQueue(QueueConformance):
+class TestServiceBusQueue(QueueConformance):
     capabilities = SERVICE_BUS
     largest_body = limits.BUS_MESSAGE_BYTES - limits.BUS_OVERHEAD
     model_examples = 1  # a look at an empty queue takes a second

@@ -97,6 +97,18 @@ class Table(Resource, Generic[T]):
         self._schema = Schema(options)
         self._items = Items(f"table {name}", type, self._schema)
 
+    @staticmethod
+    def of_options(name: str, options: Mapping[str, Any]) -> Table[dict[str, Any]]:
+        """A table as a manifest has it, its items as dicts: their type is the app's alone."""
+        from portable.drivers.table import Schema
+
+        table: Table[dict[str, Any]] = Table.__new__(Table)
+        Resource.__init__(table, name, dict(options), ("", 0))
+        table.type = None
+        table._schema = Schema(options)
+        table._items = Items(f"table {name}", None, table._schema)
+        return table
+
     if TYPE_CHECKING:
 
         def driver(self) -> TableDriver: ...

@@ -33,6 +33,7 @@ from portable.resources import Resource
 from portable.resources.bucket import Bucket
 from portable.resources.filters import fits
 from portable.resources.queue import Queue
+from portable.resources.table import Table
 from portable.resources.topic import Topic
 from portable.run.changes import TableWatch
 from portable.samples import Event, Outcome
@@ -285,20 +286,13 @@ def resource_of(record: ResourceRecord) -> Resource:
     if record.kind == "topic":
         return Topic(record.name, **record.options)
     if record.kind == "table":
-        return _TableRecord(record.name, {name: _frozen(one) for name, one in record.options.items()}, ("", 0))
+        return Table.of_options(record.name, {name: _frozen(one) for name, one in record.options.items()})
     raise UnsupportedError(f"{record.kind} {record.name}: buckets, queues, topics and tables are looked into here")
 
 
 def _frozen(value: Any) -> Any:
     """With tuples for the lists that JSON made of them: platforms know resources by their options."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
-class _TableRecord(Resource):
-    """A table as its driver sees it: the type of its items is the app's."""
-
-    __slots__ = ()
-    kind = "table"
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from portable.manifest import FunctionRecord, Manifest
 from portable.resources import use_platform
 from portable.resources.bucket import Bucket
 from portable.resources.queue import Queue
+from portable.resources.table import Table
 from portable.resources.topic import Topic
 from portable.run.delivery import Settled, resource_of
 from portable.run.target import InvocationError
@@ -214,6 +215,12 @@ class Client:
         """A topic of the app by its name; bodies are any JSON values."""
         found = resource_of(self.host.manifest.resource("topic", name))
         assert isinstance(found, Topic)
+        return found
+
+    def table(self, name: str) -> Table[dict[str, Any]]:
+        """A table of the app by its name; items are dicts, whatever type the app gives them."""
+        found = resource_of(self.host.manifest.resource("table", name))
+        assert isinstance(found, Table)
         return found
 
     def dead_letters(self, queue: Queue[Any] | str) -> list[Any]:

@@ -17,6 +17,7 @@ import pytest
 from portable import App, ConfigError, Entry, Page, Sort, Table
 from portable.drivers.table import Row, Rows, Write, decode_cursor, encode_cursor
 from portable.resources import use_platform
+from portable.testing import TestClient
 
 
 class Keeper:
@@ -173,6 +174,18 @@ def test_types_of_keys_are_read_through_aliases() -> None:
 def test_a_type_that_is_no_item(driver: Keeper) -> None:
     with pytest.raises(ConfigError, match=r"has no field 'id'"):
         Table("numbers", list[int], key="id")
+
+
+def test_a_table_of_a_manifest() -> None:
+    app = App("x")
+    numbered = app.table("numbered", Plain, key="id")
+    with TestClient(app) as client:
+        numbered.put(Plain(5, {"a"}, "x"))
+        same = client.table("numbered")
+        assert same.get(5) == {"id": 5, "tags": {"a"}, "note": "x"}
+        same.update(5, set={"note": None})
+        assert numbered.get(5) == Plain(5, {"a"})
+        assert same.options == numbered.options
 
 
 # --- items

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Client", "retrying"]
+__all__ = ["Client", "Place", "retrying"]
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30  # above the 20 s that a receive may wait
@@ -44,6 +44,34 @@ class Client:
         self._region = region
         self._style = style
         self._client: Any = None
+        self._session: Any = None
+
+    def place(self, bucket: str) -> Place | None:
+        """Where and as whom botocore speaks to a bucket; None where that is more than a host and a key can say."""
+        try:
+            return self._place(bucket)
+        except Exception:  # a call of the client's says better what is wrong
+            return None
+
+    def _place(self, bucket: str) -> Place | None:
+        from urllib.parse import parse_qs, urlsplit
+        from urllib.request import getproxies
+
+        from botocore.credentials import Credentials
+        from botocore.httpsession import where
+
+        url = urlsplit(self.get().generate_presigned_url("get_object", {"Bucket": bucket, "Key": "k"}, 60))
+        access, _, region, service, _ = parse_qs(url.query)["X-Amz-Credential"][0].rsplit("/", 4)
+        if getproxies() or service != "s3" or not url.path.endswith("/k"):
+            return None
+        options = self._options()
+        if access == options.get("aws_access_key_id"):
+            known = (access, options["aws_secret_access_key"], options["aws_session_token"])
+            credentials = Credentials(*known)
+        else:
+            credentials = self._session.get_credentials()
+        bundle = self._session.get_config_variable("ca_bundle") or where()
+        return Place(url.netloc, url.path[:-1], region, credentials, bundle if url.scheme == "https" else None)
 
     def get(self) -> Any:
         """The botocore client. Raises ConfigError without the SDK or a region."""
@@ -80,7 +108,8 @@ class Client:
             s3={"addressing_style": "path" if self._endpoint() else self._style} if self._service == "s3" else None,
         )
         try:
-            return Session().create_client(self._service, config=config, **self._options())
+            self._session = Session()
+            return self._session.create_client(self._service, config=config, **self._options())
         except NoRegionError as error:
             raise ConfigError("no AWS region is set: set AWS_REGION (Lambda does it itself)") from error
 
@@ -102,6 +131,65 @@ class Client:
             options["aws_secret_access_key"] = self._read("AWS_SECRET_ACCESS_KEY")
             options["aws_session_token"] = self._read("AWS_SESSION_TOKEN")
         return options
+
+
+class Place:
+    """A bucket's host and path, its region, and who asks.
+
+    Args:
+        root: path before the key. certificates: file of the authorities that are trusted; None speaks plain HTTP.
+    """
+
+    def __init__(self, host: str, root: str, region: str, credentials: Any, certificates: str | None) -> None:
+        self.host = host
+        self.region = region
+        self._root = root
+        self._credentials = credentials
+        self._key: tuple[str, str, bytes] = ("", "", b"")
+        name, _, port = host.partition(":")
+        self._address = (name, int(port or (443 if certificates else 80)))
+        self._context: Any = None
+        if certificates:
+            from ssl import create_default_context
+
+            self._context = create_default_context(cafile=certificates)
+
+    def path(self, key: str) -> str:
+        """As it is sent, and signed."""
+        from urllib.parse import quote
+
+        return self._root + quote(key, safe="-_.~/")
+
+    def credentials(self) -> tuple[str, str, str | None]:
+        """Key, secret and token at this moment; botocore renews them."""
+        found = self._credentials.get_frozen_credentials()
+        return found.access_key, found.secret_key, found.token
+
+    def signing_key(self, date: str, secret: str) -> bytes:
+        """The key of one day."""
+        known = self._key
+        if known[:2] == (date, secret):
+            return known[2]
+        from hmac import digest
+
+        key = f"AWS4{secret}".encode()
+        for word in (date, self.region, "s3", "aws4_request"):
+            key = digest(key, word.encode(), "sha256")
+        self._key = (date, secret, key)
+        return key
+
+    def connect(self) -> Any:
+        """A new connection, with the client's timeouts. Raises OSError."""
+        import socket
+
+        made = socket.create_connection(self._address, CONNECT_SECONDS)
+        try:
+            made.settimeout(READ_SECONDS)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return self._context.wrap_socket(made, server_hostname=self._address[0]) if self._context else made
+        except BaseException:
+            made.close()
+            raise
 
 
 def retrying(call: Callable[[], T]) -> T:

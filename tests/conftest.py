@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,9 @@ from portable.run import emulators, parts
 from portable.run.doctor import doctor_report
 from portable.run.emulators import Emulator
 from portable.run.parts import Found
+from portable.testing.matrix import MatrixSession
 
+CONFORMANCE = Path(__file__).parent.parent / "docs" / "conformance.md"
 REQUIRE_ALL = os.environ.get("PORTABLE_REQUIRE_ALL", "") not in ("", "0")
 
 _used = pytest.StashKey[dict[str, Found]]()
@@ -21,6 +24,8 @@ _wanted_in_vain = pytest.StashKey[dict[str, str]]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_used] = {}
     config.stash[_wanted_in_vain] = {}
+    if not config.getoption("--conformance"):  # what a suite's case comes to has to be what the document says
+        config.pluginmanager.register(MatrixSession(CONFORMANCE, only=False), "conformance-document")
 
 
 def pytest_report_header() -> list[str]:
@@ -141,6 +146,8 @@ def service_bus(require_part: Callable[..., Found]) -> Iterator[Emulator]:
         "emails-": {"lock": 2, "max_delivery": 5, "forward": "dead-"},
         "dead-": {"lock": 30},
         "ordered-": {"lock": 2, "max_delivery": 5, "sessions": True, "dedup": True},
+        "signups-": {"lock": 2, "max_delivery": 5, "forward": "dead-", "subscriptions": ["welcome", "audit", "paid"]},
+        "orders-": {"lock": 2, "max_delivery": 5, "sessions": True, "subscriptions": ["welcome"]},
     }
     with emulators.service_bus(rules) as emulator:
         yield emulator

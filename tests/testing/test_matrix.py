@@ -168,6 +168,39 @@ def test_drivers_that_are_not_run_keep_their_columns(folder: Path) -> None:
     assert WRITTEN in (folder / "matrix.md").read_text()
 
 
+CONFTEST = """
+from pathlib import Path
+
+from portable.testing.matrix import MatrixSession
+
+
+def pytest_configure(config):
+    if not config.getoption("--conformance"):
+        config.pluginmanager.register(MatrixSession(Path("matrix.md"), only=False))
+"""
+
+
+def test_any_run_is_held_against_the_document(folder: Path) -> None:
+    (folder / "conftest.py").write_text(CONFTEST)
+    assert run(folder).returncode == 0
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "order and not own"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, "matrix.md" in done.stdout) == (0, False), done.stdout
+    text = (folder / "matrix.md").read_text()
+    (folder / "matrix.md").write_text(text.replace("| `order` | pass | gap: ordered |", "| `order` | pass | pass |"))
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "thing order, acme Small: came to 'gap: ordered', and the document says 'pass'" in done.stdout
+
+
+def test_two_classes_of_one_name_are_refused(folder: Path) -> None:
+    again = SUITE.replace("class TestSmallThing", "class TestAcmeThing")
+    (folder / "portable_acme" / "test_thing.py").write_text(again)
+    done = run(folder)
+    assert done.returncode != 0
+    assert "two test classes of thing are called 'acme'" in done.stdout + done.stderr
+
+
 def test_a_document_without_marks_is_left_alone(folder: Path) -> None:
     (folder / "matrix.md").write_text("# Ours\n")
     done = run(folder)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.storage.blob import BlobServiceClient, UserDelegationKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portable.errors import UnsupportedError
 from portable.resources import use_platform
 from portable.resources.bucket import Bucket
 from portable.run.emulators import Emulator
@@ -97,3 +103,44 @@ def test_control_characters_come_back(bucket: Bucket) -> None:
 def test_a_key_too_long_once_escaped_is_refused(bucket: Bucket) -> None:
     with pytest.raises(ValueError, match="1024 characters"):
         bucket.write("\\" * 1000, b"")
+
+
+class Identity:
+    """Somebody logged in, who holds no key of the account."""
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        return AccessToken("token", 4_000_000_000)
+
+
+def test_an_identity_signs_with_a_key_that_azure_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def give(service: BlobServiceClient, start: datetime, end: datetime) -> UserDelegationKey:
+        asked.append((service.url, end - start))
+        key = UserDelegationKey()
+        key.signed_oid, key.signed_tid, key.signed_service, key.signed_version = "oid", "tid", "b", "2024-11-04"
+        key.signed_start = key.signed_expiry = "2026-01-01T00:00:00Z"
+        key.value = "c2VjcmV0"
+        return key
+
+    monkeypatch.setattr(BlobServiceClient, "get_user_delegation_key", give)
+    monkeypatch.setattr(_sdk, "_identity", Identity)
+    environment = {"PORTABLE_BUCKET_UPLOADS": "https://account.blob.core.windows.net/uploads"}
+    platform = AzurePlatform(environment)
+    with use_platform(platform):
+        url = Bucket("uploads").url("in/ä b.txt", expires=timedelta(hours=1), method="PUT", content_type="image/png")
+    platform.close()
+    [(service, span)] = asked
+    assert (service, span) == ("https://account.blob.core.windows.net/", timedelta(hours=1, minutes=5))
+    assert url.startswith("https://account.blob.core.windows.net/uploads/in/%C3%A4%20b.txt?")
+    query = parse_qs(urlsplit(url).query)
+    assert (query["skoid"], query["sp"], query["sr"]) == (["oid"], ["cw"], ["b"])
+    assert url.headers == {"x-ms-blob-type": "BlockBlob", "content-type": "image/png"}
+
+
+def test_an_address_with_a_signature_signs_no_other() -> None:
+    environment = {"PORTABLE_BUCKET_UPLOADS": "https://account.blob.core.windows.net/uploads?sv=2024-11-04&sig=x"}
+    platform = AzurePlatform(environment)
+    with use_platform(platform), pytest.raises(UnsupportedError, match=r"bucket uploads, key 'a': .* of its own"):
+        Bucket("uploads").url("a", expires=timedelta(hours=1))
+    platform.close()

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from zlib import crc32
 
 from portable.errors import ConfigError
 from portable_local.limits import LOCK_WAIT, SQLITE
@@ -31,7 +32,7 @@ class Database:
     Args:
         path: the file; made with ``schema`` on first use, when it is not there and its folder is.
 
-    Methods raise sqlite3.Error and OSError.
+    Methods raise sqlite3.Error and OSError, and ConfigError for a file that another version made with another schema.
     """
 
     def __init__(self, path: Path, schema: str, durability: str = "normal") -> None:
@@ -96,8 +97,20 @@ class Database:
             check_same_thread=False,
             uri=True,
         )
+        (made_with,) = connection.execute("PRAGMA user_version").fetchone()
+        if made_with != _mark(self._schema):
+            connection.close()
+            raise ConfigError(
+                f"{self.path} was made by another version of portable, whose tables this one does not read: use that "
+                "version to empty it, or move its folder away and a new one is made"
+            )
         connection.execute(f"PRAGMA synchronous = {self._durability}")
         return connection
+
+
+def _mark(schema: str) -> int:
+    """What tells schemas apart: SQLite keeps a signed number of 32 bits in a file's head."""
+    return crc32(schema.encode()) >> 1
 
 
 def _create(path: Path, schema: str) -> None:
@@ -107,6 +120,7 @@ def _create(path: Path, schema: str) -> None:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(schema)
+        connection.execute(f"PRAGMA user_version = {_mark(schema)}")
     finally:
         connection.close()
     try:

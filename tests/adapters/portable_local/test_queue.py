@@ -1,5 +1,6 @@
 """What local queues do beyond what every queue does."""
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from portable.errors import UnsupportedError
+from portable.errors import ConfigError, UnsupportedError
 from portable_local import queue as queue_module
 from portable_local.queue import LocalQueue
 
@@ -131,3 +132,16 @@ def test_claims_of_processes_never_overlap(queue, tmp_path):
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     bodies = [body for process in processes for body in process.communicate(timeout=60)[0].split()]
     assert sorted(map(int, bodies)) == list(range(2000))
+
+
+def test_a_file_of_another_version_is_named_and_left_alone(tmp_path) -> None:
+    file = tmp_path / "messages.sqlite"
+    with sqlite3.connect(file) as old:
+        old.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+        old.execute("INSERT INTO messages (body) VALUES ('kept')")
+    old.close()
+    before = file.read_bytes()
+    queue = LocalQueue("q", tmp_path, 5)
+    with pytest.raises(ConfigError, match=r"messages\.sqlite was made by another version of portable"):
+        queue.send("{}", attributes={}, delay=None, group=None, dedup=None)
+    assert file.read_bytes() == before

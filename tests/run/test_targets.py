@@ -16,6 +16,7 @@ from portable.run.verify import verify
 
 FIDELITY = Path(__file__).parent / "fidelity"
 TOPICS = FIDELITY.with_name("topics")
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
@@ -56,6 +57,21 @@ def test_a_topic_reaches_its_handlers_as_on_the_local_target(
     report = verify(project, ["local", target])
     assert report.status == 0, f"\n{report.text()}\n\n{log_of(project.root, target)}"
     assert report.steps == 17
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [path.parent.name for path in sorted(EXAMPLES.glob("*/verify.json"))])
+def test_an_example_is_the_same_on_every_target(
+    name: str, require_target: Callable[[str], None], tmp_path: Path
+) -> None:
+    targets = ["local", "aws", "gcp", "azure"]
+    for target in targets:
+        require_target(target)
+    ignored = shutil.ignore_patterns(".portable", "dist", "__pycache__")
+    report = verify(find_project(shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignored)), targets)
+    assert report.status == 0, report.text()
+    assert [one.target for one in report.targets] == targets
 
 
 def log_of(root: Path, target: str) -> str:

@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "message": {"queue": "emails", "batch_size": 10},
     "blob": {"bucket": "uploads", "prefix": "in/", "suffix": ".png", "kinds": ["created"]},
     "schedule": {"cron": "0 8 * * *", "every": None, "timezone": "UTC"},
+    "change": {"table": "users", "old": True, "key": [["id", "str"]]},
     "direct": {},
 }
 

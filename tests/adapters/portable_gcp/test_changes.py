@@ -21,8 +21,8 @@ from portable_gcp.triggers.firestore import FirestoreEventarc
 from portable_gcp.wire import read_event, write_event
 
 DATABASE = "projects/my-project/databases/(default)"
-USERS = Table("users", key="id")
-DECLARED = {f"{DATABASE}/documents/users": ("users", Schema(USERS.options))}
+# Not a global Table: these would be resources of the apps that tests beside this one declare.
+DECLARED = {f"{DATABASE}/documents/users": ("users", Schema(Table("users", key="id").options))}
 
 values = st.recursive(
     st.none()

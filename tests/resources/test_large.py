@@ -22,7 +22,7 @@ from portable_local.platform import LocalPlatform
 BIG = "x" * 500
 
 bodies = Bucket("bodies")
-emails: Queue[str] = Queue("emails", str, max_attempts=2, large=bodies)
+emails: Queue[str] = Queue("letters", str, max_attempts=2, large=bodies)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_a_large_body_goes_through_the_bucket_and_is_deleted_after_it_is_acknowl
     emails.send(BIG)
     emails.send("small")
     [key] = blobs()
-    assert key.startswith(f"{PREFIX}emails/")
+    assert key.startswith(f"{PREFIX}letters/")
     large, small = emails.receive()
     assert (large.body, small.body) == (BIG, "small")
     assert large.native.body.endswith(key)
@@ -105,7 +105,7 @@ def test_a_lost_reference_says_what_is_lost_and_keeps_no_other_message_away() ->
     bodies.delete(key)
     lost, small = emails.receive()
     assert small.body == "small"
-    with pytest.raises(NotFoundError, match=r"queue emails.*bucket bodies") as caught:
+    with pytest.raises(NotFoundError, match=r"queue letters.*bucket bodies") as caught:
         _ = lost.body
     assert caught.value.key == key
 
@@ -152,7 +152,7 @@ def test_a_function_gets_the_body_and_the_blob_goes_later(
         [outcome, done] = call(received.body, '"small"')
     assert isinstance(outcome, NotFoundError)
     assert done is None
-    assert "queue emails" in caplog.text
+    assert "queue letters" in caplog.text
 
 
 def test_a_failed_message_keeps_its_blob(monkeypatch: pytest.MonkeyPatch) -> None:

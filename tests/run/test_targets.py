@@ -47,6 +47,7 @@ def test_a_target_answers_as_the_local_one_does(
     assert all(one.parts for one in report.targets)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", ["aws", "gcp"])
 def test_a_topic_reaches_its_handlers_as_on_the_local_target(

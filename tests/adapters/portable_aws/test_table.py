@@ -42,6 +42,7 @@ def tables(account: Any) -> Iterator[AWSPlatform]:
 _SUMS = "moto adds with 28 digits, DynamoDB with 38, and says when that is not enough"
 
 
+@pytest.mark.slow
 class TestTable(TableConformance):
     capabilities = CAPABILITIES["table"]
     emulator_faults: ClassVar[Mapping[str, str]] = {

@@ -49,6 +49,7 @@ def bucket(azurite: Emulator) -> Iterator[Bucket]:
         client.close()
 
 
+@pytest.mark.slow
 class TestBucket(BucketConformance):
     capabilities = CAPABILITIES["bucket"]
     spoiled_characters = "".join(map(chr, range(32)))  # listed a little late, see AzureBucket

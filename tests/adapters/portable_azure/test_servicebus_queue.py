@@ -31,6 +31,7 @@ def environment(service_bus: Emulator) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 class TestServiceBusQueue(QueueConformance):
     capabilities = SERVICE_BUS
     largest_body = limits.BUS_MESSAGE_BYTES - limits.BUS_OVERHEAD

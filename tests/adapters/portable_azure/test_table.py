@@ -51,6 +51,7 @@ def make_container(database: Any, name: str) -> Any:
     return database.create_container(name, PartitionKey("/partition"), default_ttl=-1)
 
 
+@pytest.mark.slow
 class TestTable(TableConformance):
     capabilities = CAPABILITIES["table"]
 

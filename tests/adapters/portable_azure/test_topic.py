@@ -31,6 +31,7 @@ from portable_azure.samples import SAMPLES
 from portable_azure.topic import ServiceBusTopic, filter_rule
 
 
+@pytest.mark.slow
 class TestTopic(TopicConformance):
     capabilities = CAPABILITIES["topic"]
     largest_body = limits.BUS_MESSAGE_BYTES - limits.BUS_OVERHEAD

@@ -75,6 +75,7 @@ def uploads(environment: dict[str, str]) -> Iterator[Bucket]:
     cloud.close()
 
 
+@pytest.mark.slow
 class TestBucket(BucketConformance):
     capabilities = CAPABILITIES["bucket"]
     emulator_faults = {

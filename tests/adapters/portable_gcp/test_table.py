@@ -34,6 +34,7 @@ def tables(firestore: Emulator) -> Iterator[GoogleCloud]:
     cloud.close()
 
 
+@pytest.mark.slow
 class TestTable(TableConformance):
     capabilities = CAPABILITIES["table"]
     emulator_faults: ClassVar[Mapping[str, str]] = {

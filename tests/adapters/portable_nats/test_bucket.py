@@ -21,6 +21,7 @@ from portable_nats.runtime import platform
 from portable_nats.sweep import sweep
 
 
+@pytest.mark.slow
 class TestBucket(BucketConformance):
     capabilities = CAPABILITIES["bucket"]
 

@@ -13,6 +13,7 @@ from portable_nats.capabilities import CAPABILITIES
 from portable_nats.runtime import platform
 
 
+@pytest.mark.slow
 class TestTable(TableConformance):
     capabilities = CAPABILITIES["table"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from time import sleep
 
 from portable.errors import ConfigError, UnsupportedError
 
@@ -10,11 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 __all__ = [
     "account_of",
     "block_list",
+    "bus_call",
     "bus_client",
     "bus_message",
     "container_client",
@@ -47,6 +51,9 @@ CONNECTION_VARIABLES = ("AzureWebJobsStorage", "AZURE_STORAGE_CONNECTION_STRING"
 
 BUS_VARIABLES = ("AzureWebJobsServiceBus", "AZURE_SERVICEBUS_CONNECTION_STRING")
 """Connection strings used for the namespace they name; else the managed identity is."""
+
+_NOT_CONNECTED = "Failed to initiate the connection"  # azure-servicebus 7.15.0, in a ServiceBusConnectionError
+_PAUSES = (0.1, 0.5)  # seconds
 
 
 def _missing(package: str, error: ImportError) -> ConfigError:
@@ -109,6 +116,18 @@ def bus_client(namespace: str, environment: Mapping[str, str]) -> Any:
         if parts.get("Endpoint", "").partition("://")[2].strip("/") == namespace:
             return ServiceBusClient.from_connection_string(connection, **options)
     return ServiceBusClient(namespace, _identity(), **options)
+
+
+def bus_call(operation: Callable[[], T]) -> T:
+    """What ``operation`` gives. It is tried again where no connection came about: then nothing has been sent yet."""
+    for pause in _PAUSES:
+        try:
+            return operation()
+        except error_class() as error:
+            if not str(error).startswith(_NOT_CONNECTED):
+                raise
+            sleep(pause)
+    return operation()
 
 
 def bus_message(body: str, options: Mapping[str, Any]) -> Any:

@@ -106,7 +106,7 @@ class ServiceBusQueue:
 
     def _call(self, operation: Callable[[], Any], key: str | None = None) -> Any:
         try:
-            return operation()
+            return _sdk.bus_call(operation)
         except (_sdk.error_class(), ValueError) as error:
             raise translate(error, self._resource, key) from error
 
@@ -225,7 +225,8 @@ class ServiceBusQueue:
 
     def _take(self, hand: _Hand, limit: int, seconds: float) -> list[Any]:
         try:
-            taken: list[Any] = hand.receiver.receive_messages(limit, max_wait_time=seconds)
+            receive = partial(hand.receiver.receive_messages, limit, max_wait_time=seconds)
+            taken: list[Any] = _sdk.bus_call(receive)
         except (_sdk.error_class(), ValueError) as error:
             if self._ordered and type(error).__name__ == _NO_SESSION:
                 return []

@@ -13,6 +13,7 @@ from portable.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from portable_azure import _sdk
 from portable_azure.errors import BY_CLASS, translate
 
 SERVICE_CLASSES = [
@@ -67,3 +68,25 @@ def test_every_code_is_one_the_service_has() -> None:
 
     known = {code.value for code in BlobCode} | {code.value for code in QueueCode}
     assert set(BY_CODE) - known <= {"ServerBusy", "TargetConditionNotMet"}
+
+
+def test_a_connection_that_never_came_about_is_tried_again_and_nothing_else() -> None:
+    from azure.servicebus.exceptions import ServiceBusConnectionError, ServiceBusError
+
+    said = "Failed to initiate the connection due to exception: [Errno 104] Connection reset by peer"
+    answers: list[Exception | str] = [ServiceBusConnectionError(message=said), "taken"]
+
+    def operation() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert _sdk.bus_call(operation) == "taken"
+    answers = [ServiceBusConnectionError(message="the connection was closed while sending"), "never"]
+    with pytest.raises(ServiceBusError, match="while sending"):
+        _sdk.bus_call(operation)
+    answers = [ServiceBusConnectionError(message=said) for _ in range(3)]
+    with pytest.raises(ServiceBusConnectionError):
+        _sdk.bus_call(operation)
+    assert answers == []

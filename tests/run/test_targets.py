@@ -32,6 +32,7 @@ def require_target(require_part: Callable[..., Any]) -> Callable[[str], None]:
     return require
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", ["aws", "gcp", "azure"])
 def test_a_target_answers_as_the_local_one_does(

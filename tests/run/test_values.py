@@ -17,6 +17,7 @@ from portable.run.verify import verify
 VALUES = Path(__file__).parent / "values"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", ["aws", "gcp", "azure"])
 def test_a_target_has_the_values_the_local_one_has(

@@ -106,6 +106,7 @@ def edit(folder: Path, old: str, new: str) -> str:
     raise AssertionError(f"neither holds {old}")
 
 
+@pytest.mark.slow
 def test_a_run_writes_the_document(folder: Path) -> None:
     (folder / "matrix.md").write_text("# Ours\n\n<!-- written: conformance -->\nold\n<!-- end -->\n\nThe end.\n")
     done = run(folder)
@@ -118,6 +119,7 @@ def test_a_run_writes_the_document(folder: Path) -> None:
     assert (folder / "matrix.md").read_text() == text
 
 
+@pytest.mark.slow
 def test_a_document_out_of_date_is_named(folder: Path) -> None:
     run(folder)
     said = edit(folder, "| `works` | pass | pass |\n", "")
@@ -159,6 +161,7 @@ def test_a_part_of_the_cases_is_no_document(folder: Path) -> None:
     assert not (folder / "matrix.md").exists()
 
 
+@pytest.mark.slow
 def test_drivers_that_are_not_run_keep_their_columns(folder: Path) -> None:
     assert run(folder, "portable_acme/test_thing.py::TestThing").returncode == 0
     half = (folder / "matrix.md").read_text()
@@ -180,6 +183,7 @@ def pytest_configure(config):
 """
 
 
+@pytest.mark.slow
 def test_any_run_is_held_against_the_document(folder: Path) -> None:
     (folder / "conftest.py").write_text(CONFTEST)
     assert run(folder).returncode == 0

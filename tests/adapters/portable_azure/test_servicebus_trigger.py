@@ -172,6 +172,7 @@ def take(message: Message[Any]) -> None:
 """
 
 
+@pytest.mark.slow
 def test_an_artifact_takes_them(tmp_path: Path, require_part: Callable[..., Found]) -> None:
     for part, version in (("azure-functions-runtime", "3.13"), ("python", "3.13"), ("node", None), ("azurite", None)):
         require_part(part, version)

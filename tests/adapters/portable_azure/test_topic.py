@@ -175,6 +175,7 @@ async def bill(message: Message[dict]) -> None:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_an_artifact_takes_them(tmp_path: Path, require_part: Any) -> None:
     for part, version in (("azure-functions-runtime", "3.13"), ("python", "3.13"), ("node", None), ("azurite", None)):

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from portable.build.artifact import Wanted, build
 from portable.build.project import find_project
 from portable.plugins import adapter
@@ -59,6 +61,7 @@ def audit(change: Change[User]) -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_bundle_keeps_items_and_handles_their_changes(tmp_path: Path, require_part: Any) -> None:
     for part in ("java", "firestore-emulator"):
         require_part(part)

@@ -14,6 +14,7 @@ from portable_nats.capabilities import CAPABILITIES
 from portable_nats.runtime import platform
 
 
+@pytest.mark.slow
 class TestQueue(QueueConformance):
     capabilities = CAPABILITIES["queue"]
 

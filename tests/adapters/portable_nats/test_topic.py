@@ -17,6 +17,7 @@ from portable_nats.provision import subscribe
 from portable_nats.runtime import platform
 
 
+@pytest.mark.slow
 class TestTopic(TopicConformance):
     capabilities = CAPABILITIES["topic"]
 

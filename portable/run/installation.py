@@ -53,8 +53,8 @@ def _install_into(directory: Path, part: Part, python: str) -> None:
         fresh = Path(scratch) / "part"
         fresh.mkdir()
         match part.source:
-            case parts.Packages(requirement=requirement):
-                _run(part, _packages_command(fresh, requirement, python))
+            case parts.Packages(requirement=requirement, compiles=compiles):
+                _run(part, _packages_command(fresh, requirement, python, compiles=compiles))
                 _compile(fresh, python)
             case parts.WheelFile(requirement=requirement):
                 unpacked = Path(scratch) / "wheel"
@@ -71,9 +71,9 @@ def _install_into(directory: Path, part: Part, python: str) -> None:
         fresh.rename(directory)
 
 
-def _packages_command(directory: Path, requirement: str, python: str) -> list[str]:
-    only_wheels = ["--only-binary", ":all:", "--target", str(directory)]
-    version = ["--python-version", python] if python else []
+def _packages_command(directory: Path, requirement: str, python: str, *, compiles: bool = False) -> list[str]:
+    only_wheels = [*([] if compiles else ["--only-binary", ":all:"]), "--target", str(directory)]
+    version = ["--python-version", python] if python and not compiles else []
     if uv := pythons.uv_command():
         return [uv, "pip", "install", "--quiet", "--python", sys.executable, *version, *only_wheels, requirement]
     if importlib.util.find_spec("pip"):

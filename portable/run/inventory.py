@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import importlib.util
 import os
 import re
 import shutil
@@ -20,14 +18,6 @@ __all__ = ["ALL"]
 def _python(version: str) -> tuple[str, Path] | None:
     path = pythons.interpreter(version or pythons.CURRENT)
     return (pythons.full_version(path) or "", path) if path else None
-
-
-def _package(distribution: str, module: str) -> tuple[str, Path] | None:
-    """A package beside this one, and the folder it is in."""
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
-        return None
-    return importlib.metadata.version(distribution), Path(found.origin).parent.parent
 
 
 @functools.cache
@@ -212,13 +202,10 @@ ALL: tuple[Part, ...] = (
     ),
     Part(
         "qpid-proton",
-        "",
+        "0.40.0",
         "the AMQP of the stand-in for Service Bus, which is portable's own",
         ("azure",),
-        OnMachine(
-            lambda _: _package("python-qpid-proton", "proton"),
-            "pip install python-qpid-proton, where portable is installed (it has no wheels: that takes a C compiler)",
-        ),
+        Packages("python-qpid-proton==0.40.0", "proton", compiles=True),
     ),
     Part(
         "cosmosdb-server",

@@ -45,11 +45,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """Python packages, with what they require, in a directory for PYTHONPATH: one a Python version."""
+    """Python packages, with what they require, in a directory for PYTHONPATH: one a Python version.
+
+    ``compiles``: there are no wheels of it, so that installing takes a C compiler.
+    """
 
     requirement: str
     module: str
     python: str = pythons.CURRENT
+    compiles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class Part:
         """What to type, or where to go."""
         if isinstance(self.source, OnMachine):
             return self.source.advice
+        if isinstance(self.source, Packages) and self.source.compiles:
+            return f"{INSTALL_COMMAND} (needs a C compiler)"
         return INSTALL_COMMAND + (" (needs npm)" if isinstance(self.source, NodePackage) else "")
 
     def python(self, asked: str | None) -> str:

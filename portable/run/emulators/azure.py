@@ -87,7 +87,8 @@ def service_bus(rules: Mapping[str, Mapping[str, Any]], *, log: Path | None = No
     part = need("qpid-proton")
     port = free_port()
     command: list[str | Path] = [sys.executable, _BROKER, str(port), json.dumps(rules)]
-    with running(part.name, command, ready=_listens, log=log) as process:
+    environment = {"PYTHONPATH": str(part.path)}
+    with running(part.name, command, ready=_listens, environment=environment, log=log) as process:
         endpoint = f"sb://{LOOPBACK}:{port}"
         keys = "SharedAccessKeyName=local;SharedAccessKey=bG9jYWw=;UseDevelopmentEmulator=true;"
         connection = {"AzureWebJobsServiceBus": f"Endpoint={endpoint};{keys}"}

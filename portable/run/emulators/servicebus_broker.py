@@ -159,7 +159,7 @@ class Broker(Handshaker):
 
     # --- links
 
-    def on_link_remote_open(self, event: Any) -> None:  # type: ignore[override]
+    def on_link_remote_open(self, event: Any) -> None:
         link = event.link
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
@@ -220,12 +220,12 @@ class Broker(Handshaker):
             link.open()
             queue.links.append(link)
 
-    def on_link_remote_close(self, event: Any) -> None:  # type: ignore[override]
+    def on_link_remote_close(self, event: Any) -> None:
         self._forget(event.link)
         if event.link.state & Endpoint.LOCAL_ACTIVE:
             event.link.close()
 
-    def on_connection_remote_close(self, event: Any) -> None:  # type: ignore[override]
+    def on_connection_remote_close(self, event: Any) -> None:
         self._drop(event.connection)
         event.connection.close()
 

@@ -13,7 +13,8 @@ from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
 from portable.http.binding import describe
 from portable.http.routing import Routes
-from portable.invoke import event_call, make_function
+from portable.invoke import make_function
+from portable.invoke.calls import event_call
 from portable.jsontext import is_pydantic, needs_msgspec
 from portable.resources.topic import subscription_name
 from portable.signatures import MISSING, split_optional

@@ -17,7 +17,8 @@ import pytest
 from portable import App, Bucket, ConfigError, Message, Queue, Request, Router
 from portable.app import load_app
 from portable.instance import Instance
-from portable.invoke import HTTPFunction, make_function, run
+from portable.invoke import make_function, run
+from portable.invoke.http import HTTPFunction
 from portable.router import import_object
 from portable.triggers import HTTPRoute, Trigger
 

@@ -31,16 +31,10 @@ from portable import (
     Tick,
 )
 from portable.events import current_context
-from portable.invoke import (
-    BlobFunction,
-    DirectFunction,
-    HTTPFunction,
-    MessageFunction,
-    ScheduleFunction,
-    make_function,
-    run,
-    run_shared,
-)
+from portable.invoke import make_function, run, run_shared
+from portable.invoke.events import BlobFunction, DirectFunction, ScheduleFunction
+from portable.invoke.http import HTTPFunction
+from portable.invoke.messages import MessageFunction
 from portable.triggers import DirectTrigger, Settings
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)

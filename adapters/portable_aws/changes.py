@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from portable.invoke import ChangeFunction
+    from portable.invoke.events import ChangeFunction
 
 __all__ = ["ChangeDelivery"]
 

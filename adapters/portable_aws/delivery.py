@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portable.events import Message
-    from portable.invoke import MessageFunction, Outcomes
+    from portable.invoke.messages import MessageFunction, Outcomes
     from portable.triggers import MessageTrigger
 
 __all__ = ["Delivery"]

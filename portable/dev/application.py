@@ -11,7 +11,8 @@ from portable.app import load_app
 from portable.drivers import Platform
 from portable.errors import ConfigError
 from portable.http.answers import choose_encoder
-from portable.invoke import HTTPFunction, make_function
+from portable.invoke import make_function
+from portable.invoke.http import HTTPFunction
 from portable.manifest import FunctionRecord, describe_app, place
 from portable.run.delivery import open_resource
 from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger

@@ -18,7 +18,8 @@ import pytest
 from portable import App, Context, HTTPError, Request, Response
 from portable.events import current_context
 from portable.http import answers
-from portable.invoke import HTTPFunction, run
+from portable.invoke import run
+from portable.invoke.http import HTTPFunction
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"

@@ -21,7 +21,8 @@ import pytest
 from portable import App, Body, ConfigError, Context, Cookie, Header, HTTPError, Path, Query, Request, Response
 from portable.events import current_context
 from portable.http.binding import bind, describe
-from portable.invoke import HTTPFunction, run
+from portable.invoke import run
+from portable.invoke.http import HTTPFunction
 from portable.triggers import HTTPRoute, Settings
 
 if TYPE_CHECKING:
@@ -800,7 +801,7 @@ def test_plain_handlers_bind_without_typing_inspect_or_msgspec() -> None:
     script = """
 import sys
 from portable import App, Request
-from portable.invoke import HTTPFunction
+from portable.invoke.http import HTTPFunction
 app = App("plain")
 @app.post("/{n}")
 def handler(n: int, request: Request, body: dict[str, object], q: str = "", on: bool | None = None, *, tags: list[str]):

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portable import App, Body, Cookie, Header, Query, Request, Response
-from portable.invoke import HTTPFunction, run
+from portable.invoke import run
+from portable.invoke.http import HTTPFunction
 
 
 class Colour(enum.Enum):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from portable import App, ConfigError, Request, Response
 from portable.http import routing
 from portable.http.routing import Routes, parse_path
-from portable.invoke import HTTPFunction
+from portable.invoke.http import HTTPFunction
 from portable.triggers import HTTPRoute, Settings
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from portable.invoke import Outcomes
+    from portable.invoke.messages import Outcomes
 
 __all__ = ["SQS"]
 

@@ -1,0 +1,64 @@
+"""The function of an app's routes."""
+
+from __future__ import annotations
+
+from portable.events import Response
+from portable.http.answers import answer, answer_error, problem, without_body
+from portable.http.binding import bind
+from portable.http.routing import Routes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from typing import Any
+
+    from portable.events import Request
+    from portable.triggers import HTTPRoute
+
+__all__ = ["HTTPFunction"]
+
+
+class HTTPFunction:
+    """Answers requests. Never raises: a request that fits no route is a 404, a handler's mistake a 500."""
+
+    kind = "http"
+
+    def __init__(self, routes: Sequence[HTTPRoute]) -> None:
+        self.routes = Routes(routes)
+        self._find = self.routes.find
+
+    def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        try:
+            hit = self._find(request.method, request.raw_path)
+            if hit is None:
+                return self._unmatched(request)
+            route, request.params = hit
+            plan = route.plan
+            if plan is None:
+                plan = route.plan = self._plan(route)
+            value = plan(request)
+            if route.is_async and hasattr(value, "__await__"):
+                return self._finish(route, request, value)
+            response = answer(route, value)
+        except Exception as error:
+            response = answer_error(request, error)
+        return without_body(response) if request.method == "HEAD" else response
+
+    _plan = staticmethod(bind)
+
+    async def _finish(self, route: HTTPRoute, request: Request, value: Any) -> Response:
+        try:
+            response = answer(route, await value)
+        except Exception as error:
+            response = answer_error(request, error)
+        return without_body(response) if request.method == "HEAD" else response
+
+    def _unmatched(self, request: Request) -> Response:
+        methods = self.routes.methods(request.raw_path)
+        if request.method == "OPTIONS" and methods:
+            return Response(None, 204, {"allow": ", ".join(methods)})
+        if methods:
+            response = problem(405, f"{request.method} is not allowed here", headers={"allow": ", ".join(methods)})
+        else:
+            response = problem(404, "Nothing is here")
+        return without_body(response) if request.method == "HEAD" else response

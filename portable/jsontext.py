@@ -30,7 +30,7 @@ def _encode_foreign(value: Any) -> Any:
         return int.__int__(value) if isinstance(value, int) else float.__float__(value)
     dump = getattr(value, "model_dump", None)
     if dump is not None:
-        return dump(mode="json")
+        return dump(mode="json", by_alias=True)  # as the model reads it back
     advice = "; is an `await` missing?" if hasattr(value, "cr_await") else ""
     raise TypeError(f"{type(value).__name__} cannot be written as JSON{advice}")
 
@@ -322,6 +322,38 @@ def converter_of_values(annotation: Any) -> Callable[[Any], Any]:
         return lambda value: value
     decode = decoder_of(annotation)
     return lambda value: decode(encode_text(value))
+
+
+def shaper_of(annotation: Any) -> Callable[[Any], Any]:
+    """A function that makes a value this type by way of JSON: fields the type does not have are left out.
+
+    Objects JSON does not know are read by their attributes. It raises ValueError for what does not fit.
+    """
+    if is_pydantic(annotation):
+        from pydantic import TypeAdapter
+
+        adapter = TypeAdapter(annotation)
+
+        def shape_foreign(value: Any) -> Any:
+            fitting = adapter.validate_python(value, from_attributes=True)
+            # By the declared type's own serializer: what a subclass adds is not written.
+            return adapter.dump_python(fitting, mode="json", by_alias=True)
+
+        return shape_foreign
+    import msgspec
+
+    decode, encode = quick_decoder_of(annotation), msgspec.json.Encoder(enc_hook=_encode_foreign).encode
+
+    def shape(value: Any) -> Any:
+        try:
+            text = encode(value)
+        except OverflowError:
+            return decode(encode_text(value))
+        except TypeError:
+            return msgspec.convert(value, annotation, from_attributes=True, dec_hook=_decode_foreign)
+        return decode(text)
+
+    return shape
 
 
 def to_values(value: Any) -> Any:

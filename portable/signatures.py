@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["MISSING", "Parameter", "parameters_of", "resolve_alias", "split_annotated", "split_optional"]
+__all__ = [
+    "MISSING",
+    "Parameter",
+    "parameters_of",
+    "resolve_alias",
+    "return_annotation",
+    "split_annotated",
+    "split_optional",
+]
 
 MISSING: Any = object()
 
@@ -56,6 +64,23 @@ def parameters_of(handler: Callable[..., Any]) -> list[Parameter]:
         Parameter(name, _evaluate(annotations, name, function), defaults.get(name, MISSING), name in keyword_only)
         for name in (*positional[bound:], *keyword_only)
     ]
+
+
+def return_annotation(handler: Callable[..., Any]) -> Any:
+    """What a handler says it returns, evaluated; MISSING where it says nothing. Raises ConfigError where that fails."""
+    function: Any = handler
+    while True:
+        inner = getattr(function, "__func__", None) or getattr(function, "__wrapped__", None)
+        if inner is None and hasattr(function, "keywords"):  # a partial
+            inner = function.func
+        if inner is None and not hasattr(function, "__code__") and not isinstance(function, type):
+            inner = getattr(type(function).__call__, "__wrapped__", None) or type(function).__call__
+            if not hasattr(inner, "__code__"):
+                return MISSING
+        if inner is None:
+            break
+        function = inner
+    return _evaluate(getattr(function, "__annotations__", {}), "return", function)
 
 
 def _inspected(handler: Callable[..., Any]) -> list[Parameter]:

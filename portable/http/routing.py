@@ -2,6 +2,7 @@
 
 The raw path is split before it is decoded, so ``/a%2Fb`` is one segment wherever the cloud gives the raw path. Static
 segments come before parameters, narrower converters before wider ones, ``path`` last. Cost does not grow with routes.
+What no route answers goes to the mount with the longest prefix.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from portable.http.mounts import Mounts
     from portable.triggers import HTTPRoute
 
     Leaf = dict[str, tuple[HTTPRoute, tuple[str, ...]]]
@@ -95,18 +97,25 @@ class _Node:
 
 
 class Routes:
-    """A table of routes. Raises ConfigError for two that answer the same requests, naming both places."""
+    """A table of routes. Raises ConfigError for two that answer the same requests, naming both places.
 
-    __slots__ = ("_root", "_static")
+    ``mounts``: those among them, None where there are none.
+    """
+
+    __slots__ = ("_root", "_static", "mounts")
 
     def __init__(self, routes: Iterable[HTTPRoute] = ()) -> None:
         self._static: dict[tuple[str, str], tuple[HTTPRoute, dict[str, str]]] = {}
         self._root = _Node()
+        self.mounts: Mounts | None = None
         for route in routes:
             self.add(route)
 
     def add(self, route: HTTPRoute) -> None:
-        """Add a route."""
+        """Add a route, or a mount."""
+        if route.method == "*":
+            self._add_mount(route)
+            return
         segments = parse_path(route.path)
         node = self._root
         leaf: Leaf | None = None
@@ -130,6 +139,13 @@ class Routes:
         if not names and route.path.isascii():
             self._static[route.method, route.path] = (route, {})
 
+    def _add_mount(self, mount: HTTPRoute) -> None:
+        if self.mounts is None:
+            from portable.http.mounts import Mounts
+
+            self.mounts = Mounts()
+        self.mounts.add(mount)
+
     def find(self, method: str, raw_path: str) -> tuple[HTTPRoute, dict[str, str]] | None:
         """The route for a method and a raw path, with its parameters decoded; None when there is none.
 
@@ -146,7 +162,8 @@ class Routes:
             values = []
             found = _walk(self._root, segments, 0, values, method)
         if found is None:
-            return None
+            mount = None if self.mounts is None else self.mounts.find(segments)
+            return None if mount is None else (mount, {})
         route, names = found
         if len(names) == 1:
             return route, {names[0]: values[0]}

@@ -68,12 +68,19 @@ _CACHE: dict[str, Capability] = {
     "add_bytes": native("any", source="portable_cache.memory"),
 }
 
+_SOCKETS: dict[str, Capability] = {
+    "serves": native("in portable dev and in tests, each holding its own", source="portable.live"),
+    "binary": native(source="portable.live.asgi"),
+    "knows_gone": native("in the process that holds it open", source="portable_local.sockets"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
     "queue": _QUEUE,
     "secret": _SECRET,
+    "sockets": _SOCKETS,
     "table": _TABLE,
     "topic": _TOPIC,
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DURABILITY", "KINDS", "STATE", "LocalPlatform"]
 
-KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "sockets", "table", "topic")
 
 VALUES = ("config", "secret")
 """Kinds without a folder of their own: the environment holds them, or a file beside the state."""
@@ -59,6 +59,8 @@ class LocalPlatform:
                 module = module_of("portable_local", resource.kind)
                 if resource.kind in SHARED:
                     driver = module.open_driver(resource, self._environment, "memory:")
+                elif resource.kind == "sockets":
+                    driver = module.open_driver(resource)
                 elif resource.kind in VALUES:
                     driver = module.open_driver(resource, self._environment, self.state)
                 else:

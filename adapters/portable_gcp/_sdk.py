@@ -348,7 +348,8 @@ def cloud_event_target(target: Callable[..., Any], name: str) -> Any:
         def malformed(error: Exception) -> Any:
             from portable.http.answers import problem
 
-            return native_response(problem(400, f"not a CloudEvent: {error}"))
+            refused = problem(400, f"not a CloudEvent: {error}")
+            return native_response(refused, refused.body)
 
         current_app.register_error_handler(GenericException, malformed)
     return cloud_event(target)
@@ -361,12 +362,12 @@ def current_request() -> Any:
     return request._get_current_object()  # type: ignore[attr-defined]
 
 
-def native_response(response: Response) -> Any:
-    """A portable Response, its body str, bytes or None, as Flask's."""
+def native_response(response: Response, body: Any) -> Any:
+    """A portable Response as Flask's, its body str, bytes, None or an iterator of bytes that has ``close``."""
     from flask import Response as FlaskResponse
 
     pairs = response.header_pairs()
-    answer = FlaskResponse(response.body, response.status, pairs)
+    answer = FlaskResponse(body, response.status, pairs)
     if not any(name == "content-type" for name, _ in pairs):
         del answer.headers["Content-Type"]  # Flask adds text/html where nothing is said
     return answer
@@ -376,4 +377,4 @@ def refuse(response: Response) -> NoReturn:
     """End the request with this answer, from where functions-framework takes none."""
     from werkzeug.exceptions import HTTPException
 
-    raise HTTPException(response=native_response(response))
+    raise HTTPException(response=native_response(response, response.body))

@@ -8,6 +8,7 @@ on; ``Context.deadline`` comes from ``CLOUD_RUN_TIMEOUT_SECONDS``, which a deplo
 from __future__ import annotations
 
 import os
+from sys import modules
 
 from portable.errors import HTTPError, Reject
 from portable.events import Context, current_context
@@ -51,7 +52,7 @@ def entry(spec: str, function: str, modules: Iterable[str] | None, source: str) 
     set_platform(platform())
     name = function.replace("-", "_")
     if serve.codec.signature == "http":
-        return _sdk.http_target(lambda request: _sdk.native_response(serve(request)), name)
+        return _sdk.http_target(serve.respond, name)
 
     def take(event: Any) -> None:
         response = serve(_sdk.current_request(), event)
@@ -109,10 +110,28 @@ class Entry:
 
     def __call__(self, native: Any, event: Any = None) -> Response:
         """Answer a request. ``event`` is the CloudEvent in it, where functions-framework read one. Never raises."""
+        return self._answer(self._context(native), native, event)
+
+    def respond(self, native: Any) -> Any:
+        """Flask's answer to a request: a streamed one is read while it is sent; what is left to be done is done when
+        the server closes it, the last byte sent.
+        """
+        context = self._context(native)
+        response = self._answer(context, native, None)
+        made = _sdk.native_response(response, _pieces(response) if response.streamed else response.body)
+        if "portable.http.background" in modules:
+            from portable.http.background import take_tasks
+
+            if (tasks := take_tasks(context)) is not None:
+                made.call_on_close(lambda: tasks.run(run_shared))
+        return made
+
+    def _context(self, native: Any) -> Context:
         instance = self.instance
-        context = _FunctionsContext(
-            instance.function, self._timeout, instance.take_cold_start(), instance.stage, native
-        )
+        return _FunctionsContext(instance.function, self._timeout, instance.take_cold_start(), instance.stage, native)
+
+    def _answer(self, context: Context, native: Any, event: Any) -> Response:
+        instance = self.instance
         token = current_context.set(context)
         try:
             if self.guard is not None:
@@ -174,6 +193,16 @@ class Entry:
         found = self.instance.call(event)
         response: Response = self.codec.encode(run_shared(found) if hasattr(found, "send") else found)
         return response
+
+
+def _pieces(response: Any) -> Any:
+    from portable.http.streams import Pieces
+
+    pieces = Pieces(response, run_shared)
+    if response.bare:  # Flask reads no body for HEAD, nor closes it
+        pieces.close()
+        return None
+    return pieces
 
 
 def _buckets(instance: Instance, environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portable.events import Request
     from portable.triggers import HTTPRoute
 
-__all__ = ["answer", "answer_error", "problem"]
+__all__ = ["answer", "answer_error", "as_response", "problem"]
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -86,7 +86,7 @@ def answer(route: HTTPRoute, value: Any) -> Response:
     if type(value) is dict and status < 204:
         return Response(_encode(value), status, None, JSON)
     if isinstance(value, Response):
-        return _complete(value)
+        return _stream(route, value) if value.streamed else _complete(value)
     if value is None:
         return Response(None, route.status or 204)
     if status in _NO_CONTENT:
@@ -95,6 +95,14 @@ def answer(route: HTTPRoute, value: Any) -> Response:
         body, media_type = _encode_body(value)
         return Response(body, status, None, media_type)
     return Response(_encode(value), status, None, JSON)
+
+
+def as_response(value: Any, status: int) -> Response:
+    """A Response as it is sent: checked and encoded; any other value as the body of one with this status.
+
+    Raises what :func:`answer` raises.
+    """
+    return _complete(value if isinstance(value, Response) else Response(value, status))
 
 
 def _encode_body(value: Any) -> tuple[str | bytes, str]:
@@ -113,13 +121,9 @@ def _encode_body(value: Any) -> tuple[str | bytes, str]:
 def _complete(given: Response) -> Response:
     """``given`` with its body encoded and its media type said, checked to be one HTTP can carry."""
     body, status, media_type, headers = given.body, given.status, given.media_type, given._headers
-    if not isinstance(status, int) or not 200 <= status <= 599:
-        raise ValueError(f"an answer's status is 200 to 599, got {status!r}")
-    if media_type is not None:
-        _check_header("content-type", media_type)
-    if headers is not None:
-        for name, text in headers._pairs:
-            _check_header(name, text)
+    _check_head(given)
+    if given.streamed:
+        return given
     if status in _NO_CONTENT:
         body = None
     elif body is not None:
@@ -130,6 +134,36 @@ def _complete(given: Response) -> Response:
     complete = Response(body, status, None, media_type)
     complete._headers = headers
     return complete
+
+
+def _stream(route: HTTPRoute, given: Any) -> Response:
+    """``given``, a StreamResponse, ready to be read outside of the handler. Raises TypeError unless that is declared:
+    what a target cannot stream is refused by its declaration, before it is deployed.
+    """
+    try:
+        if not route.stream:
+            raise TypeError(
+                f"{route.method} {route.path} at {route.where[0]}:{route.where[1]} answered with a "
+                f"{type(given).__name__}; declare it: @app.{route.method.lower()}({route.path!r}, stream=True)"
+            )
+        _check_head(given)
+    except (TypeError, ValueError):
+        given.drop()
+        raise
+    given.remember()
+    response: Response = given.without_body() if given.status in _NO_CONTENT else given
+    return response
+
+
+def _check_head(given: Response) -> None:
+    status, media_type, headers = given.status, given.media_type, given._headers
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise ValueError(f"an answer's status is 200 to 599, got {status!r}")
+    if media_type is not None:
+        _check_header("content-type", media_type)
+    if headers is not None:
+        for name, text in headers._pairs:
+            _check_header(name, text)
 
 
 def _check_header(name: str, text: Any) -> None:
@@ -177,6 +211,9 @@ def answer_error(request: Request, error: BaseException) -> Response:
 
 def without_body(response: Response) -> Response:
     """The same answer to a HEAD request: no body, and the length it would have had."""
+    if response.streamed:
+        streamed: Response = response.without_body()  # type: ignore[attr-defined]
+        return streamed
     bare = Response(None, response.status, response.header_pairs())
     body = response.body
     if body is not None:

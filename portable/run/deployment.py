@@ -61,10 +61,14 @@ class Deployment:
         self._delivery = Delivery(self.manifest, platform, self._deliver, batch_limit=samples.batch_limit)
         self._choose = choose_function(self.manifest)
 
-    def request(self, request: Request) -> Response:
+    def request(self, request: Request, chunks: int | None = None) -> Response:
         """Answer a request as the cloud's gateway does: 504 for a function past its deadline, 502 for one that failed
         as a whole, 404 where the app has no HTTP function. Both bodies are problems naming the function.
+
+        Raises ConfigError for ``chunks``: the answer of an artifact comes whole here, however it was sent.
         """
+        if chunks is not None:
+            raise ConfigError("an artifact's answer comes whole: chunks= is for an app in this process")
         function = self._choose(request)
         if function is None:
             return problem(404, "This app has no HTTP function")

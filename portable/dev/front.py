@@ -49,6 +49,7 @@ class LocalRequest(Request):
         **Request._lazy,
         "headers": _read_headers,
         "query": _read_query,
+        "raw_query": lambda request: request.native["query_string"].decode("latin-1"),
         "client": lambda request: request.native["client"][0] if request.native.get("client") else None,
         "scheme": lambda request: request.native["scheme"],
     }

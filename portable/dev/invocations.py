@@ -14,6 +14,7 @@ from portable.dev.application import DevFunction
 from portable.dev.threads import Threads
 from portable.errors import PortableError
 from portable.events import Context, current_context
+from portable.http.mounts import Mounts
 
 __all__ = ["THREADS", "DeadlineExceededError", "HandlerExitError", "Invoker", "StartError"]
 
@@ -115,10 +116,11 @@ def _drop(done: asyncio.Task[Any], context: Context) -> None:
 
 
 class Invoker:
-    """Calls the functions of one app, on one event loop."""
+    """Calls the functions of one app, on one event loop. ``mounts``: what is started after its hooks."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, mounts: Mounts | None = None) -> None:
         self._app = app
+        self._mounts = mounts
         self._loop = asyncio.get_running_loop()
         self._handlers = Threads(THREADS, "handler")
         self._stage = os.environ.get("PORTABLE_STAGE", "")
@@ -182,19 +184,27 @@ class Invoker:
         task.cancel()
         raise _exceeded(context, function.timeout)
 
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine to its end on the loop, from a thread."""
+        return asyncio.run_coroutine_threadsafe(_guarded(coroutine), self._loop).result()
+
+    async def stop(self) -> None:
+        """Stop what is mounted, if it was started."""
+        if self._started and self._mounts is not None:
+            await self._handlers.run(self._mounts.stop, self._run)
+
     async def _start(self) -> None:
         """Call the ``on_start`` hooks: sync ones on a thread, async ones on the loop that handlers run on."""
         async with self._starting:
             if self._started:
                 return
-            loop = self._loop
-
-            def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-                return asyncio.run_coroutine_threadsafe(_guarded(coroutine), loop).result()
+            run = self._run
 
             def start() -> None:
                 try:
                     self._app.start(run)
+                    if self._mounts is not None:
+                        self._mounts.start(run)
                 except (SystemExit, KeyboardInterrupt) as error:
                     raise HandlerExitError(f"an on_start hook raised {type(error).__name__}") from error
 

@@ -57,6 +57,7 @@ class _ALBRequest(Request):
         "query": lambda request: Query(
             [(unquote_value(name), unquote_value(value)) for name, value in _query_pairs(request)]
         ),
+        "raw_query": lambda request: "&".join(f"{name}={value}" for name, value in _query_pairs(request)),
         "scheme": lambda request: request.headers.get("x-forwarded-proto", "http"),
     }
 

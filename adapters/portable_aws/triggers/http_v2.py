@@ -58,6 +58,7 @@ class _Request(Request):
         "client": lambda request: request.native["requestContext"]["http"].get("sourceIp"),
         "headers": _headers,
         "query": _query,
+        "raw_query": lambda request: request.native.get("rawQueryString") or "",
         "root_path": lambda request: "",
         "scheme": lambda request: request.headers.get("x-forwarded-proto", "https"),
     }

@@ -55,6 +55,7 @@ class AzureRequest(Request):
         "cookies": _read_cookies,
         "headers": lambda request: Headers(request.native.headers),
         "query": _read_query,
+        "raw_query": lambda request: request.native.url.partition("?")[2],
     }
 
     def __init__(self, native: Any) -> None:

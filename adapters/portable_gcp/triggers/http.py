@@ -73,6 +73,7 @@ class FunctionsRequest(Request):
         **Request._lazy,
         "raw_path": _raw_path,
         "query": _query,
+        "raw_query": lambda request: request.native.environ.get("QUERY_STRING") or "",
         "headers": _headers,
         "client": _client,
         "scheme": _scheme,

@@ -29,11 +29,26 @@ if TYPE_CHECKING:
     from portable.events import Response as Response
     from portable.events import SocketEvent as SocketEvent
     from portable.events import Tick as Tick
+    from portable.forms import FormData as FormData
+    from portable.forms import FormLimits as FormLimits
+    from portable.forms import Upload as Upload
+    from portable.http.background import BackgroundTasks as BackgroundTasks
+    from portable.http.compression import GZip as GZip
+    from portable.http.conditional import ETag as ETag
+    from portable.http.conditional import Ranges as Ranges
+    from portable.http.conditional import check_conditions as check_conditions
+    from portable.http.cors import CORS as CORS
     from portable.http.params import Body as Body
     from portable.http.params import Cookie as Cookie
+    from portable.http.params import Depends as Depends
     from portable.http.params import Header as Header
     from portable.http.params import Path as Path
     from portable.http.params import Query as Query
+    from portable.http.redirects import redirect as redirect
+    from portable.http.streams import EventStream as EventStream
+    from portable.http.streams import ServerSentEvent as ServerSentEvent
+    from portable.http.streams import StreamResponse as StreamResponse
+    from portable.records import StreamRecord as StreamRecord
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
     from portable.resources.config import Config as Config
@@ -42,6 +57,8 @@ if TYPE_CHECKING:
     from portable.resources.pages import Page as Page
     from portable.resources.queue import Queue as Queue
     from portable.resources.secret import Secret as Secret
+    from portable.resources.sockets import Sockets as Sockets
+    from portable.resources.stream import Stream as Stream
     from portable.resources.table import Table as Table
     from portable.resources.topic import Topic as Topic
     from portable.router import Router as Router
@@ -76,7 +93,15 @@ _HOME = {
         "SocketEvent",
         "Tick",
     ),
-    "portable.http.params": ("Body", "Cookie", "Header", "Path", "Query"),
+    "portable.http.background": ("BackgroundTasks",),
+    "portable.forms": ("FormData", "FormLimits", "Upload"),
+    "portable.http.compression": ("GZip",),
+    "portable.http.conditional": ("ETag", "Ranges", "check_conditions"),
+    "portable.http.cors": ("CORS",),
+    "portable.http.params": ("Body", "Cookie", "Depends", "Header", "Path", "Query"),
+    "portable.http.redirects": ("redirect",),
+    "portable.http.streams": ("EventStream", "ServerSentEvent", "StreamResponse"),
+    "portable.records": ("StreamRecord",),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),
     "portable.resources.config": ("Config",),
@@ -84,6 +109,8 @@ _HOME = {
     "portable.resources.pages": ("Entry", "Page"),
     "portable.resources.queue": ("Queue",),
     "portable.resources.secret": ("Secret",),
+    "portable.resources.sockets": ("Sockets",),
+    "portable.resources.stream": ("Stream",),
     "portable.resources.table": ("Table",),
     "portable.resources.topic": ("Topic",),
     "portable.router": ("Router",),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any, ClassVar, Literal, overload
 
+    from portable.forms import FormData, FormLimits
+    from portable.resources.sockets import Sockets
 
 __all__ = [
     "BlobEvent",
@@ -159,7 +161,7 @@ def _decode_path(request: Request) -> str:
     return unquote(request.raw_path)
 
 
-def _read_cookies(request: Request) -> dict[str, str]:
+def _read_cookies(request: Request | SocketEvent) -> dict[str, str]:
     cookies: dict[str, str] = {}
     for part in request.headers.get("cookie", "").split(";"):
         name, equals, value = part.partition("=")
@@ -172,6 +174,18 @@ def _read_cookies(request: Request) -> dict[str, str]:
     return cookies
 
 
+def _encode_query(request: Request) -> str:
+    from urllib.parse import urlencode
+
+    return urlencode(request.query.items())
+
+
+def _spent_body(request: Request) -> bytes:
+    if request._form is None:
+        raise AttributeError("this request was made without a body")
+    raise RuntimeError("the body was read as a multipart form, of which nothing is kept; take request.body before it")
+
+
 class Request(Lazy):
     """One HTTP request.
 
@@ -182,15 +196,18 @@ class Request(Lazy):
         root_path: what the cloud puts before the app's paths (an API Gateway stage).
         params: path parameters, decoded strings.
         query: see :class:`Query`. headers: see :class:`Headers`. cookies: by name.
-        body: bytes, after any base64 of the cloud's.
+        body: bytes, after any base64 of the cloud's. RuntimeError when a multipart form was read from it before.
         client: the caller's address as the cloud saw it, or None.
         scheme: ``https`` or ``http``. host: the ``Host`` the caller used.
         content_type: the ``content-type`` header, or None.
         sent_body: the body as the cloud gives it, str or bytes, after base64: what JSON is read from.
+        state: what middleware leaves here for those behind it, by keys of their own.
+        raw_query: the query as sent, where the cloud gives it, else encoded anew.
         native: the vendor's own event or request object.
     """
 
     __slots__ = (
+        "_form",
         "body",
         "client",
         "content_type",
@@ -203,13 +220,16 @@ class Request(Lazy):
         "path",
         "query",
         "raw_path",
+        "raw_query",
         "root_path",
         "scheme",
         "sent_body",
+        "state",
     )
     method: str
     path: str
     raw_path: str
+    raw_query: str
     root_path: str
     params: dict[str, str]
     query: Query
@@ -221,14 +241,20 @@ class Request(Lazy):
     host: str
     content_type: str | None
     sent_body: str | bytes
+    state: dict[Any, Any]
     native: Any
+    _form: FormData | None
     _lazy = {
+        "_form": lambda request: None,
+        "body": _spent_body,
         "path": _decode_path,
         "cookies": _read_cookies,
         "params": lambda request: {},
+        "raw_query": _encode_query,
         "host": lambda request: request.headers.get("host", ""),
         "content_type": lambda request: request.headers.get("content-type"),
         "sent_body": lambda request: request.body,
+        "state": lambda request: {},
     }
 
     def __init__(
@@ -287,16 +313,38 @@ class Request(Lazy):
         except (LookupError, ValueError) as error:  # some codecs raise no UnicodeDecodeError, but its bases
             raise HTTPError(400, f"The body is not text in {charset}: {error}") from error
 
-    def form(self) -> Query:
-        """The body read as ``application/x-www-form-urlencoded``. Raises HTTPError 400 or 415."""
-        from urllib.parse import parse_qsl
+    def form(self, limits: FormLimits | None = None) -> FormData:
+        """The body read as ``application/x-www-form-urlencoded`` or ``multipart/form-data``, once: then the same again.
 
-        from portable.errors import HTTPError
+        ``limits``: of the first call; :class:`portable.FormLimits` says the usual ones. Where the target hands the body
+        over as it arrives, so it is read. Raises HTTPError 400, 413 or 415; ConfigError without the extra ``forms``.
+        """
+        return self._read_form(limits)
 
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in ("", "application/x-www-form-urlencoded"):
-            raise HTTPError(415, f"Expected application/x-www-form-urlencoded, got {kind}")
-        return Query(parse_qsl(self.text(), keep_blank_values=True))
+    async def aform(self, limits: FormLimits | None = None) -> FormData:
+        """See :meth:`form`; on a thread, since a body that still arrives is waited for."""
+        if self._form is not None:
+            return self._form
+        from asyncio import to_thread
+
+        return await to_thread(self._read_form, limits)
+
+    def _read_form(self, limits: FormLimits | None, file_bytes: Mapping[str, int] | None = None) -> FormData:
+        form = self._form
+        if form is None:
+            from portable.forms import FormLimits, read_form
+
+            form = self._form = read_form(self, limits or FormLimits(), file_bytes)
+        return form
+
+    def _pieces(self) -> Iterable[bytes]:
+        """The body for a multipart form, once. A target that hands it over as it arrives gives it in pieces."""
+        yield self.body
+
+    def _spend_body(self) -> None:
+        """A multipart form was read, and its body is held no longer: found in tests, before the target that streams."""
+        if self._lazy["body"] is _spent_body:
+            del self.body
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.raw_path}>"
@@ -316,6 +364,8 @@ class Response:
     """
 
     __slots__ = ("_headers", "body", "media_type", "status")
+    streamed = False
+    """Whether the body is sent while it is made: see ``StreamResponse``."""
 
     def __init__(
         self,
@@ -348,47 +398,65 @@ class Response:
         name: str,
         value: str = "",
         *,
-        max_age: int | None = None,
+        max_age: int | timedelta | None = None,
         expires: datetime | None = None,
         path: str | None = "/",
         domain: str | None = None,
         secure: bool = True,
         httponly: bool = True,
         samesite: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
     ) -> None:
-        """Add a ``Set-Cookie`` header (RFC 6265). ``max_age`` is seconds; ``expires`` an aware datetime.
+        """Add a ``Set-Cookie`` header (RFC 6265). ``max_age`` is seconds or a timedelta; ``expires`` an aware datetime.
 
-        Raises ValueError when the name, value, path or domain holds a character a cookie cannot, or for another
-        ``samesite``.
+        ``partitioned``: a cookie of its own for each site that embeds this one. Raises ValueError when the name, value,
+        path or domain holds a character a cookie cannot (a value is not quoted: encode what is more than plain text),
+        and for what browsers drop without a word: ``samesite="none"``, ``partitioned`` and the names ``__Secure-…`` and
+        ``__Host-…`` without ``secure``.
         """
-        if not name or any(c in '()<>@,;:\\"/[]?={} \t' or not 0x20 < ord(c) < 0x7F for c in name):
-            raise ValueError(f"{name!r} cannot be a cookie's name")
-        if any(c in '",;\\' or not 0x20 < ord(c) < 0x7F for c in value):
-            raise ValueError(f"the value of cookie {name!r} holds a character a cookie cannot; encode it first")
-        parts = [f"{name}={value}"]
-        if max_age is not None:
-            parts.append(f"Max-Age={int(max_age)}")
-        if expires is not None:
-            from email.utils import format_datetime
+        from portable.cookies import write_cookie
 
-            _check_aware("expires", expires)
-            from datetime import UTC
+        self.headers.add(
+            "set-cookie",
+            write_cookie(
+                name,
+                value,
+                max_age=max_age,
+                expires=expires,
+                path=path,
+                domain=domain,
+                secure=secure,
+                httponly=httponly,
+                samesite=samesite,
+                partitioned=partitioned,
+            ),
+        )
 
-            parts.append(f"Expires={format_datetime(expires.astimezone(UTC), usegmt=True)}")
-        for label, text in (("Path", path), ("Domain", domain)):
-            if text is not None:
-                if any(c == ";" or not 0x20 <= ord(c) < 0x7F for c in text):
-                    raise ValueError(f"{text!r} cannot be a cookie's {label}")
-                parts.append(f"{label}={text}")
-        if secure:
-            parts.append("Secure")
-        if httponly:
-            parts.append("HttpOnly")
-        if samesite is not None:
-            if samesite.lower() not in ("lax", "strict", "none"):
-                raise ValueError(f"samesite is 'lax', 'strict', 'none' or None, got {samesite!r}")
-            parts.append(f"SameSite={samesite.capitalize()}")
-        self.headers.add("set-cookie", "; ".join(parts))
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = True,
+        httponly: bool = True,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Have the browser forget a cookie that was set with this path and domain (and ``partitioned``)."""
+        from datetime import UTC, datetime
+
+        self.set_cookie(
+            name,
+            max_age=0,
+            expires=datetime(1970, 1, 1, tzinfo=UTC),
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
@@ -557,14 +625,138 @@ class Change(Lazy, Generic[T]):
         return f"<Change {self.kind} {self.table} {self.key!r}>"
 
 
-class SocketEvent(Lazy):
-    """A websocket connected, sent a message or disconnected."""
+def _read_subprotocols(event: SocketEvent) -> list[str]:
+    offered = event.headers.get("sec-websocket-protocol", "")
+    return [name.strip() for name in offered.split(",") if name.strip()]
 
-    __slots__ = ("body", "connection", "kind", "native")
+
+def _known_at_connect(name: str) -> Callable[[Any], Any]:
+    def refuse(event: SocketEvent) -> Any:
+        from portable.errors import ConfigError
+
+        raise ConfigError(
+            f"event.{name} of a {event.kind} event: it is known when a client connects, and no cloud says it again; "
+            "keep what later events need in a table, under event.connection"
+        )
+
+    return refuse
+
+
+class SocketEvent(Lazy):
+    """A client connected to a websocket, sent a message, or is gone.
+
+    ``connect`` comes before the connection is there: the handler refuses it with an HTTPError or ``return False``, and
+    nothing can be sent to it yet. ``disconnect`` comes at most once, and not at all where a cloud loses it.
+
+    Attributes:
+        kind: ``"connect"``, ``"message"`` or ``"disconnect"``. connection: its id, for as long as it is there.
+        body: of a message, str; bytes where the sockets were declared with ``binary=True`` and the client sent bytes.
+        path: the declared path. sockets: the :class:`~portable.Sockets` this connection belongs to.
+        query, headers, cookies, client: of the request that connects, on a connect event alone.
+        subprotocols: what the client offers on connect. subprotocol: set it to one of these to choose it.
+        code: of a disconnect, the close code (RFC 6455), None where the cloud does not say. reason: a str, maybe "".
+        native: the vendor's own event.
+    """
+
+    __slots__ = (
+        "body",
+        "client",
+        "code",
+        "connection",
+        "cookies",
+        "headers",
+        "kind",
+        "native",
+        "path",
+        "query",
+        "reason",
+        "sockets",
+        "subprotocol",
+        "subprotocols",
+    )
     kind: Literal["connect", "message", "disconnect"]
     connection: str
     body: bytes | str
+    path: str
+    query: Query
+    headers: Headers
+    cookies: dict[str, str]
+    client: str | None
+    subprotocols: list[str]
+    subprotocol: str | None
+    code: int | None
+    reason: str
+    sockets: Sockets
     native: Any
+    _lazy = {
+        "body": lambda event: "",
+        "code": lambda event: None,
+        "native": lambda event: None,
+        "reason": lambda event: "",
+        "subprotocol": lambda event: None,
+        "subprotocols": _read_subprotocols,
+        "cookies": _read_cookies,
+        **{name: _known_at_connect(name) for name in ("client", "headers", "query")},
+    }
+
+    def __init__(
+        self,
+        kind: Literal["connect", "message", "disconnect"],
+        connection: str,
+        body: bytes | str = "",
+        *,
+        path: str = "/",
+        query: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        headers: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        client: str | None = None,
+        code: int | None = None,
+        reason: str = "",
+        native: object = None,
+    ) -> None:
+        self.kind = kind
+        self.connection = connection
+        self.body = body
+        self.path = path
+        if kind == "connect":
+            self.query = Query(query)
+            self.headers = Headers(headers)
+            self.client = client
+        self.code = code
+        self.reason = reason
+        self.native = native
+
+    def text(self) -> str:
+        """The body as text, bytes as UTF-8. Raises ValueError."""
+        body = self.body
+        return body if isinstance(body, str) else body.decode()
+
+    def json(self) -> Any:
+        """The body read as JSON. Raises ValueError when it is not JSON."""
+        from portable.jsontext import load_text
+
+        return load_text(self.body)
+
+    def send(self, data: Any) -> None:
+        """Send to this connection: see ``Sockets.send``. Raises ConfigError on connect: nobody hears it yet."""
+        self._check_there()
+        self.sockets.send(self.connection, data)
+
+    async def asend(self, data: Any) -> None:
+        """See :meth:`send`."""
+        self._check_there()
+        await self.sockets.asend(self.connection, data)
+
+    def _check_there(self) -> None:
+        if self.kind != "message":
+            from portable.errors import ConfigError
+
+            raise ConfigError(
+                f"nothing can be sent to a connection on its {self.kind} event: it is there when the handler of its "
+                "connect event has returned, and until it is closed"
+            )
+
+    def __repr__(self) -> str:
+        return f"<SocketEvent {self.kind} {self.connection}>"
 
 
 class Context(Lazy):
@@ -575,9 +767,22 @@ class Context(Lazy):
         deadline: aware datetime at which the cloud ends it, or None where it sets none.
         cold_start: True for the first invocation of an instance. target: ``aws``, ``gcp``, ``azure``, ``local``.
         stage: ``PORTABLE_STAGE``, or "". native: the vendor's own context.
+        message: the Message or StreamRecord in hand, in a handler of single ones; None elsewhere.
     """
 
-    __slots__ = ("cold_start", "deadline", "deadline_at", "function", "native", "request_id", "stage", "target")
+    __slots__ = (
+        "background",
+        "cold_start",
+        "deadline",
+        "deadline_at",
+        "function",
+        "message",
+        "native",
+        "request_id",
+        "stage",
+        "target",
+    )
+    background: Any  # the invocation's BackgroundTasks, where it has any
     function: str
     request_id: str
     deadline: datetime | None
@@ -585,6 +790,7 @@ class Context(Lazy):
     cold_start: bool
     target: str
     stage: str
+    message: Any
     native: Any
 
     def __init__(
@@ -637,6 +843,10 @@ def _read_deadline(context: Context) -> datetime | None:
     return datetime.fromtimestamp(context.deadline_at, UTC)
 
 
-Context._lazy = {"deadline": _read_deadline}
+Context._lazy = {
+    "background": lambda context: None,
+    "deadline": _read_deadline,
+    "message": lambda context: None,
+}
 
 current_context: ContextVar[Context | None] = ContextVar("portable_context", default=None)

@@ -180,8 +180,8 @@ def test_forms() -> None:
     form = Request("POST", "/", headers=headers, body=b"a=1&b=&a=2+%C3%A9&c").form()
     assert form.items() == [("a", "1"), ("b", ""), ("a", "2 é"), ("c", "")]
     assert Request("POST", "/", body=b"a=1").form()["a"] == "1"
-    with pytest.raises(HTTPError, match="multipart") as caught:
-        Request("POST", "/", headers={"content-type": "multipart/form-data; boundary=x"}).form()
+    with pytest.raises(HTTPError, match="text/plain") as caught:
+        Request("POST", "/", headers={"content-type": "text/plain"}).form()
     assert caught.value.status == 415
     with pytest.raises(HTTPError) as caught:
         Request("POST", "/", body=b"a=\xff").form()

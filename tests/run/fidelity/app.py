@@ -85,7 +85,7 @@ async def answers(kind: str) -> Any:
     if kind == "cookies":
         answer = Response("x")
         answer.set_cookie("a", "1", max_age=60)
-        answer.set_cookie("b", "2", path="/x", secure=False, httponly=False, samesite="none")
+        answer.set_cookie("b", "2", path="/x", secure=False, httponly=False, samesite="strict")
         answer.set_cookie("a", "3", domain="example.com")
         return answer
     if kind == "redirect":

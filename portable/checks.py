@@ -17,6 +17,8 @@ from portable.invoke import make_function
 from portable.invoke.calls import event_call
 from portable.jsontext import is_pydantic, needs_msgspec
 from portable.resources.topic import subscription_name
+from portable.schedules.due import read_zone
+from portable.schedules.expression import parse
 from portable.signatures import MISSING, split_optional
 from portable.triggers import DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
 
@@ -25,14 +27,6 @@ __all__ = ["check_functions", "check_type"]
 _EVENTS = (BlobEvent, Change, Message, Request, SocketEvent, Tick)
 _TAKES = {"message": Message, "blob": BlobEvent, "change": Change, "schedule": Tick}
 _SCALARS = (str, bytes, int, float, bool, dict)
-
-_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_NAMES = {
-    "month": {name: number for number, name in enumerate(_MONTHS, 1)},
-    "weekday": {name: number for number, name in enumerate(_WEEKDAYS)},
-}
 
 
 def check_functions(functions: Mapping[str, Sequence[Trigger]]) -> None:
@@ -144,43 +138,9 @@ def _name(annotation: Any) -> str:
 
 
 def _check_schedule(trigger: ScheduleTrigger) -> None:
-    if trigger.cron is not None:
-        for text, field in zip(trigger.cron.lower().split(), _FIELDS, strict=True):
-            problem = _problem(text, *field)
-            if problem:
-                raise ConfigError(f"{_at(trigger)}: cron {trigger.cron!r}: {problem}")
-    if trigger.timezone == "UTC":
-        return
-    from zoneinfo import ZoneInfo, available_timezones
-
     try:
-        ZoneInfo(trigger.timezone)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        from difflib import get_close_matches
-
-        close = get_close_matches(str(trigger.timezone), sorted(available_timezones()), 1)
-        advice = f"did you mean {close[0]!r}?" if close else "use an IANA name like Europe/Paris"
-        raise ConfigError(f"{_at(trigger)}: there is no time zone {trigger.timezone!r}; {advice}") from error
-
-
-def _problem(text: str, name: str, least: int, most: int) -> str:
-    """What is wrong with one field of a cron expression, "" when nothing is."""
-    names = _NAMES.get(name, {})
-    for part in text.split(","):
-        span, stepped, step = part.partition("/")
-        if stepped and not (_is_number(step) and int(step) > 0):
-            return f"{part!r} is no {name}: a step is a whole number above 0"
-        if span == "*":
-            continue
-        bounds = [str(names.get(bound, bound)) for bound in span.split("-")]
-        numbers = [int(bound) for bound in bounds if _is_number(bound)]
-        if len(numbers) != len(bounds) or len(bounds) > 2 or not all(least <= one <= most for one in numbers):
-            also = f", or {', '.join(names)}" if names else ""
-            return f"{part!r} is no {name}; there are {least} to {most}{also}"
-        if numbers != sorted(numbers):
-            return f"{part!r} is a {name} range that ends before it begins"
-    return ""
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+        read_zone(trigger.timezone)
+        if trigger.cron is not None:
+            parse(trigger.cron)
+    except ConfigError as error:
+        raise ConfigError(f"{_at(trigger)}: {error}") from error

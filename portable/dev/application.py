@@ -15,7 +15,7 @@ from portable.invoke import make_function
 from portable.invoke.http import HTTPFunction
 from portable.manifest import FunctionRecord, describe_app, place
 from portable.run.delivery import open_resource
-from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, Trigger
 
 __all__ = ["CONTROL", "SIGNED", "TIMEOUT", "Application", "DevFunction"]
 
@@ -79,10 +79,6 @@ class Application:
         self.functions = {name: DevFunction(self.manifest.function(name), grouped[name]) for name in grouped}
         routes = [route for triggers in grouped.values() for route in triggers if isinstance(route, HTTPRoute)]
         self.http = HTTPFunction(routes)
-        for _, schedule in self.triggers(ScheduleTrigger):
-            from portable.dev.times import check_schedule  # cronsim and time zones, for those who have schedules
-
-            check_schedule(schedule, place(schedule.where, root))
         self.warnings = [
             f"{route.method} {route.path} at {place(route.where, root)} is never reached here: "
             f"{CONTROL}/ is this server's own"

@@ -12,24 +12,32 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from datetime import timedelta
-    from typing import Any, TypeVar, overload
+    from typing import Any, Literal, TypeVar, overload
 
     from portable.connection import Connection
+    from portable.http.params import Depends
     from portable.resources.bucket import Bucket
     from portable.resources.cache import Cache
     from portable.resources.config import Config
     from portable.resources.queue import Queue
     from portable.resources.secret import Secret
+    from portable.resources.sockets import Sockets
+    from portable.resources.stream import Stream
     from portable.resources.table import Table
     from portable.resources.topic import Topic
+    from portable.signature_types import ErrorHandler, EventKind, EventMiddleware
     from portable.triggers import Trigger
 
+    E = TypeVar("E", bound=Exception)
+    M = TypeVar("M")
     Indexes = Mapping[str, str | tuple[str, str]]
     T = TypeVar("T")
     K = TypeVar("K", bound=Callable[[], Any])
     R = TypeVar("R", bound=Resource)
 
-__all__ = ["App", "load_app"]
+__all__ = ["EVENT_KINDS", "App", "load_app"]
+
+EVENT_KINDS = ("message", "blob", "change", "schedule", "direct")
 
 
 class App(Router):
@@ -37,10 +45,13 @@ class App(Router):
 
     is_app = True
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
+    def __init__(self, name: str, *, dependencies: Iterable[Depends] = ()) -> None:
+        """``dependencies``: called for each HTTP request before the handler, whatever they give."""
+        super().__init__(dependencies=dependencies)
         self.name = check_name("app", name)
         self.resources: dict[tuple[str, str], Resource] = {}
+        self.middlewares: list[tuple[tuple[str, ...], Any]] = []
+        self.exception_handlers: dict[type[BaseException], Callable[..., Any]] = {}
         self._hooks: list[Callable[[], Any]] = []
         self._started = False
         self._starting = RLock()
@@ -124,6 +135,21 @@ class App(Router):
     if TYPE_CHECKING:
 
         @overload
+        def stream(self, name: str, *, partitions: int = 1) -> Stream[Any]: ...
+        @overload
+        def stream(self, name: str, type: type[T], *, partitions: int = 1) -> Stream[T]: ...
+        @overload
+        def stream(self, name: str, type: Any, *, partitions: int = 1) -> Stream[Any]: ...
+
+    def stream(self, name: str, type: Any = None, *, partitions: int = 1) -> Stream[Any]:
+        """Declare a stream of records of ``type``. The same name with the same options again is the same stream."""
+        from portable.resources.stream import Stream
+
+        return self._declare(Stream(name, type, partitions=partitions, _depth=1))
+
+    if TYPE_CHECKING:
+
+        @overload
         def cache(self, name: str) -> Cache[Any]: ...
         @overload
         def cache(self, name: str, type: type[T]) -> Cache[T]: ...
@@ -182,6 +208,19 @@ class App(Router):
 
         return self._declare(Secret(name, ttl=ttl, _depth=1))
 
+    def sockets(
+        self,
+        name: str,
+        table: Table[dict[str, Any]] | None = None,
+        *,
+        binary: bool = False,
+        ttl: timedelta | None = None,
+    ) -> Sockets:
+        """Declare the connections of a websocket. See :class:`portable.Sockets`."""
+        from portable.resources.sockets import Sockets
+
+        return self._declare(Sockets(name, table, binary=binary, ttl=ttl, _depth=1))
+
     if TYPE_CHECKING:
 
         @overload
@@ -205,6 +244,62 @@ class App(Router):
                 f"{known.where[0]}:{known.where[1]}; one resource has one set of options"
             )
         return known  # type: ignore[return-value]
+
+    # --- around every handler
+
+    if TYPE_CHECKING:
+
+        @overload
+        def middleware(self, middleware: M, /) -> M: ...
+        @overload
+        def middleware(
+            self, /, *, events: Literal["all"] | Iterable[EventKind]
+        ) -> Callable[[EventMiddleware], EventMiddleware]: ...
+
+    def middleware(self, middleware: Any = None, /, *, events: Any = ()) -> Any:
+        """Put a function around every HTTP request, or around every event of some kinds. The first is outermost.
+
+        ``def m(request, call_next)`` calls ``call_next(request)`` and returns its Response or another; an async one
+        awaits it. What a handler raises is an answer by then. An object with ``before(request)``, which may answer,
+        and ``after(request, response)``, which gives the answer, does with less: no thread and no event loop.
+
+        Around events, ``def m(event, call_next)`` is called for each that a handler is called with, a whole batch
+        where that takes one; what ``call_next(event)`` raises passes through it.
+
+        Args:
+            events: ``"all"``, or kinds: ``"message"``, ``"blob"``, ``"change"``, ``"schedule"``, ``"direct"`` …
+        """
+        kinds = EVENT_KINDS if events == "all" else tuple((events,) if isinstance(events, str) else events)
+        for kind in kinds:
+            if kind not in EVENT_KINDS:
+                raise ConfigError(f"there are no events of kind {kind!r}; there are {', '.join(EVENT_KINDS)}")
+
+        def register(one: Any) -> Any:
+            looks = hasattr(one, "before") or hasattr(one, "after")
+            if isinstance(one, type) or not (callable(one) or (looks and not kinds)):
+                wanted = "a function (event, call_next)" if kinds else "a function, or an object with before or after"
+                raise ConfigError(f"middleware is {wanted}, got {one!r}")
+            self.middlewares.append((kinds or ("http",), one))
+            return one
+
+        return register if middleware is None else register(middleware)
+
+    def exception_handler(self, kind: type[E]) -> Callable[[ErrorHandler[E]], ErrorHandler[E]]:
+        """Answer what HTTP handlers, dependencies and middleware raise of this class: ``def f(request, error)``.
+
+        It gives a Response, or a value that is sent with the status of an HTTPError, else 500. The nearest class
+        counts; an HTTPError of this framework's own, as for a path nobody answers, goes through it too.
+        """
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            raise ConfigError(f"exception_handler takes a class of exceptions, got {kind!r}")
+
+        def register(handler: ErrorHandler[E]) -> ErrorHandler[E]:
+            if kind in self.exception_handlers:
+                raise ConfigError(f"{kind.__name__} has an exception handler: {self.exception_handlers[kind]!r}")
+            self.exception_handlers[kind] = handler
+            return handler
+
+        return register
 
     # --- life of an instance
 

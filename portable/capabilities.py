@@ -128,6 +128,13 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "dead_letters": "dead letters that can be looked at",
         "same_id": "a handler sees the id that publish returned",
     },
+    "stream": {
+        "send": "records sent by the app",
+        "ends_batch": "records before the first failure of a batch that are not handed over again",
+        "attempts": "the number of the delivery",
+        "bisect": "a batch that failed as a whole, handed over again in halves",
+        "parallel": "several batches of one partition at a time",
+    },
     "table": {
         "transaction": "writes of several partitions, all or none",
         "partition_transaction": "writes of one partition, all or none",
@@ -142,6 +149,11 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     "config": {
         "live": "a changed value seen without a new deployment",
     },
+    "sockets": {
+        "serves": "websockets that a function can hold or be told of",
+        "binary": "messages of bytes, in both directions",
+        "knows_gone": "a send that says when the connection is gone",
+    },
     "cache": {
         "shared": "values that every instance sees",
         "add_bytes": "bytes that are no text, stored unless there is a value",
@@ -152,11 +164,14 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
 ASKS: Mapping[str, Mapping[str, str]] = {
     "queue": {"ordered": "ordered", "dedup": "dedup"},
     "topic": {"ordered": "ordered"},
+    "sockets": {"binary": "binary"},
 }
 """By kind of resource: a declared option, and the feature it needs when it is set to anything but None, False or
 empty. An option that is on no list needs nothing: every driver has to give it."""
 
 TRIGGER_ASKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "socket": {"sockets": ("serves",)},
+    "stream": {"bisect": ("bisect",)},
     "change": {"table": ("changes",), "old": ("change_old", "change_delete")},
 }
 """By kind of trigger: an option of its record, and the features its resource needs when that is set."""

@@ -11,6 +11,8 @@ from portable.triggers import (
     MessageTrigger,
     ScheduleTrigger,
     Settings,
+    SocketTrigger,
+    StreamTrigger,
     Trigger,
 )
 
@@ -20,16 +22,22 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal, TypeVar, Unpack
 
+    from portable.http.params import Depends
     from portable.resources.bucket import Bucket
     from portable.resources.queue import Queue
+    from portable.resources.sockets import Sockets
+    from portable.resources.stream import Stream
     from portable.resources.table import Table
     from portable.resources.topic import Topic
     from portable.signature_types import (
         BlobHandler,
         ChangeDecorator,
+        Documentation,
         Handler,
         MessageDecorator,
         RouteOptions,
+        SocketHandler,
+        StreamDecorator,
         TickHandler,
     )
 
@@ -37,10 +45,22 @@ if TYPE_CHECKING:
     H = TypeVar("H", bound=Handler)
     B = TypeVar("B", bound=BlobHandler)
     S = TypeVar("S", bound=TickHandler)
+    W = TypeVar("W", bound=SocketHandler)
 
 __all__ = ["Router", "import_object"]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+DOCUMENTED = (
+    "summary",
+    "description",
+    "operation_id",
+    "tags",
+    "deprecated",
+    "examples",
+    "responses",
+    "include_in_schema",
+    "openapi",
+)
 
 
 class Router:
@@ -48,9 +68,11 @@ class Router:
 
     is_app = False
 
-    def __init__(self, prefix: str = "", *, tags: Iterable[str] = ()) -> None:
+    def __init__(self, prefix: str = "", *, tags: Iterable[str] = (), dependencies: Iterable[Depends] = ()) -> None:
+        """``dependencies``: called for each HTTP request of this router before the handler, whatever they give."""
         self.prefix = _check_prefix(prefix)
         self.tags = tuple(tags)
+        self.dependencies = _check_dependencies(dependencies)
         self.triggers: list[Trigger] = []
         self._included: list[tuple[Router | str, str]] = []
 
@@ -67,6 +89,10 @@ class Router:
         function: str | None = None,
         auth: Literal["public", "cloud"] = "public",
         max_body: int | None = None,
+        dependencies: Iterable[Depends] = (),
+        stream: bool = False,
+        response_model: Any = ...,
+        **documentation: Unpack[Documentation],
     ) -> Callable[[H], H]:
         """Call the handler for requests with this path and one of these methods.
 
@@ -77,12 +103,19 @@ class Router:
             function: put the route into a function of this name instead of ``http``.
             auth: ``"public"``, or ``"cloud"``: the cloud's own identity check stands before it.
             max_body: bytes of a body; more is a 413.
+            stream: the handler may answer with a StreamResponse or EventStream, where the target can.
+            response_model: the answer is made this type: fields it does not have are left out, nested ones too, and
+                what does not fit is a 500. Left out, the handler's own annotation says it. None: neither.
+            documentation: for OpenAPI: ``summary``, ``description``, ``operation_id``, ``tags``, ``deprecated``,
+                ``examples``, ``responses``, ``include_in_schema``, ``openapi``.
         """
+        _check_documentation(documentation)
         if not isinstance(path, str):
             raise ConfigError(f"a route takes its path, got {path!r}; write @app.get('/path')")
         chosen = [method.upper() for method in ((methods,) if isinstance(methods, str) else methods)]
         if not chosen or any(method not in METHODS for method in chosen):
             raise ConfigError(f"methods are some of {', '.join(METHODS)}, got {chosen}")
+        needed = self.dependencies + _check_dependencies(dependencies)
 
         def decorate(handler: H) -> H:
             for method in chosen:
@@ -96,7 +129,11 @@ class Router:
                         status=status,
                         auth=auth,
                         max_body=max_body,
+                        stream=stream,
                         tags=self.tags,
+                        response_model=response_model,
+                        documentation=documentation or None,
+                        dependencies=needed,
                     )
                 )
             return handler
@@ -122,6 +159,54 @@ class Router:
     def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """See :meth:`route`."""
         return self.route(path, methods=("DELETE",), **options)
+
+    def mount(
+        self,
+        path: str,
+        application: Callable[..., Any] | str,
+        *,
+        kind: Literal["asgi", "wsgi"] | None = None,
+        lifespan: bool = True,
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+        auth: Literal["public", "cloud"] = "public",
+        max_body: int | None = None,
+        stream: bool = False,
+        tags: Iterable[str] = (),
+        dependencies: Iterable[Depends] = (),
+    ) -> None:
+        """Let an ASGI or WSGI application answer every method and path below ``path`` that no route of ours answers.
+
+        Of several mounts the one with the longest path answers. The application sees ``path`` in its ``root_path`` or
+        ``SCRIPT_NAME``.
+
+        Args:
+            path: ``/legacy``, without parameters; ``/`` for everything.
+            application: the application, or its ``"shop.legacy:asgi"``: then its module is imported by the build, and
+                at run time only by the function that holds the mount.
+            kind: left out, it is told from what the application takes.
+            lifespan: an ASGI application is started before the instance's first invocation, and stopped with it.
+            memory, timeout, function, auth, max_body, dependencies: as of :meth:`route`.
+            stream: its answers are sent as they are made, where the target can; else they are gathered first.
+            tags: beside the router's.
+        """
+        from portable.http.mounts import HTTPMount, Mounted
+        from portable.resources import declared_at
+
+        mounted = Mounted(application, kind, lifespan, declared_at(1))
+        self.triggers.append(
+            HTTPMount(
+                self.prefix + path if isinstance(path, str) else path,
+                mounted,
+                Settings(memory, timeout, function),
+                auth=auth,
+                max_body=max_body,
+                stream=stream,
+                tags=(*self.tags, *tags),
+                dependencies=self.dependencies + _check_dependencies(dependencies),
+            )
+        )
 
     # --- events
 
@@ -150,6 +235,56 @@ class Router:
         def decorate(handler: Any) -> Any:
             settings = Settings(memory, timeout, function)
             self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size, filter=filter))
+            return handler
+
+        return decorate
+
+    def on_stream(
+        self,
+        stream: Stream[T],
+        *,
+        batch_size: int = 100,
+        start: Literal["latest", "trim"] = "latest",
+        parallel: int = 1,
+        bisect: bool = False,
+        max_attempts: int | None = None,
+        window: timedelta | None = None,
+        dead_letters: Queue[Any] | None = None,
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+    ) -> StreamDecorator[T]:
+        """Call the handler with each record of a stream, or with a batch where it takes ``list[StreamRecord[T]]``.
+
+        Return: done. Raise, or ``record.fail()``: this record and those behind it in its partition come again.
+
+        Args:
+            batch_size: a maximum; a cloud may hand over fewer.
+            start: of a function that is new: with what is sent from now on, or with the oldest record that is kept.
+            parallel: batches of one partition at a time; records of one key stay in order. A cloud may do fewer.
+            bisect: a batch that failed as a whole comes again in halves.
+            max_attempts: of a batch, before what fails in it is given up; None tries until the stream forgets it.
+            window: how long to gather a batch.
+            dead_letters: a queue that gets what ``Reject`` gives up, and bodies that do not fit the stream's type.
+        """
+        if getattr(stream, "kind", None) != "stream":
+            raise ConfigError(f"on_stream takes a stream, got {stream!r}")
+
+        def decorate(handler: Any) -> Any:
+            settings = Settings(memory, timeout, function)
+            trigger = StreamTrigger(
+                stream,
+                handler,
+                settings,
+                batch_size=batch_size,
+                start=start,
+                parallel=parallel,
+                bisect=bisect,
+                max_attempts=max_attempts,
+                window=window,
+                dead_letters=dead_letters,
+            )
+            self.triggers.append(trigger)
             return handler
 
         return decorate
@@ -219,6 +354,34 @@ class Router:
 
         return decorate
 
+    def websocket(
+        self,
+        path: str,
+        *,
+        sockets: Sockets | None = None,
+        memory: int | None = None,
+        timeout: timedelta | None = None,
+        function: str | None = None,
+    ) -> Callable[[W], W]:
+        """Call the handler when a client connects to this path, with each message it sends, and when it is gone.
+
+        On connect, ``return False`` or an HTTPError refuses it. A handler that fails on another event closes nothing.
+        Messages of one connection come one after the other, but on AWS, where they may come at once.
+
+        Args:
+            path: without parameters. AWS and Azure have an endpoint for each websocket instead, and no paths.
+            sockets: what is sent through; left out, :class:`~portable.Sockets` that bear the function's name, found as
+                ``event.sockets``.
+        """
+
+        def decorate(handler: W) -> W:
+            settings = Settings(memory, timeout, function)
+            where = self.prefix + path if isinstance(path, str) else path
+            self.triggers.append(SocketTrigger(where, handler, settings, sockets))
+            return handler
+
+        return decorate
+
     def function(
         self, name: str | None = None, *, memory: int | None = None, timeout: timedelta | None = None
     ) -> Callable[[H], H]:
@@ -268,9 +431,12 @@ class Router:
     ) -> None:
         if self in around:
             raise ConfigError(f"a router includes itself: prefix {self.prefix!r}, by way of {', '.join(modules)}")
+        outer = tuple(dependency for router in around for dependency in router.dependencies)
         for trigger in self.triggers:
-            if prefix and isinstance(trigger, HTTPRoute):
-                trigger = _moved(trigger, prefix)
+            if (prefix or outer) and isinstance(trigger, HTTPRoute):
+                trigger = trigger.included(prefix, outer)
+            elif prefix and isinstance(trigger, SocketTrigger):
+                trigger = SocketTrigger(prefix + trigger.path, trigger.handler, trigger.settings, trigger.sockets)
             if id(trigger) not in found:
                 trigger.modules = modules
                 found[id(trigger)] = trigger
@@ -285,23 +451,24 @@ class Router:
                 router._gather(found, wanted, prefix + under, (*modules, part), (*around, self))
 
 
+def _check_documentation(documentation: Mapping[str, Any]) -> None:
+    for name in documentation:
+        if name not in DOCUMENTED:
+            raise ConfigError(f"a route has no option {name!r}; what documents it is one of {', '.join(DOCUMENTED)}")
+
+
 def _check_prefix(prefix: str) -> str:
     if not isinstance(prefix, str) or (prefix and (not prefix.startswith("/") or prefix.endswith("/"))):
         raise ConfigError(f"prefix {prefix!r} must start with '/' and not end with one")
     return prefix
 
 
-def _moved(route: HTTPRoute, prefix: str) -> HTTPRoute:
-    return HTTPRoute(
-        route.method,
-        prefix + route.path,
-        route.handler,
-        route.settings,
-        status=route.status,
-        auth=route.auth,
-        max_body=route.max_body,
-        tags=route.tags,
-    )
+def _check_dependencies(given: Iterable[Depends]) -> tuple[Depends, ...]:
+    found = tuple(given)
+    for one in found:
+        if getattr(one, "place", None) != "depends":
+            raise ConfigError(f"dependencies are Depends(…), got {one!r}")
+    return found
 
 
 def _split_spec(spec: str) -> tuple[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
-from portable.events import BlobEvent, Change, Message, Tick
+from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
+from portable.http.params import Depends
+from portable.records import StreamRecord
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -14,10 +16,35 @@ T = TypeVar("T")
 
 Handler = Callable[..., Any]
 BlobHandler = Callable[Concatenate[BlobEvent, ...], Any]
+SocketHandler = Callable[Concatenate[SocketEvent, ...], Any]
 TickHandler = Callable[Concatenate[Tick, ...], Any] | Callable[[], Any]
 
 
-class RouteOptions(TypedDict, total=False):
+EventKind = Literal["message", "blob", "change", "schedule", "direct"]
+EventMiddleware = Callable[[Any, Callable[[Any], Any]], Any]
+E = TypeVar("E", bound=Exception, contravariant=True)
+ErrorHandler = Callable[[Request, E], Any]
+
+
+class Documentation(TypedDict, total=False):
+    """What OpenAPI says of a route, and nothing else reads.
+
+    ``responses`` by status: a model, a description, or ``{"model": …, "description": …, "examples": …}``; ``examples``
+    of the body; ``openapi`` is laid over the operation last.
+    """
+
+    summary: str
+    description: str
+    operation_id: str
+    tags: Iterable[str]
+    deprecated: bool
+    examples: Mapping[str, Any] | Sequence[Any]
+    responses: Mapping[int | str, Any]
+    include_in_schema: bool
+    openapi: Mapping[str, Any]
+
+
+class RouteOptions(Documentation, total=False):
     """What ``get``, ``post`` … take besides the path: see ``Router.route``."""
 
     status: int | None
@@ -26,6 +53,9 @@ class RouteOptions(TypedDict, total=False):
     function: str | None
     auth: Literal["public", "cloud"]
     max_body: int | None
+    dependencies: Iterable[Depends]
+    stream: bool
+    response_model: Any
 
 
 class MessageDecorator(Protocol[T]):
@@ -37,6 +67,19 @@ class MessageDecorator(Protocol[T]):
     def __call__(
         self, handler: Callable[Concatenate[list[Message[T]], P], R]
     ) -> Callable[Concatenate[list[Message[T]], P], R]: ...
+
+
+class StreamDecorator(Protocol[T]):
+    """Takes a handler of one record or of a batch, and returns it unchanged."""
+
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[StreamRecord[T], P], R]
+    ) -> Callable[Concatenate[StreamRecord[T], P], R]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[list[StreamRecord[T]], P], R]
+    ) -> Callable[Concatenate[list[StreamRecord[T]], P], R]: ...
 
 
 class ChangeDecorator(Protocol[T]):

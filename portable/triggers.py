@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from portable.http.params import Depends
     from portable.resources.bucket import Bucket
     from portable.resources.filters import Filter
     from portable.resources.queue import Queue
+    from portable.resources.sockets import Sockets
+    from portable.resources.stream import Stream
     from portable.resources.table import Table
     from portable.resources.topic import Topic
 
@@ -26,6 +29,8 @@ __all__ = [
     "MessageTrigger",
     "ScheduleTrigger",
     "Settings",
+    "SocketTrigger",
+    "StreamTrigger",
     "Trigger",
 ]
 
@@ -74,7 +79,7 @@ class Trigger:
     """What calls a handler.
 
     Attributes:
-        kind: ``http``, ``message``, ``blob``, ``change``, ``schedule`` or ``direct``.
+        kind: ``http``, ``message``, ``stream``, ``blob``, ``change``, ``schedule``, ``direct`` or ``socket``.
         handler: the user's callable, unchanged. function: the function it belongs to.
         where: file and line of the handler. modules: the routers included by name it came through, outermost first.
     """
@@ -107,9 +112,24 @@ class Trigger:
 
 
 class HTTPRoute(Trigger):
-    """A method and a path. ``status`` is None unless the decorator said one; ``auth`` is ``"public"`` by default."""
+    """A method and a path. ``status`` is None unless the decorator said one; ``auth`` is ``"public"`` by default.
 
-    __slots__ = ("auth", "max_body", "method", "path", "status", "tags")
+    ``response_model`` is ``...`` for what the handler's annotation says; ``documentation`` is read by OpenAPI alone.
+    """
+
+    __slots__ = (
+        "auth",
+        "dependencies",
+        "documentation",
+        "max_body",
+        "method",
+        "path",
+        "response_model",
+        "shape",
+        "status",
+        "stream",
+        "tags",
+    )
     kind = "http"
 
     def __init__(
@@ -123,6 +143,10 @@ class HTTPRoute(Trigger):
         auth: str = "public",
         max_body: int | None = None,
         tags: tuple[str, ...] = (),
+        dependencies: tuple[Depends, ...] = (),
+        stream: bool = False,
+        response_model: Any = ...,
+        documentation: Mapping[str, Any] | None = None,
     ) -> None:
         if not path.startswith("/"):
             raise ConfigError(f"path {path!r} must start with '/'")
@@ -132,13 +156,31 @@ class HTTPRoute(Trigger):
             raise ConfigError(f"auth is 'public' or 'cloud', got {auth!r}")
         if max_body is not None and (type(max_body) is not int or max_body < 1):
             raise ConfigError(f"max_body is a whole number of bytes above 0, got {max_body!r}")
+        if type(stream) is not bool:
+            raise ConfigError(f"stream is True or False, got {stream!r}")
         super().__init__(handler, settings)
+        self.stream = stream
         self.method = method
         self.path = path
         self.status = status
         self.auth = auth
         self.max_body = max_body
         self.tags = tags
+        self.dependencies = dependencies
+        self.response_model = response_model
+        self.shape: Any = None  # what makes an answer the declared model; made with the plan
+        self.documentation = documentation
+
+    def included(self, prefix: str, dependencies: tuple[Depends, ...]) -> HTTPRoute:
+        """This route as a router around its own has it: under a prefix, and after that router's dependencies."""
+        copy = type(self).__new__(type(self))
+        for kind in type(self).__mro__[:-1]:
+            for slot in kind.__dict__.get("__slots__", ()):
+                setattr(copy, slot, getattr(self, slot))
+        copy.path = prefix + self.path
+        copy.dependencies = dependencies + self.dependencies
+        copy.plan = None
+        return copy
 
     def default_function(self) -> str:
         """All routes are one function unless they say otherwise."""
@@ -193,6 +235,51 @@ class MessageTrigger(Trigger):
         from portable.resources.filters import fits
 
         return fits(self.filter, attributes)
+
+
+class StreamTrigger(Trigger):
+    """Records of a stream. ``window`` is a timedelta or None; ``max_attempts`` None tries until a record expires."""
+
+    __slots__ = ("batch_size", "bisect", "dead_letters", "max_attempts", "parallel", "start", "stream", "window")
+    kind = "stream"
+
+    def __init__(
+        self,
+        stream: Stream[Any],
+        handler: Handler,
+        settings: Settings,
+        *,
+        batch_size: int = 100,
+        start: str = "latest",
+        parallel: int = 1,
+        bisect: bool = False,
+        max_attempts: int | None = None,
+        window: timedelta | None = None,
+        dead_letters: Queue[Any] | None = None,
+    ) -> None:
+        numbers = {"batch_size": (batch_size, 10_000), "parallel": (parallel, 10)}
+        if max_attempts is not None:
+            numbers["max_attempts"] = (max_attempts, 10_000)
+        for name, (value, most) in numbers.items():
+            if type(value) is not int or not 1 <= value <= most:
+                raise ConfigError(f"{name} is 1 to {most}, got {value!r}")
+        if start != "latest" and start != "trim":
+            raise ConfigError(f"start is 'latest' or 'trim' (the oldest record that is kept), got {start!r}")
+        if type(bisect) is not bool:
+            raise ConfigError(f"bisect is True or False, got {bisect!r}")
+        if window is not None and (not hasattr(window, "total_seconds") or not 0 < window.total_seconds() <= 300):
+            raise ConfigError(f"window is a timedelta above 0, five minutes at most, got {window!r}")
+        if dead_letters is not None and getattr(dead_letters, "kind", None) != "queue":
+            raise ConfigError(f"dead_letters is a queue of the app, got {dead_letters!r}")
+        super().__init__(handler, settings)
+        self.stream = stream
+        self.batch_size = batch_size
+        self.start = start
+        self.parallel = parallel
+        self.bisect = bisect
+        self.max_attempts = max_attempts
+        self.window = window
+        self.dead_letters = dead_letters
 
 
 class BlobTrigger(Trigger):
@@ -280,3 +367,29 @@ class DirectTrigger(Trigger):
 
     __slots__ = ()
     kind = "direct"
+
+
+class SocketTrigger(Trigger):
+    """A websocket: its path, and the sockets its connections belong to, which bear the function's name by default."""
+
+    __slots__ = ("path", "sockets")
+    kind = "socket"
+
+    def __init__(self, path: str, handler: Handler, settings: Settings, sockets: Sockets | None = None) -> None:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ConfigError(f"path {path!r} must start with '/'")
+        if "{" in path or "?" in path or "#" in path:
+            raise ConfigError(
+                f"path {path!r}: a websocket's path has no parameters, as the gateways of AWS and Azure have no paths "
+                "at all; let the client say it in the query"
+            )
+        super().__init__(handler, settings)
+        self.path = path
+        if sockets is None:
+            from portable.resources.sockets import Sockets
+
+            sockets = Sockets(self.function)
+            sockets.where = sockets.store.where = self.where
+        elif getattr(sockets, "kind", None) != "sockets":
+            raise ConfigError(f"sockets is what app.sockets('name') gives, got {sockets!r}")
+        self.sockets = sockets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable.capabilities import Capabilities, Capability, native, refused
+from portable.capabilities import Capabilities, Capability, native, portable, refused
 
 __all__ = ["CAPABILITIES"]
 
@@ -74,6 +74,14 @@ _SOCKETS: dict[str, Capability] = {
     "knows_gone": native("in the process that holds it open", source="portable_local.sockets"),
 }
 
+_STREAM: dict[str, Capability] = {
+    "send": native("one transaction a call; kept for a day", source="portable_local.stream"),
+    "ends_batch": native(source="portable.run.streams"),
+    "attempts": native("of the first record of a batch", source="portable.run.streams"),
+    "bisect": native(source="portable.run.streams"),
+    "parallel": portable("one batch of a partition at a time", source="portable.run.streams"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
@@ -81,6 +89,7 @@ CAPABILITIES: Capabilities = {
     "queue": _QUEUE,
     "secret": _SECRET,
     "sockets": _SOCKETS,
+    "stream": _STREAM,
     "table": _TABLE,
     "topic": _TOPIC,
 }

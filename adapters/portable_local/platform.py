@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DURABILITY", "KINDS", "STATE", "LocalPlatform"]
 
-KINDS = ("bucket", "cache", "config", "queue", "secret", "sockets", "table", "topic")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "sockets", "stream", "table", "topic")
 
 VALUES = ("config", "secret")
 """Kinds without a folder of their own: the environment holds them, or a file beside the state."""

@@ -85,6 +85,12 @@ class LocalFunction:
                 outcomes[position] = None
         return self._codec.encode(messages, outcomes)
 
+    def _serve_stream(self, event: Any) -> Any:
+        records = self._codec.decode(event)
+        call = self._instance.call
+        outcomes = call(records)
+        return self._codec.encode(records, run_shared(outcomes) if call.is_async else outcomes)
+
     def _serve_direct(self, event: Any) -> Any:
         call = self._instance.call
         value = call(self._codec.decode(event))

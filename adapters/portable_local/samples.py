@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from portable.drivers.tags import encode
 from portable.events import BlobEvent, Change, Request, Response, Tick
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
+from portable.samples.neutral import request_target
 from portable_local.triggers import bytes_to_text, text_to_bytes
 
 __all__ = ["SAMPLES", "LocalSamples"]
@@ -38,6 +40,8 @@ class LocalSamples:
         if function.kind == "message":
             kind, name = function.triggers[0].source
             return {kind: name, "messages": [_message(message) for message in event]}
+        if function.kind == "stream":
+            return {"stream": event[0].stream, "records": [_record(record) for record in event]}
         return event
 
     def outcome(
@@ -56,6 +60,8 @@ class LocalSamples:
             rows = answer["failed"]
             after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
             return Outcome(failed=[row["id"] for row in rows], after=after)
+        if function.kind == "stream":
+            return Outcome(failed=[f"{one['partition']}/{one['offset']}" for one in answer["failed"]])
         return Outcome(value=answer)
 
 
@@ -64,6 +70,7 @@ def _request(request: Request) -> dict[str, Any]:
         "method": request.method,
         "path": request.raw_path,
         "query": [list(pair) for pair in request.query.items()],
+        "query_string": request_target(request).partition("?")[2],
         "headers": [list(pair) for pair in request.headers.items()],
         **bytes_to_text(request.body),
         "client": request.client,
@@ -92,6 +99,17 @@ def _message(message: Any) -> dict[str, Any]:
         "attempt": message.attempt,
         "sent_at": sent_at.isoformat() if sent_at else None,
         "group": message.group,
+    }
+
+
+def _record(record: Any) -> dict[str, Any]:
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "data": b64encode(record.body).decode(),
+        "key": record.key,
+        "time": record.time.isoformat() if record.time else None,
+        "attempt": record.attempt,
     }
 
 

@@ -1,13 +1,14 @@
 """The local event sources: neutral events as JSON, one class each. Nobody's format but ours, so nothing is renamed.
 
-    http      {"method", "path", "query": [[name, value]], "headers": [[name, value]], "body", "base64", "client",
-               "scheme", "host"}; "path" as sent, percent signs and all
+    http      {"method", "path", "query": [[name, value]], "query_string", "headers": [[name, value]], "body", "base64",
+               "client", "scheme", "host"}; "path" and "query_string" as sent, percent signs and all; "query" decoded
     message   {"queue" or "topic", "messages": [{"id", "body", "attributes", "attempt", "sent_at", "group"}]}; "body" is
                JSON text
     blob      {"kind", "bucket", "key", "size", "version", "time"}
     change    {"kind", "table", "key", "old", "new", "time"}; items as ``portable.drivers.tags`` has them, a key of two
                fields as a list
     schedule  {"scheduled_at"}
+    stream    {"stream", "records": [{"partition", "offset", "data", "key", "time", "attempt"}]}; "data" is base64
     direct    the payload
 
 An event that lacks what it needs raises ValueError naming that.
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portable.events import Response
+    from portable.records import StreamRecord
 
-__all__ = ["SOURCES", "Blob", "Changed", "Direct", "HTTP", "Queued", "Schedule", "codec_of"]
+__all__ = ["SOURCES", "Blob", "Changed", "Direct", "HTTP", "Queued", "Schedule", "Streamed", "codec_of"]
 
 
 def _need(event: Any, source: str, *names: str) -> None:
@@ -50,6 +52,11 @@ def _instant(event: dict[str, Any], name: str, source: str) -> datetime:
     return found
 
 
+def _raw_query(request: Request) -> str:
+    text: str | None = request.native.get("query_string")
+    return Request._lazy["raw_query"](request) if text is None else text
+
+
 class LocalRequest(Request):
     """A request whose fields are read from its event when they are asked for."""
 
@@ -57,6 +64,7 @@ class LocalRequest(Request):
     _lazy = {
         **Request._lazy,
         "query": lambda request: Query(request.native.get("query") or ()),
+        "raw_query": _raw_query,
         "headers": lambda request: Headers(request.native.get("headers") or ()),
         "body": lambda request: text_to_bytes(request.native),
         "client": lambda request: request.native.get("client"),
@@ -191,7 +199,36 @@ class Direct:
         return event
 
 
-SOURCES: dict[str, Any] = {codec.source: codec for codec in (HTTP, Queued, Blob, Changed, Schedule, Direct)}
+class Streamed:
+    """Batches of one stream."""
+
+    source = "stream"
+
+    @staticmethod
+    def decode(event: Any) -> list[StreamRecord[Any]]:
+        """The records, their bodies as sent."""
+        from portable.records import StreamRecord
+
+        _need(event, "stream", "stream", "records")
+        records: list[StreamRecord[Any]] = []
+        for one in event["records"]:
+            _need(one, "stream", "partition", "offset", "data")
+            time = _instant(one, "time", "stream") if one.get("time") else None
+            data = b64decode(one["data"])
+            place = event["stream"], one["partition"], one["offset"]
+            records.append(StreamRecord(*place, data, one.get("key"), time, {}, one.get("attempt"), one))
+        return records
+
+    @staticmethod
+    def encode(batch: Sequence[StreamRecord[Any]], outcomes: list[BaseException | None]) -> dict[str, Any]:
+        """``{"failed": [{"partition", "offset"}]}``: from where on each partition comes again."""
+        from portable.invoke.streams import first_failures
+
+        failed = first_failures(batch, outcomes)
+        return {"failed": [{"partition": one.partition, "offset": one.offset} for one in failed]}
+
+
+SOURCES: dict[str, Any] = {codec.source: codec for codec in (HTTP, Queued, Blob, Changed, Schedule, Streamed, Direct)}
 """By trigger kind, which names the source too: there is one for each."""
 
 

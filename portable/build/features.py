@@ -8,6 +8,9 @@ from portable.build.target import BuildTarget, Finding
 from portable.capabilities import ASKS, FEATURES, TRIGGER_ASKS, Capabilities, Capability, Naming
 from portable.manifest import Manifest, ResourceRecord, TriggerRecord
 
+_SOURCED = ("message", "stream", "blob", "change", "socket")
+"""Kinds of triggers that have a resource."""
+
 __all__ = ["check_features", "check_physical_names", "served"]
 
 
@@ -24,7 +27,9 @@ def check_features(manifest: Manifest, target: BuildTarget) -> Iterator[Finding]
         if given is None:
             kinds = ", ".join(capabilities)
             message = f"{_named(resource)}: target {target.name} has no {resource.kind}; it has {kinds}"
-            yield Finding("error", resource.where, message, "choose another target, or do without it")
+            instead: Mapping[str, str] = getattr(target, "instead", {})
+            way_out = instead.get(resource.kind, "choose another target, or do without it")
+            yield Finding("error", resource.where, message, way_out)
             continue
         for option, feature in ASKS.get(resource.kind, {}).items():
             value = resource.options.get(option)
@@ -53,7 +58,8 @@ def _check_trigger(
             capability = given.get(feature)
             if capability is not None and capability.given:
                 continue
-            asked = f"a {trigger.kind} of {kind} {name!r}" + (f" with {option}=True" if option != kind else "")
+            what = f"{kind} {name!r}" if trigger.kind == kind else f"a {trigger.kind} of {kind} {name!r}"
+            asked = what + (f" with {option}=True" if option != kind else "")
             why = _why(kind, feature, capability)
             message = f"function {function!r} takes {asked}; target {target.name} has none: {why}"
             way_out = capability.way_out if capability is not None else ""
@@ -69,7 +75,7 @@ def served(manifest: Manifest, target: BuildTarget) -> Manifest:
         return manifest
     kept = []
     for function in manifest.functions:
-        sources = [one.source[0] for one in function.triggers if one.kind in ("message", "blob", "change")]
+        sources = [one.source[0] for one in function.triggers if one.kind in _SOURCED]
         asked = any(True for one in function.triggers for _ in _check_trigger("", one, target, capabilities))
         if not asked and all(kind in capabilities for kind in sources):
             kept.append(function.name)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from portable.drivers.queue import SendFailure as SendFailure
     from portable.drivers.secret import SecretDriver as SecretDriver
     from portable.drivers.secret import SecretVersion as SecretVersion
+    from portable.drivers.sockets import SocketsDriver as SocketsDriver
+    from portable.drivers.stream import StoredRecord as StoredRecord
+    from portable.drivers.stream import StreamDriver as StreamDriver
     from portable.drivers.table import Row as Row
     from portable.drivers.table import Rows as Rows
     from portable.drivers.table import Schema as Schema
@@ -60,7 +63,10 @@ __all__ = [
     "SecretVersion",
     "SendFailure",
     "SignedURL",
+    "SocketsDriver",
     "Sort",
+    "StoredRecord",
+    "StreamDriver",
     "SubscriptionDriver",
     "TableDriver",
     "TableQuery",
@@ -83,6 +89,9 @@ _HOME = {
     "SendFailure": "queue",
     "SecretDriver": "secret",
     "SecretVersion": "secret",
+    "StoredRecord": "stream",
+    "StreamDriver": "stream",
+    "SocketsDriver": "sockets",
     "SubscriptionDriver": "topic",
     "TopicDriver": "topic",
     "Row": "table",

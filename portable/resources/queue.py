@@ -26,24 +26,15 @@ LEASE_SECONDS = 30
 ID_CHARACTERS = 128  # of a group or deduplication id: SQS and Service Bus
 
 
-class Typed(Resource, Generic[T]):
-    """What queues and topics share: the type of their messages, their attributes, and how often one is tried."""
+class Modelled(Resource, Generic[T]):
+    """What queues, topics and streams share: the type of what they carry."""
 
     __slots__ = ("_decode", "type")
 
     def __init__(self, name: str, type: Any, options: dict[str, Any], where: tuple[str, int]) -> None:
-        attempts = options["max_attempts"]
-        if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= 1000:
-            raise ConfigError(f"{self.kind} {name!r}: max_attempts is 1 to 1000, got {attempts!r}")
         super().__init__(name, options, where)
         self.type = type
         self._decode: Callable[[str | bytes], T] | None = None
-
-    @property
-    def max_attempts(self) -> int:
-        """Deliveries before the dead letters."""
-        attempts: int = self.options["max_attempts"]
-        return attempts
 
     @property
     def decode(self) -> Callable[[str | bytes], T]:
@@ -63,7 +54,25 @@ class Typed(Resource, Generic[T]):
 
     def same_as(self, other: Resource) -> bool:
         """Whether both declare the same one with the same options and type."""
-        return super().same_as(other) and isinstance(other, Typed) and self.type == other.type
+        return super().same_as(other) and isinstance(other, Modelled) and self.type == other.type
+
+
+class Typed(Modelled[T]):
+    """What queues and topics share: their attributes, and how often a message is tried."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, type: Any, options: dict[str, Any], where: tuple[str, int]) -> None:
+        attempts = options["max_attempts"]
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= 1000:
+            raise ConfigError(f"{self.kind} {name!r}: max_attempts is 1 to 1000, got {attempts!r}")
+        super().__init__(name, type, options, where)
+
+    @property
+    def max_attempts(self) -> int:
+        """Deliveries before the dead letters."""
+        attempts: int = self.options["max_attempts"]
+        return attempts
 
     def _attributes(self, attributes: Mapping[str, str] | None) -> Mapping[str, str]:
         if not attributes:

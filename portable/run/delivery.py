@@ -11,6 +11,8 @@ becomes of it after that, is the code below. Where it differs from a cloud:
   not seen, two writes of one key are one event, and a change has its old item on every cloud;
 * a blob event or a change is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous
   invocation; other clouds, and DynamoDB's stream, go on for longer, and a stream waits with the changes behind it;
+* a stream is read from its beginning, whatever ``start=`` says, one batch of a partition at a time; a record that fails
+  is given up alone, see ``portable.run.streams``;
 * a topic's filter is looked at here too, for emulators that keep filters and do not heed them;
 * nothing is delivered twice, though every cloud may.
 """
@@ -24,18 +26,21 @@ from typing import Any
 
 import msgspec
 
-from portable.drivers import BlobInfo, BucketDriver, Platform, Received, SubscriptionDriver
+from portable.drivers import BlobInfo, BucketDriver, Platform, Received, StreamDriver, SubscriptionDriver
 from portable.drivers.table import Schema
 from portable.errors import PortableError, UnsupportedError
 from portable.events import BlobEvent, Change, Message
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
+from portable.records import StreamRecord
 from portable.resources import Resource
 from portable.resources.bucket import Bucket
 from portable.resources.filters import fits
 from portable.resources.queue import Queue
+from portable.resources.stream import Stream
 from portable.resources.table import Table
 from portable.resources.topic import Topic
 from portable.run.changes import TableWatch
+from portable.run.streams import PartitionReader
 from portable.samples import Event, Outcome
 
 __all__ = [
@@ -117,13 +122,19 @@ class Delivery:
         for name in sorted({trigger.options["table"] for _, trigger in _triggers(manifest, "change")}):
             record = manifest.resource("table", name)
             self._watches.append(TableWatch(name, Schema(record.options), open_resource(platform, record)))
+        self._streams = [
+            _StreamLine(function, trigger, open_resource(platform, manifest.resource(*trigger.source)))
+            for function, trigger in _triggers(manifest, "stream")
+        ]
         self._waiting: list[_EventTry] = []
         self._attempts: dict[str, int] = {}
 
     def forget(self) -> None:
-        """Take what the buckets hold now as known, and drop the retries that wait."""
+        """Take what the buckets and streams hold now as known, and drop the retries that wait."""
         for watch in self._watches:
             watch.changes()
+        for stream in self._streams:
+            stream.skip()
         self._waiting.clear()
         self._attempts.clear()
 
@@ -174,7 +185,32 @@ class Delivery:
             there = line.wanted(_take(line.driver, wait))
             for start in range(0, len(there), size):
                 fresh = self._deliver_batch(line, there[start : start + size], result) or fresh
+        for stream in self._streams:
+            for reader in stream.readers:
+                if batch := reader.read():
+                    fresh = self._deliver_records(stream.function, reader, batch, result) or fresh
         return fresh
+
+    def _deliver_records(
+        self, function: FunctionRecord, reader: PartitionReader, batch: list[StreamRecord[bytes]], result: Settled
+    ) -> str:
+        outcome = self._call(function, batch)
+        failed = batch[0].offset if outcome.error is not None else None
+        for identity in outcome.failed:
+            failed = identity.rpartition("/")[2]
+        subject = f"{batch[0].stream}/{reader.partition}/"
+        attempt = 1 if failed is not None and failed != batch[0].offset else reader.attempt
+        new = reader.attempt == 1
+        given_up = reader.settle(batch, failed)
+        for record in batch:
+            if record.offset == failed:
+                error = outcome.error or "the function asks for it again"
+                result.failures.append(
+                    Failure(function.name, subject + record.offset, attempt, error, given_up is not None)
+                )
+                break
+            result.delivered += 1
+        return f"{function.name}: a record of stream {batch[0].stream}" if new else ""
 
     def _deliver_event(self, one: _EventTry, result: Settled) -> None:
         outcome = self._call(one.function, one.event)
@@ -246,6 +282,21 @@ class _Line:
         return [one for one in there if fits(self.filter, one.attributes)]
 
 
+class _StreamLine:
+    """What one function takes of a stream. ``function`` has this trigger alone."""
+
+    def __init__(self, function: FunctionRecord, trigger: TriggerRecord, driver: StreamDriver) -> None:
+        self.function = msgspec.structs.replace(function, triggers=[trigger])
+        name = trigger.options["stream"]
+        self.readers = [PartitionReader(driver, name, one, trigger.options) for one in driver.partitions()]
+
+    def skip(self) -> None:
+        """Take every record there is as dealt with."""
+        for reader in self.readers:
+            while batch := reader.read():
+                reader.settle(batch, None)
+
+
 class _EventTry:
     """One blob event, or one change of a table, for one function."""
 
@@ -285,6 +336,8 @@ def resource_of(record: ResourceRecord) -> Resource:
         return Queue(record.name, **_arguments(record.options))
     if record.kind == "topic":
         return Topic(record.name, **record.options)
+    if record.kind == "stream":
+        return Stream(record.name, **record.options)
     if record.kind == "table":
         return Table.of_options(record.name, {name: _frozen(one) for name, one in record.options.items()})
     raise UnsupportedError(f"{record.kind} {record.name}: buckets, queues, topics and tables are looked into here")

@@ -11,8 +11,9 @@ from portable.manifest import FunctionRecord
 __all__ = ["Event", "Outcome", "Samples"]
 
 Event = Request | Sequence[Message[str]] | BlobEvent | Change[Any] | Tick | Any
-"""What a function takes, neutral: by its kind a Request, messages whose body is the text as sent, a BlobEvent, a
-Change, a Tick, or the payload of a direct call as JSON values."""
+"""What a function takes, neutral: by its kind a Request, messages whose body is the text as sent, records of a stream
+whose body is the bytes as sent, a BlobEvent, a Change, a Tick, a SocketEvent, or the payload of a direct call as JSON
+values."""
 
 
 class Outcome:
@@ -20,7 +21,8 @@ class Outcome:
 
     Attributes:
         response: of an HTTP function. value: of a direct function, JSON values.
-        failed: ids of the messages to be delivered again. error: ``Type: text`` when the invocation failed as a whole.
+        failed: ids of the messages to be delivered again; of a stream, of the record from which on each partition is.
+            error: ``Type: text`` when the invocation failed as a whole.
         after: seconds until one of them may come again, by id, where the answer says it (``Retry(after=…)``).
     """
 

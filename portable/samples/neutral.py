@@ -5,6 +5,7 @@ what ``portable events`` prints::
 
     http      {"method": "POST", "path": "/users?page=2", "headers": [["accept", "*/*"]], "json": {…}}
     message   {"messages": [{"body": {…}, "attributes": {…}}]}        "body" is any JSON value
+    stream    {"records": [{"body": {…}, "key": "ann"}]}               "body" is any JSON value
     blob      {"kind": "created", "key": "in/cat.png", "size": 1024}
     change    {"kind": "update", "key": "ann", "old": {…}, "new": {…}} items as ``portable.drivers.tags`` has them
     schedule  {"scheduled_at": "2026-03-29T08:00:00Z"}
@@ -14,7 +15,7 @@ what ``portable events`` prints::
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -28,6 +29,7 @@ from portable.events import BlobEvent, Change, Message, Request, Tick
 from portable.http.routing import parse_path
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
+from portable.records import StreamRecord
 from portable.samples import Event
 
 __all__ = [
@@ -104,6 +106,24 @@ class ChangeDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     time: datetime | None = None
 
 
+class RecordDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One record. ``body`` is any JSON value, ``base64`` the bytes of one that is none."""
+
+    body: Any = None
+    key: str | None = None
+    partition: str = "0"
+    offset: str | None = None
+    time: datetime | None = None
+    base64: bytes | None = None
+
+
+class RecordsDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """``stream`` is the function's first when left out."""
+
+    records: list[RecordDocument]
+    stream: str = ""
+
+
 class TickDocument(msgspec.Struct, forbid_unknown_fields=True):
     """Now when left out."""
 
@@ -142,6 +162,8 @@ def event_document(function: FunctionRecord, event: Event) -> Any:
         document = TickDocument(event.scheduled_at)
     elif function.kind == "message":
         document = MessagesDocument([_message_document(message) for message in event])
+    elif function.kind == "stream":
+        document = _records_document(event)
     else:
         return event
     return msgspec.to_builtins(document)
@@ -192,6 +214,7 @@ def make_request(
         host={name.lower(): value for name, value in pairs}["host"],
     )
     request.target = target
+    request.raw_query = query
     return request
 
 
@@ -260,6 +283,36 @@ def _message_document(message: Message[str]) -> MessageDocument:
     return MessageDocument(body, message.id, message.attributes, message.attempt, message.sent_at, message.group)
 
 
+def _records(function: FunctionRecord, document: RecordsDocument) -> list[StreamRecord[bytes]]:
+    streams = function.asks("stream")
+    if document.stream and document.stream not in streams:
+        raise ValueError(f"the function takes records of stream {', '.join(streams)} - at `$.stream`")
+    if not document.records:
+        raise ValueError("a batch holds a record at least - at `$.records`")
+    return [
+        StreamRecord(
+            document.stream or streams[0],
+            one.partition,
+            one.offset or str(number),
+            encode_text(one.body).encode() if one.base64 is None else one.base64,
+            one.key,
+            one.time or datetime.now(UTC),
+        )
+        for number, one in enumerate(document.records, 1)
+    ]
+
+
+def _records_document(records: Sequence[StreamRecord[bytes]]) -> RecordsDocument:
+    found = []
+    for one in records:
+        try:
+            told: dict[str, Any] = {"body": msgspec.json.decode(one.body)}
+        except msgspec.DecodeError:
+            told = {"base64": one.body}
+        found.append(RecordDocument(**told, key=one.key, partition=one.partition, offset=one.offset, time=one.time))
+    return RecordsDocument(found, records[0].stream)
+
+
 def _blob(function: FunctionRecord, document: BlobDocument) -> BlobEvent:
     buckets = function.asks("bucket")
     if document.bucket and document.bucket not in buckets:
@@ -289,6 +342,7 @@ def _tick(_: FunctionRecord, document: TickDocument) -> Tick:
 _KINDS: dict[str, tuple[Any, Any]] = {
     "http": (RequestDocument, _request),
     "message": (MessagesDocument, _messages),
+    "stream": (RecordsDocument, _records),
     "blob": (BlobDocument, _blob),
     "change": (ChangeDocument, _change),
     "schedule": (TickDocument, _tick),
@@ -315,6 +369,11 @@ def _sample_messages(_: FunctionRecord, trigger: TriggerRecord) -> list[Message[
     return [Message(identity, '{"name":"Ada","count":3}', attributes, 1, SAMPLE_TIME)]
 
 
+def _sample_records(_: FunctionRecord, trigger: TriggerRecord) -> list[StreamRecord[bytes]]:
+    body = b'{"name":"Ada","count":3}'
+    return [StreamRecord(trigger.options["stream"], "0", "1", body, "ada", SAMPLE_TIME)]
+
+
 def _sample_blob(_: FunctionRecord, trigger: TriggerRecord) -> BlobEvent:
     options = trigger.options
     key = f"{options['prefix']}sample{options['suffix']}"
@@ -335,6 +394,7 @@ def _sample_change(_: FunctionRecord, trigger: TriggerRecord) -> Change[Any]:
 _SAMPLES: dict[str, Any] = {
     "http": _sample_request,
     "message": _sample_messages,
+    "stream": _sample_records,
     "blob": _sample_blob,
     "change": _sample_change,
     "schedule": lambda function, trigger: Tick(SAMPLE_TIME),

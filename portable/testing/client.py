@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -29,12 +29,16 @@ from portable.manifest import FunctionRecord, Manifest
 from portable.resources import use_platform
 from portable.resources.bucket import Bucket
 from portable.resources.queue import Queue
+from portable.resources.stream import Stream
 from portable.resources.table import Table
 from portable.resources.topic import Topic
 from portable.run.delivery import Settled, resource_of
 from portable.run.target import InvocationError
 from portable.samples import Event, Outcome
 from portable.samples.neutral import make_request
+
+if TYPE_CHECKING:
+    from portable.testing.sockets import SocketSession
 
 __all__ = ["Answer", "Client", "Host", "TestClient"]
 
@@ -47,8 +51,8 @@ class Host(Protocol):
     manifest: Manifest
     platform: Platform
 
-    def request(self, request: Request) -> Response:
-        """Answer a request."""
+    def request(self, request: Request, chunks: int | None = None) -> Response:
+        """Answer a request. ``chunks``: hang up after so many pieces; ConfigError where an answer comes whole."""
 
     def deliver(self, function: str, event: Event) -> Outcome:
         """Give a function an event, once."""
@@ -61,13 +65,23 @@ class Host(Protocol):
 
 
 class Answer:
-    """An HTTP answer as it came. ``headers`` has names in any case, repeated ones kept; ``body`` is bytes."""
+    """An HTTP answer as it came.
+
+    Attributes:
+        headers: names in any case, repeated ones kept. body: bytes.
+        chunks: the body as the app gave it out: the pieces of a streamed answer, one of any other.
+    """
 
     def __init__(self, response: Response) -> None:
         body = response.body
         self.status = response.status
         self.headers = Headers(response.header_pairs())
-        self.body: bytes = b"" if body is None else body.encode() if isinstance(body, str) else bytes(body)
+        if response.streamed:
+            self.chunks: list[bytes] = list(body)
+        else:
+            whole = b"" if body is None else body.encode() if isinstance(body, str) else bytes(body)
+            self.chunks = [whole] if whole else []
+        self.body = b"".join(self.chunks)
 
     def text(self) -> str:
         """The body as UTF-8."""
@@ -107,6 +121,7 @@ class Client:
         cookies: Mapping[str, str] | None = None,
         body: bytes | str = b"",
         json: Any = msgspec.UNSET,
+        chunks: int | None = None,
     ) -> Answer:
         """Send a request.
 
@@ -114,6 +129,7 @@ class Client:
             path: as in a URL, with its query if it has one; ``%2F`` stays as it is, other characters are encoded.
             query: added to the path's. headers: pairs or a mapping. cookies: sent as one ``cookie`` header.
             body: a str as UTF-8. json: sent as ``application/json`` instead of ``body``.
+            chunks: hang up after so many pieces of a streamed answer, of an app in this process.
         """
         pairs = _pairs(headers)
         names = {name.lower() for name, _ in pairs}
@@ -129,7 +145,8 @@ class Client:
         if added := _pairs(query):
             target += ("&" if "?" in target else "?") + urlencode(added)
         data = body.encode() if isinstance(body, str) else bytes(body)
-        return Answer(self.host.request(make_request(method, target, headers=pairs, body=data)))
+        request = make_request(method, target, headers=pairs, body=data)
+        return Answer(self.host.request(request) if chunks is None else self.host.request(request, chunks))
 
     def get(self, path: str, **options: Any) -> Answer:
         """See :meth:`request`."""
@@ -172,6 +189,12 @@ class Client:
         found = self.topic(topic) if isinstance(topic, str) else topic
         with use_platform(self.host.platform):
             return found.publish(body, **options)
+
+    def append(self, stream: Stream[Any] | str, body: Any, *, key: str) -> None:
+        """Send a record, as ``Stream.send`` does; :meth:`settle` delivers it to every function of the stream."""
+        found = self.stream(stream) if isinstance(stream, str) else stream
+        with use_platform(self.host.platform):
+            found.send(body, key=key)
 
     def tick(self, handler: Callable[..., Any] | str, at: datetime | None = None) -> None:
         """Call a schedule's handler as if it were due, now or at an aware datetime. Raises InvocationError."""
@@ -217,6 +240,12 @@ class Client:
         assert isinstance(found, Topic)
         return found
 
+    def stream(self, name: str) -> Stream[Any]:
+        """A stream of the app by its name; bodies are any JSON values."""
+        found = resource_of(self.host.manifest.resource("stream", name))
+        assert isinstance(found, Stream)
+        return found
+
     def table(self, name: str) -> Table[dict[str, Any]]:
         """A table of the app by its name; items are dicts, whatever type the app gives them."""
         found = resource_of(self.host.manifest.resource("table", name))
@@ -247,7 +276,8 @@ class TestClient(Client):
     Args:
         overrides: drivers of your own by resource (``uploads`` or ``"bucket:uploads"``): anything with the methods of
             ``portable.drivers``; for a secret or a config the value itself will do. A secret that is not named here
-            has the value ``made-up-NAME``, a config without a default one of its type.
+            has the value ``made-up-NAME``, a config without a default one of its type. A function that handlers depend
+            on is replaced by another: ``{current_user: lambda: admin}``.
         raise_errors: what a handler raises comes out of ``get``, ``tick`` and ``call``. False: a 500 and an
             InvocationError, as in a cloud. ``settle`` never raises it.
     """
@@ -259,6 +289,24 @@ class TestClient(Client):
 
         self._host = InProcess(app, overrides or {}, raise_errors)
         super().__init__(self._host)
+
+    def websocket(
+        self,
+        path: str,
+        *,
+        query: Pairs = (),
+        headers: Pairs = (),
+        cookies: Mapping[str, str] | None = None,
+        subprotocols: Iterable[str] = (),
+    ) -> SocketSession:
+        """Connect to a websocket of the app: ``with client.websocket("/chat") as session:``.
+
+        Raises SocketRefusedError when the handler refuses, ConfigError for a path that is none.
+        """
+        from portable.testing.sockets import SocketSession
+
+        call, binary = self._host.socket(path)
+        return SocketSession(call, binary, query=query, headers=headers, cookies=cookies, subprotocols=subprotocols)
 
     def __enter__(self) -> Self:
         self._host.open()

@@ -115,6 +115,7 @@ def test_every_asked_option_is_one_of_its_type_and_names_a_feature() -> None:
 
 
 NEEDS_NOTHING = {"self", "name", "type", "_depth", "max_attempts", "large", "key", "sort", "indexes", "ttl", "default"}
+NEEDS_NOTHING |= {"partitions", "table"}
 
 
 @pytest.mark.parametrize("kind", FEATURES)
@@ -149,9 +150,13 @@ def test_a_trigger_that_is_refused_has_its_reason_and_place() -> None:
     assert found.where == whole.function("old").triggers[0].where
     assert found.way_out == "leave old= out, or choose another target"
     assert [one.name for one in served(whole, Table()).functions] == ["audit"]
+
+
+def test_what_a_trigger_asks_for_are_features_of_its_resource() -> None:
+    resources = {"change": "table", "stream": "stream", "socket": "sockets"}
+    assert set(resources) == set(TRIGGER_ASKS)
     for kind, asks in TRIGGER_ASKS.items():
-        assert kind in {one.kind for function in whole.functions for one in function.triggers}
-        assert set().union(*asks.values()) <= set(FEATURES["table"])
+        assert set().union(*asks.values()) <= set(FEATURES[resources[kind]])
 
 
 # --- what the adapters say

@@ -9,36 +9,50 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from portable.app import App
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
-from portable.http.binding import describe
+from portable.http.parameters import describe, flatten
 from portable.http.routing import Routes
 from portable.invoke import make_function
 from portable.invoke.calls import event_call
 from portable.jsontext import is_pydantic, needs_msgspec
+from portable.records import StreamRecord
 from portable.resources.topic import subscription_name
 from portable.schedules.due import read_zone
 from portable.schedules.expression import parse
 from portable.signatures import MISSING, split_optional
-from portable.triggers import DirectTrigger, HTTPRoute, MessageTrigger, ScheduleTrigger, Trigger
+from portable.triggers import (
+    DirectTrigger,
+    HTTPRoute,
+    MessageTrigger,
+    ScheduleTrigger,
+    SocketTrigger,
+    StreamTrigger,
+    Trigger,
+)
 
 __all__ = ["check_functions", "check_type"]
 
-_EVENTS = (BlobEvent, Change, Message, Request, SocketEvent, Tick)
-_TAKES = {"message": Message, "blob": BlobEvent, "change": Change, "schedule": Tick}
+_EVENTS = (BlobEvent, Change, Message, Request, SocketEvent, StreamRecord, Tick)
+_TAKES = {"message": Message, "stream": StreamRecord, "blob": BlobEvent, "change": Change, "schedule": Tick, "socket": SocketEvent}
 _SCALARS = (str, bytes, int, float, bool, dict)
 
 
-def check_functions(functions: Mapping[str, Sequence[Trigger]]) -> None:
-    """Raise ConfigError for the first thing that is wrong, naming the file and the line."""
+def check_functions(functions: Mapping[str, Sequence[Trigger]], app: App | None = None) -> None:
+    """Raise ConfigError for the first thing that is wrong, naming the file and the line.
+
+    ``app`` puts its middleware around the handlers: from here on it is known which of them are awaited.
+    """
     for triggers in functions.values():
         for trigger in triggers:
             _check_trigger(trigger)
-        function = make_function(triggers)
+        function = make_function(triggers, app)
         for trigger in triggers:
             function._plan(trigger)
     every = [trigger for triggers in functions.values() for trigger in triggers]
     Routes(trigger for trigger in every if isinstance(trigger, HTTPRoute))
+    _check_sockets([trigger for trigger in every if isinstance(trigger, SocketTrigger)])
     takers: dict[tuple[bool, str], MessageTrigger] = {}
     for trigger in every:
         if isinstance(trigger, MessageTrigger):
@@ -55,6 +69,20 @@ def check_functions(functions: Mapping[str, Sequence[Trigger]]) -> None:
                 raise ConfigError(
                     f"{_at(other)} and {_at(trigger)} both take the messages of {trigger.source}, and a message goes "
                     "to one of them; make them one handler, or give each a queue of its own"
+                )
+
+
+def _check_sockets(triggers: Sequence[SocketTrigger]) -> None:
+    """An endpoint for each websocket, and sockets of its own: an event says neither path nor sockets."""
+    for what in ("path", "sockets"):
+        takers: dict[str, SocketTrigger] = {}
+        for trigger in triggers:
+            named = trigger.path if what == "path" else trigger.sockets.name
+            other = takers.setdefault(named, trigger)
+            if other is not trigger:
+                raise ConfigError(
+                    f"{_at(other)} and {_at(trigger)} both have the websocket {what} {named!r}; "
+                    "a client is connected to one of them: make them one handler, or give each its own"
                 )
 
 
@@ -100,7 +128,7 @@ def _at(trigger: Trigger) -> str:
 
 def _check_trigger(trigger: Trigger) -> None:
     if isinstance(trigger, HTTPRoute):
-        for binding in describe(trigger):
+        for binding in flatten(describe(trigger)):
             if binding.place == "body":
                 check_type(binding.annotation, _at(trigger))
         return
@@ -108,7 +136,9 @@ def _check_trigger(trigger: Trigger) -> None:
         _check_schedule(trigger)
     if isinstance(trigger, MessageTrigger):
         check_type(trigger.source.type, f"{trigger.source} at {trigger.source.where[0]}:{trigger.source.where[1]}")
-    needs_event = trigger.kind in ("message", "blob", "change")
+    if isinstance(trigger, StreamTrigger) and trigger.stream.type is not bytes:
+        check_type(trigger.stream.type, f"{trigger.stream} at {trigger.stream.where[0]}:{trigger.stream.where[1]}")
+    needs_event = trigger.kind in ("message", "stream", "blob", "change", "socket")
     annotation = event_call(trigger, needs_event)[1]
     if annotation is MISSING:
         return
@@ -125,11 +155,12 @@ def _check_event(trigger: Trigger, annotation: Any) -> None:
     """Refuse what is plainly not the event; what type checkers know better is left to them."""
     taken = _TAKES[trigger.kind]
     origin = getattr(annotation, "__origin__", annotation)
-    if trigger.kind == "message" and origin is list:
-        (origin,) = getattr(annotation, "__args__", ()) or (Message,)
+    if trigger.kind in ("message", "stream") and origin is list:
+        (origin,) = getattr(annotation, "__args__", ()) or (taken,)
         origin = getattr(origin, "__origin__", origin)
     if origin is not taken and origin in (*_EVENTS, *_SCALARS):
-        wanted = "Message[…] or list[Message[…]]" if taken is Message else taken.__name__
+        name = taken.__name__
+        wanted = f"{name}[…] or list[{name}[…]]" if taken in (Message, StreamRecord) else name
         raise ConfigError(f"{_at(trigger)}: a {trigger.kind} handler takes {wanted}, not {_name(annotation)}")
 
 

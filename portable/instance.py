@@ -8,6 +8,7 @@ from portable.app import load_app
 from portable.errors import ConfigError
 from portable.http.answers import choose_encoder
 from portable.invoke import make_function
+from portable.invoke.loops import prefer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,15 +40,21 @@ class Instance:
         if function not in functions:
             raise ConfigError(f"app {self.app.name!r} has no function {function!r}; it has {', '.join(functions)}")
         self.function = function
-        self.call: Any = make_function(functions[function])
+        self.call: Any = make_function(functions[function], self.app)
         self.kind: str = self.call.kind
         self.stage = os.environ.get("PORTABLE_STAGE", "")
         self._cold = [True]
         choose_encoder()
 
     def start(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        """Call the app's ``on_start`` hooks, once a process; see ``App.start``."""
+        """Call the app's ``on_start`` hooks, once a process; see ``App.start``. Handlers' coroutines are run so too.
+
+        What this function mounts is started next.
+        """
+        prefer(run)
         self.app.start(run)
+        if self.kind == "http" and self.call.routes.mounts is not None:
+            self.call.routes.mounts.start(run)
 
     def take_cold_start(self) -> bool:
         """True the first time it is asked: whether this invocation is the instance's first."""

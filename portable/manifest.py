@@ -16,7 +16,7 @@ from portable.app import App
 from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
-from portable.http.binding import describe
+from portable.http.parameters import describe, flatten
 from portable.jsontext import needs_msgspec
 from portable.resources import Resource
 from portable.resources.cache import Cache
@@ -29,6 +29,8 @@ from portable.triggers import (
     HTTPRoute,
     MessageTrigger,
     ScheduleTrigger,
+    SocketTrigger,
+    StreamTrigger,
     Trigger,
 )
 from portable.uses import in_project, resources_used
@@ -48,8 +50,9 @@ class ResourceRecord(msgspec.Struct):
 class TriggerRecord(msgspec.Struct):
     """What calls a handler, and its options by kind.
 
-    http: method, path, status, auth, max_body; message: batch_size, and queue, or topic and filter; blob: bucket,
-    prefix, suffix, kinds; change: table, old, key (name and
+    http: method, path, status, auth, max_body, stream, background; message: batch_size, and queue, or topic and filter;
+    stream: stream, batch_size, start, parallel, bisect, max_attempts, window (seconds), dead_letters (a queue);
+    blob: bucket, prefix, suffix, kinds; change: table, old, key (name and
     type of each field of the key); schedule: cron, every (seconds), timezone; direct: none.
     """
 
@@ -62,7 +65,9 @@ class TriggerRecord(msgspec.Struct):
     def source(self) -> tuple[str, str]:
         """Kind and name of the resource whose messages, blobs or changes these are."""
         return next(
-            (kind, self.options[kind]) for kind in ("queue", "topic", "bucket", "table") if kind in self.options
+            (kind, self.options[kind])
+            for kind in ("queue", "topic", "stream", "bucket", "table", "sockets")
+            if kind in self.options
         )
 
     @property
@@ -154,13 +159,14 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     """
     root = root.resolve()
     grouped = app.functions()
-    check_functions(grouped)
+    check_functions(grouped, app)
     declared = _declared(app, grouped, root)
     traced = {name: resources_used([t.handler for t in triggers], root) for name, triggers in grouped.items()}
     hooked = resources_used(app._hooks, root)  # every instance calls the on_start hooks
     for name, triggers in grouped.items():
         traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
-        traced[name] |= {("bucket", bucket.name) for key in traced[name] if (bucket := _large(declared.get(key)))}
+        traced[name] |= {(one.kind, one.name) for trigger in triggers if (one := _dead_letters(trigger)) is not None}
+        traced[name] |= {(one.kind, one.name) for key in traced[name] if (one := _beside(declared.get(key)))}
     # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets it.
     untraced = set(declared) - set().union(*traced.values(), set())
     functions = []
@@ -187,16 +193,25 @@ def place(where: tuple[str, int], root: Path) -> str:
 def _source(trigger: Trigger) -> tuple[str, str] | None:
     if isinstance(trigger, MessageTrigger):
         return trigger.source.kind, trigger.source.name
+    if isinstance(trigger, StreamTrigger):
+        return trigger.stream.kind, trigger.stream.name
     if isinstance(trigger, BlobTrigger):
         return trigger.bucket.kind, trigger.bucket.name
     if isinstance(trigger, ChangeTrigger):
         return trigger.table.kind, trigger.table.name
+    if isinstance(trigger, SocketTrigger):
+        return trigger.sockets.kind, trigger.sockets.name
     return None
 
 
-def _large(resource: Resource | None) -> Resource | None:
-    """The bucket that a queue keeps its large bodies in: whoever uses the one needs the other."""
-    return getattr(resource, "large", None)
+def _dead_letters(trigger: Trigger) -> Resource | None:
+    """The queue that a stream's function gives records up to."""
+    return trigger.dead_letters if isinstance(trigger, StreamTrigger) else None
+
+
+def _beside(resource: Resource | None) -> Resource | None:
+    """The bucket of a queue's large bodies, the table of sockets' groups: whoever uses the one needs the other."""
+    return getattr(resource, "large", None) or getattr(resource, "store", None)
 
 
 def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[tuple[str, str], Resource]:
@@ -210,8 +225,8 @@ def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[t
                 f"{resource} at {place(resource.where, root)} differs from its declaration at "
                 f"{place(known.where, root)}; one resource has one set of options"
             )
-        if (bucket := _large(resource)) is not None:
-            add(bucket)
+        if (other := _beside(resource)) is not None:
+            add(other)
 
     for resource in app.resources.values():
         add(resource)
@@ -219,10 +234,16 @@ def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[t
         for trigger in triggers:
             if isinstance(trigger, MessageTrigger):
                 add(trigger.source)
+            elif isinstance(trigger, StreamTrigger):
+                add(trigger.stream)
+                if trigger.dead_letters is not None:
+                    add(trigger.dead_letters)
             elif isinstance(trigger, BlobTrigger):
                 add(trigger.bucket)
             elif isinstance(trigger, ChangeTrigger):
                 add(trigger.table)
+            elif isinstance(trigger, SocketTrigger):
+                add(trigger.sockets)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file is None or not in_project(Path(file), root):
@@ -261,10 +282,23 @@ def _options(trigger: Trigger) -> dict[str, Any]:
             "status": trigger.status,
             "auth": trigger.auth,
             "max_body": trigger.max_body,
+            "stream": trigger.stream,
+            "background": any(one.place == "tasks" for one in flatten(describe(trigger))),
         }
     if isinstance(trigger, MessageTrigger):
         options: dict[str, Any] = {trigger.source.kind: trigger.source.name, "batch_size": trigger.batch_size}
         return options if trigger.source.kind == "queue" else options | {"filter": trigger.filter}
+    if isinstance(trigger, StreamTrigger):
+        return {
+            "stream": trigger.stream.name,
+            "batch_size": trigger.batch_size,
+            "start": trigger.start,
+            "parallel": trigger.parallel,
+            "bisect": trigger.bisect,
+            "max_attempts": trigger.max_attempts,
+            "window": None if trigger.window is None else trigger.window.total_seconds(),
+            "dead_letters": None if trigger.dead_letters is None else trigger.dead_letters.name,
+        }
     if isinstance(trigger, BlobTrigger):
         kinds = list(trigger.kinds)
         return {"bucket": trigger.bucket.name, "prefix": trigger.prefix, "suffix": trigger.suffix, "kinds": kinds}
@@ -273,6 +307,8 @@ def _options(trigger: Trigger) -> dict[str, Any]:
     if isinstance(trigger, ScheduleTrigger):
         every = None if trigger.every is None else trigger.every.total_seconds()
         return {"cron": trigger.cron, "every": every, "timezone": trigger.timezone}
+    if isinstance(trigger, SocketTrigger):
+        return {"path": trigger.path, "sockets": trigger.sockets.name}
     return {}
 
 
@@ -285,4 +321,4 @@ def _needs_msgspec(trigger: Trigger) -> bool:
     if isinstance(trigger, DirectTrigger):
         annotations = [one.annotation for one in parameters_of(trigger.handler) if one.annotation is not MISSING]
         return any(needs_msgspec(one) for one in annotations if split_optional(one)[0] is not Context)
-    return isinstance(trigger, HTTPRoute) and any(binding.needs_msgspec for binding in describe(trigger))
+    return isinstance(trigger, HTTPRoute) and any(one.needs_msgspec for one in flatten(describe(trigger)))

@@ -95,7 +95,11 @@ def _call(app: App, function: FunctionRecord, event: Any, platform: Platform) ->
         with use_platform(platform):
             choose_encoder()
             app.start(run_shared)
-            value = make_function(app.functions()[function.name])(event)
+            call = make_function(app.functions()[function.name], app)
+            mounts = call.routes.mounts if function.kind == "http" else None
+            if mounts is not None:
+                mounts.start(run_shared)
+            value = call(event)
             return run_shared(value) if hasattr(value, "send") else value
     finally:
         current_context.reset(token)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from portable.app import load_app
+from portable.app import App, load_app
 from portable.drivers import Platform
 from portable.errors import ConfigError
 from portable.http.answers import choose_encoder
@@ -15,7 +15,7 @@ from portable.invoke import make_function
 from portable.invoke.http import HTTPFunction
 from portable.manifest import FunctionRecord, describe_app, place
 from portable.run.delivery import open_resource
-from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, Trigger
+from portable.triggers import BlobTrigger, ChangeTrigger, HTTPRoute, MessageTrigger, SocketTrigger, Trigger
 
 __all__ = ["CONTROL", "SIGNED", "TIMEOUT", "Application", "DevFunction"]
 
@@ -37,18 +37,19 @@ class DevFunction:
         cold: True until its first invocation.
     """
 
-    def __init__(self, record: FunctionRecord, triggers: list[Trigger]) -> None:
+    def __init__(self, app: App, record: FunctionRecord, triggers: list[Trigger]) -> None:
+        self._app = app
         self.name = record.name
         self.kind = record.kind
         self.record = record
         self.triggers = triggers
-        self.call: Any = make_function(triggers)
+        self.call: Any = make_function(triggers, app)
         self.timeout = TIMEOUT if record.timeout is None else record.timeout
         self.cold = True
 
     def of_trigger(self, trigger: Trigger) -> Any:
         """The call of one trigger alone: one schedule of several that share a function."""
-        return self.call if len(self.triggers) == 1 else make_function([trigger])
+        return self.call if len(self.triggers) == 1 else make_function([trigger], self._app)
 
 
 class Application:
@@ -76,9 +77,9 @@ class Application:
         self.app = load_app(spec)
         self.manifest = describe_app(self.app, spec, root)
         grouped = self.app.functions()
-        self.functions = {name: DevFunction(self.manifest.function(name), grouped[name]) for name in grouped}
+        self.functions = {name: DevFunction(self.app, self.manifest.function(name), grouped[name]) for name in grouped}
         routes = [route for triggers in grouped.values() for route in triggers if isinstance(route, HTTPRoute)]
-        self.http = HTTPFunction(routes)
+        self.http: HTTPFunction = make_function(routes, self.app) if routes else HTTPFunction(routes)
         self.warnings = [
             f"{route.method} {route.path} at {place(route.where, root)} is never reached here: "
             f"{CONTROL}/ is this server's own"
@@ -95,6 +96,13 @@ class Application:
             for trigger in function.triggers
             if isinstance(trigger, kind)
         ]
+
+    def socket(self, path: str) -> DevFunction | None:
+        """The function of the websocket at a path."""
+        for function, trigger in self.triggers(SocketTrigger):
+            if trigger.path == path:
+                return function
+        return None
 
     def queues(self) -> list[tuple[DevFunction, MessageTrigger]]:
         """The triggers that are queues or topics."""

@@ -1,31 +1,30 @@
-"""Binding by annotation: from a handler's parameters to a function that reads them off a request and calls it.
+"""Binding: from a handler's parameters to a function that reads them off a request and calls it.
 
-A name in the path is a path parameter; a scalar is a query parameter; ``Request`` and ``Context`` are given; anything
-else is the body. Plans are made on the first use of a route, so an instance pays for the routes it serves.
+Plans are made on the first use of a route, so an instance pays for the routes it serves.
 """
 
 from __future__ import annotations
 
 from portable.errors import ConfigError, HTTPError
-from portable.events import Context, Request, current_context
-from portable.http.routing import parse_path
-from portable.http.scalars import converter_of, is_scalar, scalar_needs_msgspec
-from portable.jsontext import ModelError, decoder_of, needs_msgspec
-from portable.signatures import MISSING, parameters_of, resolve_alias, split_annotated, split_optional
+from portable.events import current_context
+from portable.http.parameters import place_of
+from portable.http.scalars import converter_of
+from portable.jsontext import ModelError, decoder_of
+from portable.signatures import MISSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from portable.signatures import Parameter
+    from portable.events import Request
+    from portable.http.parameters import Binding
     from portable.triggers import HTTPRoute
 
     Getter = Callable[[Request], Any]
 
-__all__ = ["Binding", "bind", "describe"]
+__all__ = ["Misfit", "bind", "getter_of", "refuse"]
 
-_PLACES = ("path", "query", "header", "cookie", "body")
 _WORST = (404, 413, 415, 400, 422)
 
 
@@ -38,113 +37,13 @@ class Misfit(Exception):
         self.field = {"in": place, "name": name, "detail": detail}
 
 
-class Binding:
-    """Where one parameter of a handler comes from. ``place`` is one of path, query, header, cookie, body, request,
-    context; ``name`` its name there; ``annotation`` without Annotated and ``| None``; ``many`` for list[scalar].
+def bind(route: HTTPRoute, bindings: list[Binding]) -> Callable[[Request], Any]:
+    """A function that calls the route's handler for a request. It raises HTTPError for a request that does not fit.
+
+    ``bindings``: the route's, without dependencies; with them ``portable.invoke.dependencies`` makes it.
     """
-
-    __slots__ = ("annotation", "default", "keyword_only", "many", "name", "parameter", "place")
-
-    def __init__(self, parameter: Parameter, place: str, name: str, annotation: Any, many: bool, default: Any) -> None:
-        self.parameter = parameter.name
-        self.keyword_only = parameter.keyword_only
-        self.place = place
-        self.name = name
-        self.annotation = annotation
-        self.many = many
-        self.default = default
-
-    @property
-    def needs_msgspec(self) -> bool:
-        """Whether reading it takes msgspec."""
-        if self.place == "body":
-            return self.annotation is not bytes and needs_msgspec(self.annotation)
-        return self.place in _PLACES and scalar_needs_msgspec(self.annotation)
-
-
-def describe(route: HTTPRoute) -> list[Binding]:
-    """Where each parameter of a route's handler comes from. Raises ConfigError for what cannot be bound."""
-    try:
-        in_path = {name for converter, name in parse_path(route.path) if converter}
-    except ConfigError as error:
-        raise ConfigError(f"{_at(route)}: {error}") from error
-    bindings = [_describe_one(route, parameter, in_path) for parameter in parameters_of(route.handler)]
-    bodies = [binding.parameter for binding in bindings if binding.place == "body"]
-    if len(bodies) > 1:
-        raise ConfigError(f"{_at(route)}: {' and '.join(bodies)} would both be the body; make them one model")
-    return bindings
-
-
-def _at(route: HTTPRoute) -> str:
-    return f"{route.method} {route.path} at {route.where[0]}:{route.where[1]}"
-
-
-def _describe_one(route: HTTPRoute, parameter: Parameter, in_path: set[str]) -> Binding:
-    annotation, marker, optional = _read_annotation(parameter.annotation)
-    if getattr(parameter.default, "place", None) in _PLACES:
-        raise ConfigError(
-            f"{_at(route)}: {parameter.name} = {type(parameter.default).__name__}(…) is no default here; "
-            f"write {parameter.name}: Annotated[…, {type(parameter.default).__name__}()]"
-        )
-    default = parameter.default
-    if annotation is MISSING:
-        text = parameter.name in in_path or default is MISSING or default is None
-        annotation = str if text else type(default)
-    if getattr(annotation, "__module__", None) == "portable.http.params":
-        raise ConfigError(
-            f"{_at(route)}: {parameter.name}: {annotation.__name__} says a place and no type; "
-            f"write {parameter.name}: Annotated[str, {annotation.__name__}()]"
-        )
-    if optional and default is MISSING:
-        default = None
-    for given, place in ((Request, "request"), (Context, "context")):
-        if annotation is given:
-            return Binding(parameter, place, parameter.name, annotation, False, default)
-    place = marker.place if marker else _place_of(parameter.name, annotation, in_path)
-    name = (marker.alias if marker else None) or (
-        parameter.name.replace("_", "-") if place == "header" else parameter.name
-    )
-    if place == "path" and name not in in_path:
-        raise ConfigError(f"{_at(route)}: {parameter.name!r} is a path parameter, but {{{name}}} is not in the path")
-    many = place in ("query", "header") and _element(annotation) is not None
-    element = _element(annotation) if many else annotation
-    if place != "body" and not is_scalar(element):
-        raise ConfigError(
-            f"{_at(route)}: {parameter.name!r} cannot be a {place} parameter: {annotation!r} is no scalar, "
-            "which is str, int, float, bool, an Enum, Literal, a date or time, UUID or Decimal"
-        )
-    return Binding(parameter, place, name, element, many, default)
-
-
-def _read_annotation(annotation: Any) -> tuple[Any, Any, bool]:
-    """The type without Annotated, aliases and ``| None``; the marker of a place, or None; whether None is allowed."""
-    annotation, extra = split_annotated(resolve_alias(annotation))
-    annotation, optional = split_optional(resolve_alias(annotation))
-    annotation, more = split_annotated(resolve_alias(annotation))
-    marker = next((found for found in (*extra, *more) if getattr(found, "place", None) in _PLACES), None)
-    return resolve_alias(annotation), marker() if isinstance(marker, type) else marker, optional
-
-
-def _element(annotation: Any) -> Any:
-    """The scalar in ``list[scalar]``, else None."""
-    arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is not list or len(arguments) != 1:
-        return None
-    element = resolve_alias(arguments[0])
-    return element if is_scalar(element) else None
-
-
-def _place_of(name: str, annotation: Any, in_path: set[str]) -> str:
-    if name in in_path:
-        return "path"
-    return "query" if is_scalar(annotation) or _element(annotation) is not None else "body"
-
-
-def bind(route: HTTPRoute) -> Callable[[Request], Any]:
-    """A function that calls the route's handler for a request. It raises HTTPError for a request that does not fit."""
-    bindings = describe(route)
     handler = route.handler
-    getters = [_getter(route, binding) for binding in bindings]
+    getters = [getter_of(route, binding) for binding in bindings]
     if not getters:
         return lambda request: handler()
     if any(binding.keyword_only for binding in bindings):
@@ -158,7 +57,7 @@ def bind(route: HTTPRoute) -> Callable[[Request], Any]:
                 values = [get(request) for get in positional]
                 options = {name: get(request) for name, get in named}
             except Misfit as misfit:
-                raise _refuse(misfit, request, getters) from misfit
+                raise refuse(misfit, request, getters) from misfit
             return handler(*values, **options)
 
         return call_named
@@ -171,7 +70,7 @@ def bind(route: HTTPRoute) -> Callable[[Request], Any]:
             try:
                 value = only(request)
             except Misfit as misfit:
-                raise _refuse(misfit, request, getters) from misfit
+                raise refuse(misfit, request, getters) from misfit
             return handler(value)
 
         return call_one
@@ -180,7 +79,7 @@ def bind(route: HTTPRoute) -> Callable[[Request], Any]:
         try:
             values = [get(request) for get in getters]
         except Misfit as misfit:
-            raise _refuse(misfit, request, getters) from misfit
+            raise refuse(misfit, request, getters) from misfit
         return handler(*values)
 
     return call
@@ -188,7 +87,7 @@ def bind(route: HTTPRoute) -> Callable[[Request], Any]:
 
 def _call_with_path(handler: Callable[..., Any], binding: Binding) -> Callable[[Request], Any]:
     """The commonest plan, ``GET /users/{user_id}``, in one call less."""
-    name, convert = binding.name, converter_of(binding.annotation)
+    name, convert = binding.name, _converter(binding)
     if convert is None:
         return lambda request: handler(request.params[name])
 
@@ -203,7 +102,7 @@ def _call_with_path(handler: Callable[..., Any], binding: Binding) -> Callable[[
     return call
 
 
-def _refuse(first: Misfit, request: Request, getters: list[Getter]) -> HTTPError:
+def refuse(first: Misfit, request: Request, getters: list[Getter]) -> HTTPError:
     """One answer that names every field that does not fit."""
     misfits = []
     for get in getters:
@@ -219,11 +118,16 @@ def _refuse(first: Misfit, request: Request, getters: list[Getter]) -> HTTPError
     return HTTPError(status, detail, errors=fields)
 
 
-def _getter(route: HTTPRoute, binding: Binding) -> Getter:
+def getter_of(route: HTTPRoute, binding: Binding) -> Getter:
+    """A function from a request to the value of one parameter. It raises Misfit."""
     if binding.place == "request":
         return lambda request: request
     if binding.place == "context":
         return lambda request: current_context.get()
+    if binding.place == "tasks":
+        from portable.http.background import tasks_of_invocation
+
+        return lambda request: tasks_of_invocation()
     if binding.place == "path":
         return _path_getter(binding)
     if binding.place == "body":
@@ -233,8 +137,18 @@ def _getter(route: HTTPRoute, binding: Binding) -> Getter:
     return _one_getter(binding)
 
 
+def _converter(binding: Binding) -> Callable[[str], Any] | None:
+    """A function from a parameter's text to its value, raising ValueError; None where the text itself serves."""
+    convert = converter_of(binding.annotation)
+    if not binding.limits:
+        return convert
+    from portable.http.constraints import checked
+
+    return checked(convert, binding.limits)
+
+
 def _path_getter(binding: Binding) -> Getter:
-    name, convert = binding.name, converter_of(binding.annotation)
+    name, convert = binding.name, _converter(binding)
     if convert is None:
         return lambda request: request.params[name]
 
@@ -256,7 +170,7 @@ _READ: dict[str, Callable[[Request], Any]] = {
 
 def _one_getter(binding: Binding) -> Getter:
     place, name, default = binding.place, binding.name, binding.default
-    convert, read = converter_of(binding.annotation), _READ[binding.place]
+    convert, read = _converter(binding), _READ[binding.place]
 
     def get(request: Request) -> Any:
         text = read(request).get(name)
@@ -276,14 +190,22 @@ def _one_getter(binding: Binding) -> Getter:
 
 def _many_getter(binding: Binding) -> Getter:
     place, name, default = binding.place, binding.name, binding.default
-    convert, read = converter_of(binding.annotation), _READ[binding.place]
+    convert, read = _converter(binding), _READ[binding.place]
+    check: Callable[[Any], Any] | None = None
+    if binding.many_limits:
+        from portable.http.constraints import checked
+
+        check = checked(None, binding.many_limits)
 
     def get(request: Request) -> Any:
         texts = read(request).get_all(name)
         if not texts and default is not MISSING:
             return list(default) if isinstance(default, list) else default
+        if place == "header":  # one line or several: some clouds join them
+            texts = [part.strip() for text in texts for part in text.split(",")]
         try:
-            return texts if convert is None else [convert(text) for text in texts]
+            values = texts if convert is None else [convert(text) for text in texts]
+            return values if check is None else check(values)
         except ValueError as error:
             raise Misfit(400, place, name, str(error)) from error
 
@@ -323,7 +245,8 @@ def _body_decoder(route: HTTPRoute, binding: Binding) -> Callable[[str | bytes],
         decode = decoder_of(binding.annotation)
     except Exception as error:  # whatever msgspec or pydantic has against the type
         raise ConfigError(
-            f"{_at(route)}: {binding.parameter!r} cannot be read from a JSON body as {binding.annotation!r}: {error}"
+            f"{place_of(route)}: {binding.parameter!r} cannot be read from a JSON body as {binding.annotation!r}: "
+            f"{error}"
         ) from error
     if binding.default is not None:
         return decode

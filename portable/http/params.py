@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Body", "Cookie", "Header", "Path", "Query"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+__all__ = ["Body", "Cookie", "Depends", "Header", "Path", "Query"]
 
 
 class Marker:
@@ -48,3 +53,32 @@ class Body(Marker):
 
     __slots__ = ()
     place = "body"
+
+
+class Depends:
+    """What a function gives: ``Annotated[User, Depends(current_user)]``.
+
+    Its own parameters are bound as a handler's are, those with ``Depends`` among them. It is called once an
+    invocation, however many ask for it. A generator yields the value, and goes on when the answer is made: what the
+    handler raised is raised at its ``yield``, and what it raises itself becomes the answer.
+
+    Args:
+        function: a function, sync or async, a generator, or any callable.
+        scope: ``"instance"`` calls it once an instance. It then takes nothing of a request, and goes on when the
+            instance stops.
+    """
+
+    __slots__ = ("function", "scope")
+    place = "depends"
+
+    def __init__(self, function: Callable[..., Any], *, scope: Literal["request", "instance"] = "request") -> None:
+        if not callable(function):
+            from portable.errors import ConfigError
+
+            raise ConfigError(f"Depends takes a callable, got {function!r}")
+        if scope not in ("request", "instance"):
+            from portable.errors import ConfigError
+
+            raise ConfigError(f"Depends: scope is 'request' or 'instance', got {scope!r}")
+        self.function = function
+        self.scope = scope

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from portable.app import App
     from portable.invoke.messages import Outcomes as Outcomes
     from portable.triggers import Trigger
 
@@ -23,18 +24,31 @@ __all__ = ["make_function", "run", "run_shared", "step"]
 _HOMES = {
     "http": ("http", "HTTPFunction"),
     "message": ("messages", "MessageFunction"),
+    "stream": ("streams", "StreamFunction"),
     "blob": ("events", "BlobFunction"),
     "change": ("events", "ChangeFunction"),
     "schedule": ("events", "ScheduleFunction"),
     "direct": ("events", "DirectFunction"),
+    "socket": ("sockets", "SocketFunction"),
 }
 
 
-def make_function(triggers: Sequence[Trigger]) -> Any:
-    """The function that serves these triggers, all of one kind. Raises ConfigError."""
+def make_function(triggers: Sequence[Trigger], app: App | None = None) -> Any:
+    """The function that serves these triggers, all of one kind, with what ``app`` puts around its handlers.
+
+    Raises ConfigError.
+    """
     from sys import modules
 
-    module, name = _HOMES[triggers[0].kind]
+    kind = triggers[0].kind
+    middleware = [] if app is None else [one for kinds, one in app.middlewares if kind in kinds]
+    if kind == "http" and app is not None and (middleware or app.exception_handlers):
+        from portable.invoke.middleware import GuardedHTTPFunction
+
+        routes: Any = triggers
+        return GuardedHTTPFunction(routes, middleware, app.exception_handlers)
+    module, name = _HOMES[kind]
     full = f"{__name__}.{module}"
     __import__(full)
-    return getattr(modules[full], name)(triggers)
+    made = getattr(modules[full], name)
+    return made(triggers, middleware) if middleware else made(triggers)

@@ -8,7 +8,7 @@ from portable.signatures import MISSING, parameters_of, split_optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from portable.signatures import Parameter
@@ -23,18 +23,43 @@ def name_of(trigger: Trigger) -> str:
     return f"{getattr(handler, '__name__', handler)} at {trigger.where[0]}:{trigger.where[1]}"
 
 
-def event_call(trigger: Trigger, event_required: bool = True) -> tuple[Callable[[Any], Any], Any]:
-    """A function of the event that calls the handler with what it asks for, and the event's annotation."""
+def event_call(
+    trigger: Trigger, event_required: bool = True, middleware: Sequence[Any] = ()
+) -> tuple[Callable[[Any], Any], Any]:
+    """A function of the event that calls the handler with what it asks for, and the event's annotation.
+
+    ``middleware`` goes around it, the first outermost. Where something of it has to be awaited, the trigger becomes
+    async. Raises ConfigError.
+    """
+    call, annotation = _handler_call(trigger, event_required)
+    if middleware:
+        from portable.invoke.middleware import around_event
+
+        for one in reversed(middleware):
+            call, trigger.is_async = around_event(one, call, trigger.is_async)
+    return call, annotation
+
+
+def _handler_call(trigger: Trigger, event_required: bool) -> tuple[Callable[[Any], Any], Any]:
     handler = trigger.handler
     where = name_of(trigger)
     parameters = parameters_of(handler)
     contexts = [p for p in parameters if split_optional(p.annotation)[0] is Context]
     event = parameters[0] if parameters and _takes_event(trigger, parameters[0]) else None
-    if any(p.default is MISSING for p in parameters if p is not event and p not in contexts):
-        raise ConfigError(f"{where}: an event handler takes the event first and, if it likes, a Context")
+    dependent = [p for p in parameters if p is not event and getattr(p.annotation, "__metadata__", None)]
+    if any(p.default is MISSING for p in parameters if p is not event and p not in contexts and p not in dependent):
+        raise ConfigError(
+            f"{where}: an event handler takes the event first and, if it likes, a Context and what it Depends on"
+        )
     if event is None and event_required:
         raise ConfigError(f"{where}: the handler takes no event; give it one parameter for it")
     annotation = MISSING if event is None else event.annotation
+    if dependent:
+        from portable.invoke.dependencies import bind_event
+
+        call, awaits = bind_event(where, handler, event, contexts + dependent)
+        trigger.is_async = trigger.is_async or awaits
+        return call, annotation
     if not contexts:
         return (handler if event else lambda event: handler()), annotation
     name = contexts[0].name
@@ -48,11 +73,13 @@ def _takes_event(trigger: Trigger, first: Parameter) -> bool:
     annotation = split_optional(first.annotation)[0]
     if first.keyword_only or annotation is Context:
         return False
+    if any(getattr(one, "place", None) == "depends" for one in getattr(annotation, "__metadata__", None) or ()):
+        return False
     return first.default is MISSING or trigger.kind != "schedule" or annotation is Tick
 
 
 def refuse_coroutine(trigger: Trigger, result: Any) -> None:
-    """Raise TypeError. A plain function gave a coroutine, which nobody runs here: its work is not done, whatever it may seem."""
+    """Raise TypeError: a plain function gave a coroutine, which nobody runs here, and its work is not done."""
     if hasattr(result, "close"):
         result.close()
     raise TypeError(f"{name_of(trigger)} gave {type(result).__name__}, and is no async function; write async def")

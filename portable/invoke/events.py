@@ -19,38 +19,54 @@ if TYPE_CHECKING:
 __all__ = ["BlobFunction", "ChangeFunction", "DirectFunction", "ScheduleFunction"]
 
 
-class BlobFunction:
+class EventFunction:
+    """What these functions share: each trigger's plan is made at once, so that it is known what has to be awaited.
+
+    Args:
+        middleware: goes around each handler's call, the first outermost.
+    """
+
+    def __init__(self, triggers: Sequence[Any], middleware: Sequence[Any] = ()) -> None:
+        self.triggers = triggers
+        self._middleware = middleware
+        for trigger in triggers:
+            trigger.plan = self._plan(trigger)
+        self.is_async = any(trigger.is_async for trigger in triggers)
+
+    def __call__(self, event: Any) -> Any:
+        delivery = self._deliver(event)
+        return delivery if self.is_async else step(delivery)
+
+    async def _deliver(self, event: Any) -> Any:
+        raise NotImplementedError
+
+    def _plan(self, trigger: Any) -> Any:
+        return event_call(trigger, True, self._middleware)[0]
+
+    async def _hand(self, trigger: Any, event: Any) -> None:
+        result = trigger.plan(event)
+        if result is not None and hasattr(result, "__await__"):
+            await result if trigger.is_async else refuse_coroutine(trigger, result)
+
+
+class BlobFunction(EventFunction):
     """Hands a blob event to each trigger that wants it. Raises what the handler raised: the cloud retries."""
 
     kind = "blob"
 
-    def __init__(self, triggers: Sequence[BlobTrigger]) -> None:
-        self.triggers = triggers
-        self.is_async = any(trigger.is_async for trigger in triggers)
-
-    def __call__(self, event: BlobEvent) -> Any:
-        delivery = self._deliver(event)
-        return delivery if self.is_async else step(delivery)
+    triggers: Sequence[BlobTrigger]
 
     async def _deliver(self, event: BlobEvent) -> int:
         """How many handlers took the event. 0: it was not theirs, which is no error."""
         taken = 0
         for trigger in self.triggers:
             if event.bucket == trigger.bucket.name and trigger.wants(event.kind, event.key):
-                if trigger.plan is None:
-                    trigger.plan = self._plan(trigger)
-                result = trigger.plan(event)
-                if result is not None and hasattr(result, "__await__"):
-                    await result if trigger.is_async else refuse_coroutine(trigger, result)
+                await self._hand(trigger, event)
                 taken += 1
         return taken
 
-    @staticmethod
-    def _plan(trigger: BlobTrigger) -> Callable[[Any], Any]:
-        return event_call(trigger)[0]
 
-
-class ChangeFunction:
+class ChangeFunction(EventFunction):
     """Hands a change to each trigger of its table that wants it. Raises what the handler raised: the cloud retries.
 
     Called with a change whose items are as the table's driver gives them.
@@ -58,33 +74,19 @@ class ChangeFunction:
 
     kind = "change"
 
-    def __init__(self, triggers: Sequence[ChangeTrigger]) -> None:
-        self.triggers = triggers
-        self.is_async = any(trigger.is_async for trigger in triggers)
-
-    def __call__(self, event: Change[Any]) -> Any:
-        delivery = self._deliver(event)
-        return delivery if self.is_async else step(delivery)
+    triggers: Sequence[ChangeTrigger]
 
     async def _deliver(self, event: Change[Any]) -> int:
         """How many handlers took the event. 0: it was not theirs, which is no error."""
         taken = 0
         for trigger in self.triggers:
             if event.table == trigger.table.name and trigger.wants(event.kind):
-                if trigger.plan is None:
-                    trigger.plan = self._plan(trigger)
-                result = trigger.plan(trigger.table.decode_change(event, old=trigger.old))
-                if result is not None and hasattr(result, "__await__"):
-                    await result if trigger.is_async else refuse_coroutine(trigger, result)
+                await self._hand(trigger, trigger.table.decode_change(event, old=trigger.old))
                 taken += 1
         return taken
 
-    @staticmethod
-    def _plan(trigger: ChangeTrigger) -> Callable[[Any], Any]:
-        return event_call(trigger)[0]
 
-
-class ScheduleFunction:
+class ScheduleFunction(EventFunction):
     """Calls each handler of the one schedule this function has: a tick does not say which it is of.
 
     Raises what a handler raised.
@@ -92,7 +94,7 @@ class ScheduleFunction:
 
     kind = "schedule"
 
-    def __init__(self, triggers: Sequence[ScheduleTrigger]) -> None:
+    def __init__(self, triggers: Sequence[ScheduleTrigger], middleware: Sequence[Any] = ()) -> None:
         first = triggers[0]
         for other in triggers:
             if (other.cron, other.every, other.timezone) != (first.cron, first.every, first.timezone):
@@ -100,27 +102,17 @@ class ScheduleFunction:
                     f"function {first.function!r} has two schedules, {name_of(first)} and {name_of(other)}, and a tick "
                     "does not say which of them is due; give each a function of its own"
                 )
-        self.triggers = triggers
-        self.is_async = any(trigger.is_async for trigger in triggers)
-
-    def __call__(self, tick: Tick) -> Any:
-        delivery = self._deliver(tick)
-        return delivery if self.is_async else step(delivery)
+        super().__init__(triggers, middleware)
 
     async def _deliver(self, tick: Tick) -> None:
         for trigger in self.triggers:
-            if trigger.plan is None:
-                trigger.plan = self._plan(trigger)
-            result = trigger.plan(tick)
-            if result is not None and hasattr(result, "__await__"):
-                await result if trigger.is_async else refuse_coroutine(trigger, result)
+            await self._hand(trigger, tick)
 
-    @staticmethod
-    def _plan(trigger: ScheduleTrigger) -> Callable[[Any], Any]:
-        return event_call(trigger, event_required=False)[0]
+    def _plan(self, trigger: ScheduleTrigger) -> Callable[[Any], Any]:
+        return event_call(trigger, False, self._middleware)[0]
 
 
-class DirectFunction:
+class DirectFunction(EventFunction):
     """Calls a handler by name with a payload of JSON values, and answers with JSON values.
 
     Raises HTTPError 422 when the payload does not fit the handler's annotation, and what the handler raised.
@@ -128,33 +120,24 @@ class DirectFunction:
 
     kind = "direct"
 
-    def __init__(self, triggers: Sequence[DirectTrigger]) -> None:
+    def __init__(self, triggers: Sequence[DirectTrigger], middleware: Sequence[Any] = ()) -> None:
         if len(triggers) != 1:
             raise ConfigError(f"function {triggers[0].function!r}: a direct function has one handler")
-        self.trigger = triggers[0]
-        self.is_async = self.trigger.is_async
-
-    def __call__(self, payload: Any) -> Any:
-        delivery = self._deliver(payload)
-        return delivery if self.is_async else step(delivery)
+        super().__init__(triggers, middleware)
 
     async def _deliver(self, payload: Any) -> Any:
-        if self.trigger.plan is None:
-            self.trigger.plan = self._plan(self.trigger)
-        call, convert = self.trigger.plan
+        (trigger,) = self.triggers
+        call, convert = trigger.plan
         try:
             value = convert(payload)
         except ModelError as error:
             field = {"in": "payload", "name": error.field, "detail": error.detail}
-            raise HTTPError(
-                422, f"the payload does not fit {self.trigger.function}: {error}", errors=[field]
-            ) from error
+            raise HTTPError(422, f"the payload does not fit {trigger.function}: {error}", errors=[field]) from error
         result = call(value)
         return to_values(await result if self.is_async and hasattr(result, "__await__") else result)
 
-    @staticmethod
-    def _plan(trigger: DirectTrigger) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-        call, annotation = event_call(trigger, event_required=False)
+    def _plan(self, trigger: DirectTrigger) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+        call, annotation = event_call(trigger, False, self._middleware)
         try:
             return call, converter_of_values(None if annotation is MISSING else annotation)
         except Exception as error:  # whatever msgspec or pydantic has against the type

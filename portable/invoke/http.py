@@ -5,11 +5,12 @@ from __future__ import annotations
 from portable.events import Response
 from portable.http.answers import answer, answer_error, problem, without_body
 from portable.http.binding import bind
+from portable.http.parameters import describe
 from portable.http.routing import Routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
     from portable.events import Request
@@ -41,19 +42,34 @@ class HTTPFunction:
                 return self._finish(route, request, value)
             response = answer(route, value)
         except Exception as error:
-            response = answer_error(request, error)
+            failed = self._failed(request, error)
+            if not isinstance(failed, Response):
+                return failed
+            response = failed
         return without_body(response) if request.method == "HEAD" else response
 
-    _plan = staticmethod(bind)
+    @staticmethod
+    def _plan(route: HTTPRoute) -> Callable[[Request], Any]:
+        bindings = describe(route)
+        if any(binding.place == "depends" for binding in bindings):
+            from portable.invoke.dependencies import bind_with_dependencies
+
+            return bind_with_dependencies(route, bindings)
+        return bind(route, bindings)
 
     async def _finish(self, route: HTTPRoute, request: Request, value: Any) -> Response:
         try:
             response = answer(route, await value)
         except Exception as error:
-            response = answer_error(request, error)
+            failed = self._failed(request, error)
+            response = failed if isinstance(failed, Response) else await failed
         return without_body(response) if request.method == "HEAD" else response
 
-    def _unmatched(self, request: Request) -> Response:
+    def _failed(self, request: Request, error: Exception) -> Response | Coroutine[Any, Any, Response]:
+        """The answer to what was raised. It raises nothing."""
+        return answer_error(request, error)
+
+    def _unmatched(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         methods = self.routes.methods(request.raw_path)
         if request.method == "OPTIONS" and methods:
             return Response(None, 204, {"allow": ", ".join(methods)})

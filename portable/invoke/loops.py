@@ -7,10 +7,10 @@ from _thread import allocate_lock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
-__all__ = ["run", "run_shared", "step"]
+__all__ = ["call_apart", "needs_thread", "prefer", "run", "run_shared", "running_loop", "step", "wait"]
 
 _starting = allocate_lock()
 _own_loop: AbstractEventLoop | None = None
@@ -71,3 +71,44 @@ def step(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return stop.value
     coroutine.close()
     raise RuntimeError("a sync handler's invocation waited for something")
+
+
+def needs_thread() -> bool:
+    """Whether what may block has to leave the event loop that runs here: others share it."""
+    from asyncio import get_running_loop
+
+    return get_running_loop() is not _own_loop
+
+
+async def call_apart(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Call what may block on a thread, in the caller's context; what it raises is raised here."""
+    from portable.resources import on_thread
+
+    return await on_thread(function, *args, **named)
+
+
+_run: Callable[[Any], Any] = run_shared
+
+
+def prefer(run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    """Say how this process runs a coroutine to its end, outside of any event loop: :func:`run_shared` unless said."""
+    global _run
+    _run = run
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """The event loop that runs in this thread."""
+    from sys import modules
+
+    asyncio = modules.get("asyncio")
+    loop: AbstractEventLoop | None = None if asyncio is None else asyncio._get_running_loop()
+    return loop
+
+
+def wait(coroutine: Coroutine[Any, Any, Any], loop: AbstractEventLoop | None = None) -> Any:
+    """Run a coroutine to its end from a thread without a loop: on ``loop``, which runs in another, or as preferred."""
+    if loop is None:
+        return _run(coroutine)
+    from asyncio import run_coroutine_threadsafe
+
+    return run_coroutine_threadsafe(coroutine, loop).result()

@@ -30,8 +30,11 @@ class MessageFunction:
 
     kind = "message"
 
-    def __init__(self, triggers: Sequence[MessageTrigger]) -> None:
+    def __init__(self, triggers: Sequence[MessageTrigger], middleware: Sequence[Any] = ()) -> None:
         self.triggers = triggers
+        self._middleware = middleware
+        for trigger in triggers:
+            trigger.plan = self._plan(trigger)
         self.is_async = any(trigger.is_async for trigger in triggers)
         self._has_large = any(getattr(trigger.source, "large_bodies", None) is not None for trigger in triggers)
         self._by_source: dict[str | None, MessageTrigger] = {trigger.key: trigger for trigger in triggers}
@@ -51,10 +54,7 @@ class MessageFunction:
         if trigger is None:
             names = ", ".join(one.key for one in self.triggers)
             raise ConfigError(f"a batch of {source!r} for a function of {names}")
-        plan = trigger.plan
-        if plan is None:
-            plan = trigger.plan = self._plan(trigger)
-        call, whole = plan
+        call, whole = trigger.plan
         deliver = _deliver_batch if whole else _deliver_each
         if trigger.filter is not None:
             delivery = _deliver_wanted(trigger, deliver, call, batch)
@@ -64,9 +64,8 @@ class MessageFunction:
             delivery = deliver(trigger, call, batch)
         return delivery if trigger.is_async else step(delivery)
 
-    @staticmethod
-    def _plan(trigger: MessageTrigger) -> tuple[Callable[[Any], Any], bool]:
-        call, annotation = event_call(trigger)
+    def _plan(self, trigger: MessageTrigger) -> tuple[Callable[[Any], Any], bool]:
+        call, annotation = event_call(trigger, True, self._middleware)
         origin = getattr(annotation, "__origin__", annotation)
         # Sequence[Message[User]] and the like come from collections.abc.
         return call, origin is list or getattr(origin, "__module__", "") == "collections.abc"

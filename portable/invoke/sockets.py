@@ -28,11 +28,13 @@ class SocketFunction:
 
     kind = "socket"
 
-    def __init__(self, triggers: Sequence[SocketTrigger]) -> None:
+    def __init__(self, triggers: Sequence[SocketTrigger], middleware: Sequence[Any] = ()) -> None:
         if len(triggers) != 1:
             raise ConfigError(f"function {triggers[0].function!r}: a function has one websocket")
         self.trigger = triggers[0]
         self.triggers = triggers
+        self._middleware = middleware
+        self.trigger.plan = self._plan(self.trigger)
         self.is_async = self.trigger.is_async
 
     def __call__(self, event: SocketEvent) -> Any:
@@ -56,8 +58,6 @@ class SocketFunction:
 
     async def _handle(self, event: SocketEvent) -> Any:
         trigger = self.trigger
-        if trigger.plan is None:
-            trigger.plan = self._plan(trigger)
         value = trigger.plan(event)
         if value is not None and hasattr(value, "__await__"):
             if trigger.is_async:
@@ -83,9 +83,8 @@ class SocketFunction:
         except Exception as error:
             log_failure(self.trigger, f"taking connection {event.connection} out of its groups", error)
 
-    @staticmethod
-    def _plan(trigger: SocketTrigger) -> Callable[[Any], Any]:
-        return event_call(trigger)[0]
+    def _plan(self, trigger: SocketTrigger) -> Callable[[Any], Any]:
+        return event_call(trigger, True, self._middleware)[0]
 
 
 def _accepted(event: SocketEvent, value: Any) -> Response:

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,9 +16,14 @@ from uuid import uuid4
 from portable.app import App
 from portable.drivers import Platform
 from portable.errors import ConfigError, Reject, Retry
-from portable.events import Context, Request, Response, current_context
+from portable.events import Context, Request, Response, SocketEvent, current_context
 from portable.http.answers import choose_encoder, problem
+from portable.http.background import take_tasks
+from portable.http.mounts import Mounts
+from portable.http.streams import BrokenStreamError, Pieces, StreamResponse
 from portable.invoke import make_function, run_shared
+from portable.invoke.dependencies import close_instance, replacements, waits
+from portable.invoke.streams import first_failures
 from portable.manifest import FunctionRecord, describe_app
 from portable.plugins import adapter
 from portable.resources import Resource, use_platform
@@ -38,11 +44,17 @@ class InProcess:
     def __init__(self, app: App, overrides: Mapping[Any, Any], raise_errors: bool) -> None:
         self.app = app
         self.manifest = describe_app(app, "app:app", _folder(app))
-        self._overrides = {(named := _override_key(key)): driver_of(named[0], one) for key, one in overrides.items()}
+        drivers, self._replacements = _divide(overrides)
+        self._overrides = {(named := _override_key(key)): driver_of(named[0], one) for key, one in drivers.items()}
         self._raise_errors = raise_errors
-        self._functions = {name: make_function(triggers) for name, triggers in app.functions().items()}
+        functions = app.functions()
+        if any(waits(one) for one in self._replacements.values()):
+            for trigger in (trigger for triggers in functions.values() for trigger in triggers):
+                trigger.is_async, trigger.plan = True, None  # where the real one was sync, nobody would await it
+        self._functions = {name: make_function(triggers, app) for name, triggers in functions.items()}
         self._choose = choose_function(self.manifest)
         self._warm: set[str] = set()
+        self._mounts: list[Mounts] = []
 
     def open(self) -> None:
         """Make the platform."""
@@ -65,20 +77,38 @@ class InProcess:
         self.app._started = False
         choose_encoder()
         self.app.start(run_shared)
+        self._mounts = [
+            one.routes.mounts
+            for one in self._functions.values()
+            if one.kind == "http" and one.routes.mounts is not None
+        ]
+        for mounts in self._mounts:
+            mounts.start(run_shared)
 
     def close(self) -> None:
-        """Close and delete the platform."""
-        self._stack.close()
+        """Stop what is mounted, let go of what was kept; close and delete the platform."""
+        with self._stack, use_platform(self.platform):
+            for mounts in self._mounts:
+                mounts.stop(run_shared)
+            close_instance(run_shared)
 
-    def request(self, request: Request) -> Response:
-        """Answer a request. Raises what the handler raised when that was asked for."""
+    def request(self, request: Request, chunks: int | None = None) -> Response:
+        """Answer a request. A streamed answer's body is the list of its pieces, ``chunks`` at most.
+
+        Raises what the handler raised when that was asked for, else ConnectionError for an answer that broke off.
+        """
         function = self._choose(request)
         if function is None:
             return problem(404, "This app has no HTTP function")
+        broken = None
         with _logged_errors() as errors:
-            response: Response = self._invoke(function, request)
+            response: Response = self._invoke(function, request, finish=lambda given: _read(given, chunks))
+            if response.streamed and isinstance(response.body, Exception):
+                broken = response.body
         if errors and self._raise_errors:
             raise errors[0]
+        if broken is not None:
+            raise broken
         return response
 
     def deliver(self, function: str, event: Event) -> Outcome:
@@ -91,6 +121,24 @@ class InProcess:
         if errors and self._raise_errors:
             raise errors[0]
         return outcome
+
+    def socket(self, path: str) -> tuple[Callable[[SocketEvent], Response], bool]:
+        """What answers the events of a websocket, and whether it carries bytes. Raises ConfigError."""
+        found = [one for one in self.manifest.functions if one.kind == "socket" and one.asks("path") == [path]]
+        if not found:
+            paths = [one.asks("path")[0] for one in self.manifest.functions if one.kind == "socket"]
+            raise ConfigError(f"the app has no websocket {path!r}; it has {', '.join(paths) or 'none'}")
+        [function] = found
+        sockets = self.manifest.resource("sockets", function.asks("sockets")[0])
+
+        def call(event: SocketEvent) -> Response:
+            with _logged_errors() as errors:
+                response: Response = self._invoke(function, event)
+            if errors and self._raise_errors:
+                raise errors[0]
+            return response
+
+        return call, sockets.options["binary"]
 
     def settle(self, timeout: float = 30.0) -> Settled:
         """Deliver until it is quiet. Raises NotSettledError."""
@@ -110,6 +158,8 @@ class InProcess:
             if raise_errors:
                 raise
             return Outcome(error=f"{type(error).__name__}: {error}")
+        if function.kind == "stream":
+            return Outcome(failed=[one.id for one in first_failures(event, value)])
         return Outcome(value=value if function.kind == "direct" else None)
 
     def _deliver_messages(self, function: FunctionRecord, batch: Any) -> Outcome:
@@ -134,7 +184,9 @@ class InProcess:
             record = self.manifest.resource(*function.triggers[0].source)
             receiver(self.platform, record, function.name).dead_letter(received.body, received.attributes)
 
-    def _invoke(self, function: FunctionRecord, event: Any, *more: Any) -> Any:
+    def _invoke(
+        self, function: FunctionRecord, event: Any, *more: Any, finish: Callable[[Any], None] | None = None
+    ) -> Any:
         context = Context(
             function.name,
             str(uuid4()),
@@ -145,11 +197,33 @@ class InProcess:
         self._warm.add(function.name)
         token = current_context.set(context)
         try:
-            with use_platform(self.platform):
+            with use_platform(self.platform), _replaced(self._replacements):
                 value = self._functions[function.name](event, *more)
-                return run_shared(value) if hasattr(value, "send") else value
+                value = run_shared(value) if hasattr(value, "send") else value
+                if finish is not None:
+                    finish(value)
+                    tasks = take_tasks(context)
+                    if tasks is not None:
+                        tasks.run(run_shared)
+                return value
         finally:
             current_context.reset(token)
+
+
+def _read(response: Response, most: int | None) -> None:
+    """Put the pieces of a streamed answer in place of its body, or a ConnectionError where it broke off.
+
+    Whoever wants no more than ``most`` of them goes away then, as a caller does who hangs up.
+    """
+    if not isinstance(response, StreamResponse):
+        return
+    pieces = Pieces(response, run_shared)
+    try:
+        response.body = list(islice(pieces, most))
+    except BrokenStreamError as error:
+        response.body = ConnectionError(f"the answer broke off: {error}")
+    finally:
+        pieces.close()
 
 
 class OverriddenPlatform:
@@ -170,6 +244,29 @@ class OverriddenPlatform:
     def close(self) -> None:
         """Close the platform under it."""
         self._platform.close()
+
+
+def _divide(overrides: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Callable[..., Any]]]:
+    """What stands for resources, and what for the functions that handlers depend on."""
+    drivers: dict[Any, Any] = {}
+    functions: dict[Any, Callable[..., Any]] = {}
+    for key, one in overrides.items():
+        if isinstance(key, (Resource, str)) or not callable(key):
+            drivers[key] = one
+        elif callable(one):
+            functions[key] = one
+        else:
+            raise ConfigError(f"what replaces dependency {key!r} is a function like it, got {one!r}")
+    return drivers, functions
+
+
+@contextlib.contextmanager
+def _replaced(functions: Mapping[Any, Callable[..., Any]]) -> Iterator[None]:
+    token = replacements.set(functions or None)
+    try:
+        yield
+    finally:
+        replacements.reset(token)
 
 
 def _override_key(key: Any) -> tuple[str, str]:

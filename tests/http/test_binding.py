@@ -20,7 +20,8 @@ import pytest
 
 from portable import App, Body, ConfigError, Context, Cookie, Header, HTTPError, Path, Query, Request, Response
 from portable.events import current_context
-from portable.http.binding import bind, describe
+from portable.http.binding import bind
+from portable.http.parameters import describe
 from portable.invoke import run
 from portable.invoke.http import HTTPFunction
 from portable.triggers import HTTPRoute, Settings
@@ -100,7 +101,7 @@ def arguments(handler: Callable[..., Any], request: Request, path: str = "/", **
     found = HTTPFunction([one]).routes.find(request.method, request.raw_path)
     assert found is not None
     request.params = found[1]
-    return bind(one)(request)
+    return bind(one, describe(one))(request)
 
 
 def refused(handler: Callable[..., Any], request: Request, path: str = "/", **options: Any) -> HTTPError:
@@ -746,7 +747,7 @@ def test_what_cannot_be_bound_is_refused_with_the_place(annotation: Any, default
 def test_a_body_that_can_never_be_read_is_refused_with_the_place(annotation: Any) -> None:
     handler = takes(annotation)
     with pytest.raises(ConfigError) as caught:
-        bind(route(handler))
+        bind(one := route(handler), describe(one))
     assert "'value' cannot be read from a JSON body" in str(caught.value)
     assert f"{__file__}:{handler.__code__.co_firstlineno}" in str(caught.value)
 

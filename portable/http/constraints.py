@@ -7,6 +7,7 @@ query, header or cookie parameter costs a comparison. Imported only by apps that
 from __future__ import annotations
 
 from portable.errors import ConfigError
+from portable.jsontext import is_pydantic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     Limits = dict[str, Any]
 
-__all__ = ["checked", "limits_of"]
+__all__ = ["check_body_limits", "checked", "limits_of"]
 
 _NUMBER = ("gt", "ge", "lt", "le", "multiple_of")
 _LENGTH = ("min_length", "max_length")
@@ -31,22 +32,39 @@ _FITS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def limits_of(metadata: Iterable[Any], annotation: Any, *, many: bool = False) -> Limits:
-    """The limits in the metadata of an ``Annotated``, by name, the narrower where one is said twice.
+    """The limits in the metadata of an ``Annotated``, by name; of one said twice the last counts.
 
     ``many``: of a list, not of its elements. Raises ConfigError for one that says nothing about this type.
     """
-    found: Limits = {}
-    for entry in metadata:
-        for one in (entry, *(getattr(entry, "metadata", None) or ())):
-            for name in _NAMES:
-                limit = getattr(one, name, None)
-                if limit is not None and not callable(limit):
-                    found[name] = limit
+    found = _read(metadata)
     for name in found:
         if not _applies(name, annotation, many):
             kind = "a list" if many else getattr(annotation, "__name__", repr(annotation))
             raise ConfigError(f"{name}={found[name]!r} says nothing about {kind}")
     return found
+
+
+def _read(metadata: Iterable[Any]) -> Limits:
+    found: Limits = {}
+    for entry in metadata:
+        if isinstance(entry, type):  # ``Header``, without its parentheses
+            continue
+        for one in (entry, *(getattr(entry, "metadata", None) or ())):
+            for name in _NAMES:
+                limit = getattr(one, name, None)
+                if limit is not None and not callable(limit):
+                    found[name] = limit
+    return found
+
+
+def check_body_limits(metadata: Iterable[Any], annotation: Any) -> None:
+    """Raise ConfigError for limits of a body that nobody would read: its decoder has words of its own for them."""
+    theirs = "pydantic" if is_pydantic(annotation) else "msgspec"
+    for entry in metadata:
+        module = type(entry).__module__.partition(".")[0]
+        if module != theirs and (theirs == "msgspec" or module == "msgspec") and _read([entry]):
+            word = "pydantic.Field" if theirs == "pydantic" else "msgspec.Meta"
+            raise ConfigError(f"limits of this body are said with {word}, not with {type(entry).__name__}")
 
 
 def _applies(name: str, annotation: Any, many: bool) -> bool:

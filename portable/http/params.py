@@ -10,14 +10,54 @@ if TYPE_CHECKING:
 __all__ = ["Body", "Cookie", "Depends", "Header", "Path", "Query"]
 
 
-class Marker:
-    """``alias`` is the name in the request when it is not the parameter's own."""
+_LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
 
-    __slots__ = ("alias",)
+
+class Marker:
+    """``alias`` is the name in the request when it is not the parameter's own.
+
+    Args:
+        gt, ge, lt, le, multiple_of: limits of a number. min_length, max_length: of text, or of a list.
+        pattern: a regular expression that is found in the text.
+        description, examples, deprecated: for OpenAPI.
+    """
+
+    __slots__ = (*_LIMITS, "alias", "deprecated", "description", "examples")
     place = ""
 
-    def __init__(self, alias: str | None = None) -> None:
+    def __init__(
+        self,
+        alias: str | None = None,
+        *,
+        gt: float | None = None,
+        ge: float | None = None,
+        lt: float | None = None,
+        le: float | None = None,
+        multiple_of: float | None = None,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        pattern: str | None = None,
+        description: str = "",
+        examples: Any = (),
+        deprecated: bool = False,
+    ) -> None:
         self.alias = alias
+        self.gt = gt
+        self.ge = ge
+        self.lt = lt
+        self.le = le
+        self.multiple_of = multiple_of
+        self.min_length = min_length
+        self.max_length = max_length
+        self.pattern = pattern
+        self.description = description
+        self.examples = examples
+        self.deprecated = deprecated
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it says no limit."""
+        return all(getattr(self, name) is None for name in _LIMITS)
 
 
 class Path(Marker):
@@ -49,10 +89,13 @@ class Cookie(Marker):
 
 
 class Body(Marker):
-    """The body: JSON, or as it came for ``bytes``."""
+    """The body: JSON, or as it came for ``bytes``. Its limits are said in its type."""
 
     __slots__ = ()
     place = "body"
+
+    def __init__(self, alias: str | None = None, *, description: str = "", examples: Any = ()) -> None:
+        super().__init__(alias, description=description, examples=examples)
 
 
 class Depends:

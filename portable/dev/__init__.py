@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_NEEDED = ("fastapi", "uvicorn", "watchfiles")
+_NEEDED = ("fastapi", "uvicorn", "watchfiles", "websockets")
 
 
 def serve(project: Project, host: str = "127.0.0.1", port: int = 8000, reload: bool = True) -> int:

@@ -93,9 +93,13 @@ class Front:
         self._failures = failures
         self._open_control = open_control
         self._find = application.http.routes.find if application else None
+        self.sockets: Any = None  # serves websockets, where the app has some
         self.closing = False  # set when the server stops: each connection ends with the answer it waits for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.sockets.serve(scope, receive, send)
+            return
         raw_path: bytes = scope["raw_path"]
         if raw_path.startswith(_BELOW) or raw_path == _CONTROL:
             await self._answer_page(scope, receive, send)

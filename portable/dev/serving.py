@@ -27,7 +27,7 @@ from portable.dev.state import State
 from portable.dev.threads import Threads
 from portable.plugins import adapter
 from portable.resources import set_platform
-from portable.triggers import BlobTrigger, ChangeTrigger, ScheduleTrigger
+from portable.triggers import BlobTrigger, ChangeTrigger, ScheduleTrigger, SocketTrigger
 
 __all__ = ["GRACE", "Session"]
 
@@ -120,9 +120,17 @@ class Session:
             for part in self.parts:
                 part.prepare()
         front = self._front = Front(self.application, self.failure, invoker, self.journal, notes, self._open_control)
+        websockets = self.application is not None and any(self.application.triggers(SocketTrigger))
+        if websockets:
+            assert self.application is not None
+            assert invoker is not None
+            from portable.dev.sockets import Sockets
+
+            front.sockets = Sockets(self.application, invoker, self.journal, notes)
         config = uvicorn.Config(
             front,
-            ws="none",
+            ws="websockets-sansio" if websockets else "none",
+            ws_max_size=1 << 20,  # as portable.live.asgi has it, and no cloud takes more
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -262,6 +270,8 @@ def callers(function: Any) -> str:
         return "called by name"
     words = []
     for trigger in function.triggers:
+    if function.kind == "socket":
+        return f"websocket {function.triggers[0].path}"
         if isinstance(trigger, BlobTrigger):
             pattern = f"{trigger.prefix}*{trigger.suffix}" if trigger.prefix or trigger.suffix else ""
             words.append(f"bucket {trigger.bucket.name} {pattern}".rstrip() + f" {'/'.join(trigger.kinds)}")

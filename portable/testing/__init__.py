@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from portable.testing.conformance import SecretConformance as SecretConformance
     from portable.testing.conformance import TableConformance as TableConformance
     from portable.testing.conformance import TopicConformance as TopicConformance
+    from portable.testing.sockets import SocketClosedError as SocketClosedError
+    from portable.testing.sockets import SocketRefusedError as SocketRefusedError
+    from portable.testing.sockets import SocketSession as SocketSession
 
 _HOME = {
     "BucketConformance": "portable.testing.conformance",
@@ -28,6 +31,9 @@ _HOME = {
     "SecretConformance": "portable.testing.conformance",
     "ConfigConformance": "portable.testing.conformance",
     "TableConformance": "portable.testing.conformance",
+    "SocketClosedError": "portable.testing.sockets",
+    "SocketRefusedError": "portable.testing.sockets",
+    "SocketSession": "portable.testing.sockets",
     "TestClient": "portable.testing.client",
     "TopicConformance": "portable.testing.conformance",
 }
@@ -39,6 +45,9 @@ __all__ = [
     "ConfigConformance",
     "QueueConformance",
     "SecretConformance",
+    "SocketClosedError",
+    "SocketRefusedError",
+    "SocketSession",
     "TableConformance",
     "TestClient",
     "TopicConformance",

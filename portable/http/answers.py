@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from portable.errors import HTTPError
 from portable.events import Response, current_context
-from portable.jsontext import encode_text, loaded_encoder
+from portable.jsontext import encode_text, is_plain, loaded_encoder
+from portable.signatures import MISSING, return_annotation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from portable.events import Request
     from portable.triggers import HTTPRoute
 
-__all__ = ["answer", "answer_error", "as_response", "problem"]
+__all__ = ["answer", "answer_error", "as_response", "choose_shape", "problem"]
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -82,6 +83,8 @@ def answer(route: HTTPRoute, value: Any) -> Response:
     A Response of the handler's may be one it gives out again: it is not changed. Raises TypeError for a value JSON
     cannot hold, ValueError for a status or a header that is none, and for text UTF-8 cannot hold.
     """
+    if route.shape is not None and value is not None and not isinstance(value, Response):
+        value = route.shape(value)
     status = route.status or 200
     if type(value) is dict and status < 204:
         return Response(_encode(value), status, None, JSON)
@@ -95,6 +98,17 @@ def answer(route: HTTPRoute, value: Any) -> Response:
         body, media_type = _encode_body(value)
         return Response(body, status, None, media_type)
     return Response(_encode(value), status, None, JSON)
+
+
+def choose_shape(route: HTTPRoute) -> Callable[[Any], Any] | None:
+    """What makes a route's answers the model it declares; None where it declares none. Raises ConfigError."""
+    model = route.response_model
+    annotation = return_annotation(route.handler) if model is ... else model
+    if annotation is MISSING or is_plain(annotation) or annotation in (str, bytes, Response):
+        return None
+    from portable.http.shapes import shape_of
+
+    return shape_of(route)
 
 
 def as_response(value: Any, status: int) -> Response:

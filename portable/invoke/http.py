@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portable.events import Response
-from portable.http.answers import answer, answer_error, problem, without_body
+from portable.http.answers import answer, answer_error, choose_shape, problem, without_body
 from portable.http.binding import bind
 from portable.http.parameters import describe
 from portable.http.routing import Routes
@@ -51,6 +51,7 @@ class HTTPFunction:
     @staticmethod
     def _plan(route: HTTPRoute) -> Callable[[Request], Any]:
         bindings = describe(route)
+        route.shape = choose_shape(route)
         if any(binding.place == "depends" for binding in bindings):
             from portable.invoke.dependencies import bind_with_dependencies
 

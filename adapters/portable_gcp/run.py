@@ -25,6 +25,7 @@ from typing import Any
 from portable.drivers import address_variable
 from portable.manifest import Manifest
 from portable.run import emulators, parts
+from portable.run.bodies import Body
 from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
@@ -62,16 +63,28 @@ class FunctionsFramework:
         Raises InvocationError: an import error's own type when the function does not start, ``Timeout``, and
         ``ConnectionError`` when the process ended meanwhile.
         """
-        record = self._artifact.manifest.function(function)
-        seconds = timeout or record.timeout or DEFAULT_TIMEOUT.total_seconds()
         if self._artifact.sources[function] == "storage-eventarc":
             native = _with_physical_bucket(native, self._environment)
         if self._artifact.sources[function] == "firestore-eventarc":
             native = _with_physical_collection(native, self._environment)
+        with self._exchanging(function, timeout) as (port, limit):
+            head, body = _exchange(port, native, limit)
+            return with_body(head, b"".join(body))
+
+    def stream(self, function: str, native: Any, *, timeout: float | None = None) -> tuple[Any, Iterator[bytes]]:
+        """See ``portable.run.target.Running``."""
+        with self._exchanging(function, timeout) as (port, limit):
+            head, body = _exchange(port, native, limit)
+            return with_body(head, b""), body
+
+    @contextlib.contextmanager
+    def _exchanging(self, function: str, timeout: float | None) -> Iterator[tuple[int, float]]:
+        """The port of a function and the instant its answer has to be there. Raises InvocationError."""
+        record = self._artifact.manifest.function(function)
+        seconds = timeout or record.timeout or DEFAULT_TIMEOUT.total_seconds()
         port = self._started(function)
-        limit = time.monotonic() + seconds
         try:
-            return _exchange(port, native, limit)
+            yield port, time.monotonic() + seconds
         except TimeoutError as error:
             raise InvocationError("Timeout", f"function {function} did not answer within {seconds:g} s") from error
         except (OSError, http.client.HTTPException) as error:
@@ -144,8 +157,10 @@ class FunctionsFramework:
             self._blocks.append(block)
 
 
-def _exchange(port: int, native: Mapping[str, Any], limit: float) -> dict[str, Any]:
-    """One request with its target and headers as they are, and its answer. Raises OSError and HTTPException."""
+def _exchange(port: int, native: Mapping[str, Any], limit: float) -> tuple[dict[str, Any], Body]:
+    """One request with its target and headers as they are: the head of its answer, and the pieces of its body as they
+    come. Raises OSError and HTTPException, and so does reading the body.
+    """
     body = body_of(native)
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_CONNECT)
     try:
@@ -164,12 +179,13 @@ def _exchange(port: int, native: Mapping[str, Any], limit: float) -> dict[str, A
         connection.endheaders(body or None)
         assert connection.sock is not None
         connection.sock.settimeout(max(0.001, limit - time.monotonic()))
+        sock = connection.sock  # a connection that is to close gives it to the answer
         answer = connection.getresponse()
-        data = answer.read()
-    finally:
+    except BaseException:
         connection.close()
+        raise
     headers = [[name.lower(), value] for name, value in answer.getheaders()]
-    return with_body({"status": answer.status, "headers": headers}, data)
+    return {"status": answer.status, "headers": headers}, Body(connection, sock, answer, limit)
 
 
 def _start_error(function: str, printed: str) -> InvocationError:

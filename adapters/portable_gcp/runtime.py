@@ -52,7 +52,11 @@ def entry(spec: str, function: str, modules: Iterable[str] | None, source: str) 
     set_platform(platform())
     name = function.replace("-", "_")
     if serve.codec.signature == "http":
-        return _sdk.http_target(serve.respond, name)
+
+        def respond(request: Any) -> Any:  # functions-framework takes functions, and no methods
+            return serve.respond(request)
+
+        return _sdk.http_target(respond, name)
 
     def take(event: Any) -> None:
         response = serve(_sdk.current_request(), event)

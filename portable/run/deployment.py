@@ -24,6 +24,7 @@ from portable.errors import ConfigError
 from portable.events import Request, Response
 from portable.http.answers import problem
 from portable.http.routing import Routes
+from portable.http.streams import StreamResponse
 from portable.manifest import FunctionRecord, Manifest
 from portable.plugins import adapter
 from portable.run import parts
@@ -79,6 +80,31 @@ class Deployment:
         if outcome.response is None:
             return problem(502, f"Function {function.name} gave no HTTP answer: {outcome.error}")
         return outcome.response
+
+    def stream(self, request: Request) -> Response:
+        """:meth:`request`, but where a route is declared to stream and the running artifact can hand it over so, with a
+        StreamResponse, whose body is read as it comes.
+        """
+        function = self._choose(request)
+        open_stream = getattr(self._running, "stream", None)
+        if function is None or open_stream is None or not any(function.asks("stream")):
+            return self.request(request)
+        source = self.artifact.sources[function.name]
+        native = self._samples.native(function, request, source=source)
+        try:
+            head, body = open_stream(function.name, native, timeout=_deadline(function))
+        except InvocationError as error:
+            return _failed(function, error)
+        response = self._samples.outcome(function, request, head, source=source).response
+        if response is None:
+            body.close()
+            return problem(502, f"Function {function.name} gave no HTTP answer")
+        if "content-length" in response.headers or request.method == "HEAD":  # it is there already
+            response.body = b"".join(body)
+            return response
+        streamed = StreamResponse(body, response.status, response.header_pairs())
+        streamed.media_type = None
+        return streamed
 
     def deliver(self, function: str, event: Event) -> Outcome:
         """Give a function an event, natively. A failed invocation is the outcome's ``error``.

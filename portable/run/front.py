@@ -16,6 +16,7 @@ import errno
 import sys
 import threading
 from collections.abc import Iterator
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,6 +27,7 @@ import portable
 from portable.errors import ConfigError
 from portable.events import Response
 from portable.http.answers import problem
+from portable.http.streams import StreamResponse
 from portable.run.deployment import Deployment
 from portable.run.processes import LOOPBACK
 from portable.run.target import InvocationError
@@ -129,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             request = make_request(self.command, target, headers=headers, body=body, client=client, host=host)
         except ValueError as error:
             return problem(400, str(error))
-        return self.server.deployment.request(request)
+        return self.server.deployment.stream(request)
 
     def _target(self) -> str:
         """The target as sent: ``self.path`` has lost a slash of two at its start. An absolute URL gives its path."""
@@ -173,7 +175,21 @@ class _Handler(BaseHTTPRequestHandler):
         return data
 
     def _send(self, response: Response) -> None:
+        if isinstance(response, StreamResponse):
+            self._send_pieces(response)
+            return
         body = response.body.encode() if isinstance(response.body, str) else response.body or b""
+        bodiless = self._send_head(response)
+        if not bodiless:
+            self.send_header("content-length", str(len(body)))
+        if self.close_connection:
+            self.send_header("connection", "close")
+        self.end_headers()
+        if not bodiless:
+            self.wfile.write(body)
+
+    def _send_head(self, response: Response) -> bool:
+        """Status and headers, the body's length left out. Whether there is no body."""
         self.send_response_only(response.status)
         names = set()
         for name, value in response.header_pairs():
@@ -182,14 +198,26 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         if "date" not in names:
             self.send_header("date", self.date_time_string())
-        bodiless = self.command == "HEAD" or response.status in (204, 304) or response.status < 200
+        return self.command == "HEAD" or response.status in (204, 304) or response.status < 200
+
+    def _send_pieces(self, response: StreamResponse) -> None:
+        """Each piece as it comes, in a chunk; an answer that breaks off ends without the last one."""
+        body: Any = response.body
+        with contextlib.closing(body):
+            bodiless = self._send_head(response)
+            if not bodiless:
+                self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.flush()
+            try:
+                for piece in () if bodiless else body:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                    self.wfile.flush()
+            except (OSError, HTTPException):
+                self.close_connection = True
+                return
         if not bodiless:
-            self.send_header("content-length", str(len(body)))
-        if self.close_connection:
-            self.send_header("connection", "close")
-        self.end_headers()
-        if not bodiless:
-            self.wfile.write(body)
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: what the app prints is."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from portable.manifest import Manifest
 
-__all__ = ["Artifact", "InvocationError", "Runner", "Running", "open_artifact"]
+__all__ = ["Artifact", "InvocationError", "Runner", "Running", "Streaming", "open_artifact"]
 
 
 class InvocationError(Exception):
@@ -75,6 +75,17 @@ class Running(Protocol):
 
     def close(self) -> None:
         """End every process, by its id."""
+
+
+class Streaming(Running, Protocol):
+    """A ``Running`` that hands over an answer while it is made; one that cannot leaves the method out."""
+
+    def stream(self, function: str, native: Any, *, timeout: float | None = None) -> tuple[Any, Iterator[bytes]]:
+        """Give an HTTP function a native event: its native answer without a body, and the pieces of that as they come.
+
+        The iterator has ``close``, which hangs up, and raises OSError or HTTPException where the answer broke off.
+        ``timeout`` is seconds for all of it. Raises InvocationError for what fails before the first piece.
+        """
 
 
 class Runner(Protocol):

@@ -1,0 +1,162 @@
+"""Streamed answers and work after the answer, over real HTTP: the same app under each target's own parts."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portable.build.project import find_project
+from portable.run.building import build_to_run
+from portable.run.deployment import deployed
+from portable.run.front import front
+
+PROJECT = Path(__file__).parent / "streaming"
+LIMIT = 60.0
+
+
+class Served:
+    """The app served by one target, and the folder its handlers look for gates in and write notes to."""
+
+    def __init__(self, target: str, address: str, folder: Path, log: Callable[[], str]) -> None:
+        self.target = target
+        self.host, _, port = address.removeprefix("http://").partition(":")
+        self.port = int(port)
+        self.folder = folder
+        self.log = log
+
+    @contextlib.contextmanager
+    def ask(self, path: str, method: str = "GET") -> Iterator[http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=LIMIT)
+        try:
+            connection.request(method, path)
+            with connection.getresponse() as answer:
+                yield answer
+        finally:
+            connection.close()
+
+    def open(self, gate: str) -> None:
+        (self.folder / f"gate-{gate}").touch()
+
+    def notes(self) -> list[str]:
+        path = self.folder / "notes"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def made(self) -> int:
+        path = self.folder / "made"
+        return int(path.read_text() or 0) if path.exists() else 0
+
+    def wait_for_note(self, line: str) -> None:
+        limit = time.monotonic() + LIMIT
+        while line not in self.notes():
+            assert time.monotonic() < limit, f"no {line!r} among {self.notes()}"
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def artifact_of(target: str, tmp: Path) -> Iterator[Served]:
+    project = shutil.copytree(PROJECT, tmp / "project")
+    folder = tmp / "notes"
+    folder.mkdir()
+    artifact = build_to_run(find_project(project), target, tmp / "dist" / target)
+    log = tmp / "functions.log"
+    with (
+        deployed(artifact, log=log, addresses={"STREAMING_FOLDER": str(folder)}) as deployment,
+        front(deployment) as address,
+    ):
+        yield Served(target, address, folder, deployment.log)
+
+
+@pytest.fixture(scope="module", params=["gcp"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, require_part: Any) -> Any:
+    with artifact_of(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+def read_line(answer: http.client.HTTPResponse) -> bytes:
+    return answer.readline()
+
+
+def test_a_piece_arrives_before_the_next_is_made(served: Served) -> None:
+    with served.ask("/sync/one") as answer:
+        assert answer.readline() == b"GET http one\n"
+        assert (answer.status, answer.getheader("x-one"), answer.getheader("content-type")) == (201, "1", "text/plain")
+        assert answer.msg.get_all("set-cookie") == ["a=1", "b=2"]
+        assert "closed one" not in served.notes()
+        served.open("one")
+        assert answer.read() == b"second\n"
+    served.wait_for_note("closed one")
+
+
+def test_events_arrive_as_they_are_sent(served: Served) -> None:
+    with served.ask("/async/two") as answer:
+        assert json.loads(answer.readline().removeprefix(b"data: ")) == {"word": "two", "function": "http"}
+        assert answer.getheader("content-type") == "text/event-stream"
+        assert answer.getheader("cache-control") == "no-cache"
+        served.open("two")
+        assert answer.read() == b"\nevent: end\nid: 2\ndata: two\ndata: lines\n\n"
+    served.wait_for_note("closed two")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_an_answer_that_fails_midway_has_no_good_end(served: Served, kind: str) -> None:
+    with served.ask(f"/broken/{kind}") as answer:
+        assert answer.readline() == b"first\n"
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+    limit = time.monotonic() + LIMIT
+    while "the source failed midway" not in served.log():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_slow_reader_holds_the_body_back_and_one_that_leaves_closes_it(served: Served, kind: str) -> None:
+    with served.ask(f"/endless/{kind}") as answer:
+        assert len(answer.read(2**20)) == 2**20
+        before = -1
+        while before != (before := served.made()):
+            time.sleep(0.5)
+        assert before < 200  # what fits the buffers between, not what could be made
+        assert len(answer.read(2**20)) == 2**20
+        assert f"closed {kind} endless" not in served.notes()
+    served.wait_for_note(f"closed {kind} endless")
+
+
+def test_head_is_answered_without_the_body(served: Served) -> None:
+    with served.ask("/sync/head", "HEAD") as answer:
+        assert (answer.status, answer.getheader("x-one"), answer.read()) == (201, "1", b"")
+    assert "closed head" not in served.notes()  # it was never begun
+
+
+def test_routes_beside_it_answer_as_ever(served: Served) -> None:
+    with served.ask("/plain") as answer:
+        assert json.loads(answer.read()) == {"plain": "yes"}
+        assert answer.getheader("content-type") == "application/json"
+    with served.ask("/refused") as answer:
+        assert (answer.status, json.loads(answer.read())["detail"]) == (418, "no stream today")
+    with served.ask("/empty") as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+
+
+def test_a_stream_that_was_not_declared_is_a_500_that_says_how_in_the_log(served: Served) -> None:
+    with served.ask("/undeclared") as answer:
+        assert answer.status == 500
+        assert b"stream=True" not in answer.read()
+    assert "@app.get('/undeclared', stream=True)" in served.log()
+
+
+def test_work_after_the_answer_waits_for_it_and_is_done_in_order(served: Served) -> None:
+    with served.ask("/after/gate", "POST") as answer:
+        assert json.loads(answer.read()) == {"left": "gate"}
+    assert "during gate" not in served.notes()
+    served.open("gate")
+    served.wait_for_note("after gate http")
+    assert [line for line in served.notes() if "gate" in line] == ["during gate", "after gate http"]

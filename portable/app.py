@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EVENT_KINDS", "App", "load_app"]
 
-EVENT_KINDS = ("message", "blob", "change", "schedule", "direct")
+EVENT_KINDS = ("message", "stream", "blob", "change", "schedule", "direct", "socket")
 
 
 class App(Router):
@@ -267,7 +267,8 @@ class App(Router):
         where that takes one; what ``call_next(event)`` raises passes through it.
 
         Args:
-            events: ``"all"``, or kinds: ``"message"``, ``"blob"``, ``"change"``, ``"schedule"``, ``"direct"`` …
+            events: ``"all"``, or kinds: ``"message"``, ``"blob"``, ``"change"``, ``"schedule"``, ``"direct"``,
+                ``"stream"``, ``"socket"``.
         """
         kinds = EVENT_KINDS if events == "all" else tuple((events,) if isinstance(events, str) else events)
         for kind in kinds:

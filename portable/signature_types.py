@@ -20,7 +20,7 @@ SocketHandler = Callable[Concatenate[SocketEvent, ...], Any]
 TickHandler = Callable[Concatenate[Tick, ...], Any] | Callable[[], Any]
 
 
-EventKind = Literal["message", "blob", "change", "schedule", "direct"]
+EventKind = Literal["message", "stream", "blob", "change", "schedule", "direct", "socket"]
 EventMiddleware = Callable[[Any, Callable[[Any], Any]], Any]
 E = TypeVar("E", bound=Exception, contravariant=True)
 ErrorHandler = Callable[[Request, E], Any]

@@ -33,8 +33,11 @@ class StreamFunction:
 
     kind = "stream"
 
-    def __init__(self, triggers: Sequence[StreamTrigger]) -> None:
+    def __init__(self, triggers: Sequence[StreamTrigger], middleware: Sequence[Any] = ()) -> None:
         self.triggers = triggers
+        self._middleware = middleware
+        for trigger in triggers:
+            trigger.plan = self._plan(trigger)
         self.is_async = any(trigger.is_async for trigger in triggers)
         self._by_stream: dict[str, StreamTrigger] = {trigger.stream.name: trigger for trigger in triggers}
         if len(self._by_stream) != len(triggers):
@@ -48,16 +51,13 @@ class StreamFunction:
         if trigger is None:
             names = ", ".join(self._by_stream)
             raise ConfigError(f"a batch of stream {batch[0].stream!r} for a function of {names}")
-        if trigger.plan is None:
-            trigger.plan = self._plan(trigger)
         call, whole = trigger.plan
         delivery = (_deliver_batch if whole else _deliver_each)(trigger, call, batch)
         # One of several triggers may be sync: whoever calls goes by ``is_async`` of the function.
         return delivery if self.is_async else step(delivery)
 
-    @staticmethod
-    def _plan(trigger: StreamTrigger) -> tuple[Callable[[Any], Any], bool]:
-        call, annotation = event_call(trigger)
+    def _plan(self, trigger: StreamTrigger) -> tuple[Callable[[Any], Any], bool]:
+        call, annotation = event_call(trigger, True, self._middleware)
         origin = getattr(annotation, "__origin__", annotation)
         return call, origin is list or getattr(origin, "__module__", "") == "collections.abc"
 

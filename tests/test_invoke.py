@@ -684,9 +684,8 @@ def assert_refused(app: App, decorate: str, handler: Any) -> None:
         "function": app.function,
     }
     decorators[decorate]()(handler)
-    function = function_of(app)
     with pytest.raises(ConfigError, match=f"{handler.__name__} at {__file__}:{handler.__code__.co_firstlineno}"):
-        function._plan(app.triggers[0])
+        function_of(app)
 
 
 @pytest.fixture

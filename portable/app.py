@@ -45,10 +45,15 @@ class App(Router):
 
     is_app = True
 
-    def __init__(self, name: str, *, dependencies: Iterable[Depends] = ()) -> None:
-        """``dependencies``: called for each HTTP request before the handler, whatever they give."""
+    def __init__(
+        self, name: str, *, dependencies: Iterable[Depends] = (), openapi: Mapping[str, Any] | None = None
+    ) -> None:
+        """``dependencies``: called for each HTTP request before the handler, whatever they give. ``openapi``: laid over
+        the OpenAPI document: ``{"info": {"title": "Shop"}, "servers": [{"url": "https://api.example.com"}]}``.
+        """
         super().__init__(dependencies=dependencies)
         self.name = check_name("app", name)
+        self.openapi = openapi or {}
         self.resources: dict[tuple[str, str], Resource] = {}
         self.middlewares: list[tuple[tuple[str, ...], Any]] = []
         self.exception_handlers: dict[type[BaseException], Callable[..., Any]] = {}

@@ -25,7 +25,7 @@ _NO_CONTENT = (204, 205, 304)  # HTTP gives these no body
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")  # RFC 9110; names are in lower case by now
 
 # As RFC 9110 and its neighbours name them. `http.HTTPStatus` costs an import, and says it otherwise before Python 3.13.
-_TITLES = {
+TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
     402: "Payment Required",
@@ -197,7 +197,7 @@ def problem(
     **members: Any,
 ) -> Response:
     """An RFC 9457 ``application/problem+json`` answer."""
-    document: dict[str, Any] = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
+    document: dict[str, Any] = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status}
     if detail:
         document["detail"] = detail
     if errors:

@@ -40,7 +40,7 @@ class CORS:
     Raises ConfigError for an origin that is none, an expression that does not compile, and credentials for all.
     """
 
-    __slots__ = ("_all", "_allowed", "_answer", "_headers", "_matches", "_methods", "_preflight", "_private", "_varies")
+    __slots__ = ("_all", "_allowed", "_answer", "_headers", "_matches", "_methods", "_preflight", "_private")
 
     def __init__(
         self,
@@ -69,7 +69,6 @@ class CORS:
         wanted = (headers,) if isinstance(headers, str) else tuple(headers)
         self._headers = None if "*" in wanted else frozenset((*_SAFE_HEADERS, *(name.lower() for name in wanted)))
         self._private = private_network
-        self._varies = not self._all
         common = [("access-control-allow-credentials", "true")] if credentials else []
         exposed = ", ".join(expose)
         self._answer = [*common, ("access-control-expose-headers", exposed)] if exposed else common
@@ -86,7 +85,7 @@ class CORS:
             return None
         refused = self._refused(request, origin, method)
         vary = "Access-Control-Request-Method, Access-Control-Request-Headers"
-        if self._varies:
+        if not self._all:
             vary = f"Origin, {vary}"
         if refused:
             return problem(403, f"CORS: {refused} is not allowed here", headers={"vary": vary})
@@ -102,17 +101,19 @@ class CORS:
 
     def after(self, request: Request, response: Response) -> Response:
         """The answer with what lets the page read it."""
-        origin = request.headers.get("origin")
-        if not self._varies and origin is None:
-            return response
         response = copied(response)
         headers = response.headers
-        if self._varies:
-            add_vary(headers, "Origin")  # without an origin too, or a cache gives one page's answer to another
-        if origin is not None and self._allows(origin):
-            headers["access-control-allow-origin"] = "*" if self._all else origin
-            for name, value in self._answer:
-                headers[name] = value
+        # What depends on the origin says so, and what does not is the same without one: a cache may hold the answer.
+        if self._all:
+            headers["access-control-allow-origin"] = "*"
+        else:
+            add_vary(headers, "Origin")
+            origin = request.headers.get("origin")
+            if origin is None or not self._allows(origin):
+                return response
+            headers["access-control-allow-origin"] = origin
+        for name, value in self._answer:
+            headers[name] = value
         return response
 
     def _allows(self, origin: str) -> bool:

@@ -18,6 +18,7 @@ COMMANDS = {
     "new": "a new project that runs and passes its test",
     "dev": "serve the app on this machine, and reload it when it changes",
     "invoke": "call one function on this machine",
+    "openapi": "print the OpenAPI document of the app's routes",
     "events": "print an event for a function, neutral or as a cloud sends it",
     "check": "say what the app asks that a target cannot give",
     "build": "write the artifact for a target",

@@ -17,7 +17,7 @@ from portable.openapi.schemas import Schemas
 from portable.router import METHODS
 from portable.triggers import HTTPRoute
 
-__all__ = ["VERSION", "make_document"]
+__all__ = ["VERSION", "make_document", "project_info"]
 
 VERSION = "3.1.0"
 """3.1.1 changed no meaning, and tools that compare text know this one."""
@@ -62,6 +62,13 @@ def make_document(app: App, info: Mapping[str, Any] | None = None, servers: Iter
     if urls:
         document["servers"] = urls
     return document
+
+
+def project_info(pyproject: Mapping[str, Any]) -> dict[str, Any]:
+    """What a ``pyproject.toml`` says of the project, as the ``info`` of its document."""
+    table = pyproject.get("project") or {}
+    found = {"version": table.get("version"), "summary": table.get("description")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def _share_answers(operations: list[dict[str, Any]]) -> dict[str, Any]:

@@ -133,6 +133,14 @@ class Manifest(msgspec.Struct):
             if trigger.options.get("topic") == topic
         }
 
+    def senders(self, stream: str) -> list[FunctionRecord]:
+        """The functions that use a stream without being called by it."""
+        return [
+            function
+            for function in self.functions
+            if f"stream:{stream}" in function.uses and stream not in function.asks("stream")
+        ]
+
     def wants_changes(self, table: str) -> bool | None:
         """Whether a handler of this table's changes wants old items; None where it has no such handler."""
         asked = [

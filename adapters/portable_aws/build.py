@@ -7,10 +7,12 @@ from itertools import combinations
 from math import prod
 from typing import Any
 
+from portable.build.schedules import Timer, check_timers, cron_of, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_aws import limits
 from portable_aws.capabilities import CAPABILITIES, NAMES
+from portable_aws.schedules import timers_of
 from portable_aws.triggers import CODECS, source_of
 
 __all__ = ["TARGET", "AWSTarget"]
@@ -46,8 +48,10 @@ _OTHER_USERS = frozenset({"aioboto3", "aiobotocore", "boto3", "s3fs", "s3transfe
 _SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json", "sts")
 
 SERVICES: Mapping[str, Sequence[str]] = {
+    "sockets": ("apigatewaymanagementapi",),
     "config": ("ssm",),
     "secret": ("secretsmanager", "ssm"),
+    "stream": ("kinesis",),
     "bucket": ("s3",),
     "queue": ("sqs",),
     "table": ("dynamodb",),
@@ -55,7 +59,7 @@ SERVICES: Mapping[str, Sequence[str]] = {
 }
 """What botocore calls the services that each kind of resource needs; a topic's subscriptions are queues."""
 
-CHOSEN = ("http", "blob", "schedule")
+CHOSEN = ("http", "blob", "schedule", "stream")
 """Trigger kinds whose event source is a setting: ``[tool.portable.aws] http = "function-url"``."""
 
 
@@ -79,16 +83,19 @@ class AWSTarget:
             return found
         for function in manifest.functions:
             found += _check_function(function, _source(function.kind, settings))
+        found += _check_senders(manifest, _source("stream", settings))
         if _source("blob", settings) == "s3":
             found += _check_notifications(manifest)
         return found
 
-    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
-        """The SDK's core when a resource is one of AWS's; nothing else: Lambda brings its runtime client.
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
+        """The SDK's core when a resource is one of AWS's, and time zones where an entry reads one; nothing else: Lambda
+        brings its runtime client.
 
         A queue or topic that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS.
         """
-        return ["botocore>=1.35.70"] if any(manifest.of_kind(kind) for kind in SERVICES) else []
+        sdk = ["botocore>=1.35.70"] if any(manifest.of_kind(kind) for kind in SERVICES) else []
+        return [*sdk, "tzdata>=2024.2"] if needs_zones(manifest, self.timers(manifest, settings)) else sdk
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Four hundred services are described in 20 MB; an app that does not call them itself needs one or two."""
@@ -108,6 +115,11 @@ class AWSTarget:
         first = handler_name(manifest.functions[0].name) if manifest.functions else "FUNCTION"
         entry = _ENTRY.format(rows=rows, spec=manifest.spec, first=first)
         return [Bundle("", sources, {"portable_entry.py": entry.encode()})]
+
+    def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:
+        """What EventBridge is told, by function."""
+        source = _source("schedule", settings)
+        return timers_by_function(manifest, lambda trigger: timers_of(trigger, source))
 
 
 TARGET = AWSTarget()
@@ -161,10 +173,20 @@ def _check_function(function: FunctionRecord, source: str) -> Iterator[Finding]:
         )
     if function.kind == "http":
         yield from _check_http(function, source)
+    if function.kind == "socket" and function.timeout is not None and function.timeout > limits.SOCKET_SECONDS:
+        yield Finding(
+            "error",
+            where,
+            f"function {function.name}: a WebSocket API gives up after {limits.SOCKET_SECONDS} s, and "
+            f"{function.timeout:g} s are asked for",
+            f"timeout of {limits.SOCKET_SECONDS} s, and a queue for what takes longer",
+        )
     for trigger in function.triggers:
         if trigger.kind == "message":
             yield from _check_batch(trigger)
             yield from _check_filter(trigger)
+        if trigger.kind == "stream":
+            yield from _check_stream(trigger, source)
         if trigger.kind == "schedule":
             yield from _check_schedule(trigger, source)
 
@@ -223,6 +245,44 @@ def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:
         )
 
 
+def _check_stream(trigger: TriggerRecord, source: str) -> Iterator[Finding]:
+    stream, options = f"stream {trigger.options['stream']}", trigger.options
+    if source != "kinesis":
+        yield Finding(
+            "info",
+            trigger.where,
+            f"{stream}: the event source mapping of a Kafka topic has to be in provisioned mode with "
+            "ReportBatchItemFailures; to another one every answer is a success, failures among them",
+        )
+        if options["parallel"] > 1:
+            message = f"{stream}, parallel={options['parallel']}: Lambda calls once a partition of Kafka at a time"
+            yield Finding("warning", trigger.where, message, "more partitions")
+    if options["window"] is not None and options["window"] % 1:
+        message = f"{stream}, window={options['window']:g} s: Lambda gathers for whole seconds"
+        yield Finding("warning", trigger.where, message, f"window of {-int(-options['window'] // 1)} s")
+    if options["max_attempts"] is not None and options["dead_letters"] is not None:
+        yield Finding(
+            "warning",
+            trigger.where,
+            f"{stream}: after max_attempts={options['max_attempts']} Lambda gives up the rest of the batch by itself; "
+            f"queue {options['dead_letters']} gets only what the handler rejects and what does not fit",
+            "an on-failure destination of the event source mapping",
+        )
+
+
+def _check_senders(manifest: Manifest, source: str) -> Iterator[Finding]:
+    """A function that has a topic of Kafka, and is not called by it, can only want to send to it."""
+    for stream in manifest.of_kind("stream") if source != "kinesis" else ():
+        for function in manifest.senders(stream.name):
+            yield Finding(
+                "error",
+                function.triggers[0].where,
+                f"function {function.name} uses stream {stream.name}, and is not called by it: a topic of Kafka can "
+                "only be handled",
+                "a Kafka client of your own, or a Kinesis stream",
+            )
+
+
 def _check_filter(trigger: TriggerRecord) -> Iterator[Finding]:
     wanted = trigger.options.get("filter") or {}
     together = prod(len(choices) for choices in wanted.values())
@@ -237,24 +297,15 @@ def _check_filter(trigger: TriggerRecord) -> Iterator[Finding]:
 
 
 def _check_schedule(trigger: TriggerRecord, source: str) -> Iterator[Finding]:
-    zone = trigger.options["timezone"]
-    if source == "eventbridge-rule" and trigger.options["cron"] is not None and zone != "UTC":
+    timers = timers_of(trigger, source)
+    yield from check_timers(trigger, timers, "EventBridge rules run in UTC; EventBridge Scheduler has time zones")
+    cron, timezone = cron_of(trigger), trigger.options["timezone"]
+    if source == "scheduler" and cron is not None and cron.running and timers[0].timezone == timezone != "UTC":
         yield Finding(
-            "error",
+            "info",
             trigger.where,
-            f"timezone={zone!r}: EventBridge rules run in UTC",
-            "leave out [tool.portable.aws] schedule: EventBridge Scheduler has time zones",
-        )
-    if trigger.options["cron"] is None:
-        return
-    _, _, day, _, weekday = trigger.options["cron"].split()
-    if not day.startswith("*") and not weekday.startswith("*"):
-        yield Finding(
-            "error",
-            trigger.where,
-            f"cron {trigger.options['cron']!r} is due on its days of the month and on its weekdays; "
-            "EventBridge takes one of the two",
-            "two handlers, one with each",
+            f"cron {cron.text!r}: {timezone} moves its clocks by a part of an hour; EventBridge Scheduler runs what "
+            "comes twice once",
         )
 
 

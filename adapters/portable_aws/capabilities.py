@@ -89,12 +89,47 @@ _CACHE: dict[str, Capability] = {
     "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
 }
 
+_SOCKETS: dict[str, Capability] = {
+    "serves": native(
+        "a WebSocket API; a connection lasts two hours, ten minutes when idle",
+        source="https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html",
+    ),
+    "binary": refused(
+        "API Gateway closes a connection that sends a binary frame",
+        source="https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-develop-binary-media-types.html",
+        way_out="leave binary= out, and put bytes in base64",
+    ),
+    "knows_gone": native("GoneException", source="botocore: PostToConnection"),
+}
+
+_STREAM: dict[str, Capability] = {
+    "send": native(
+        f"PutRecords, {limits.STREAM_BATCH_RECORDS} a call; a topic of Kafka can only be handled",
+        source="botocore: PutRecords",
+    ),
+    "ends_batch": native(
+        "ReportBatchItemFailures; of Kafka for a mapping in provisioned mode",
+        source="botocore: CreateEventSourceMapping, FunctionResponseTypes",
+    ),
+    "attempts": refused(
+        "Lambda does not say them; it counts for max_attempts itself",
+        source="https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html",
+    ),
+    "bisect": native(source="botocore: CreateEventSourceMapping, BisectBatchOnFunctionError"),
+    "parallel": native(
+        f"{limits.STREAM_PARALLEL} at most; not of Kafka",
+        source="botocore: CreateEventSourceMapping, ParallelizationFactor",
+    ),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
     "queue": _QUEUE,
     "secret": _SECRET,
+    "stream": _STREAM,
+    "sockets": _SOCKETS,
     "table": _TABLE,
     "topic": _TOPIC,
 }
@@ -112,6 +147,12 @@ NAMES: Mapping[str, Naming] = {
         "1 to 80 letters, digits, dashes and underscores",
         "botocore: CreateQueue, QueueName",
         also=("{name}-queue-dead",),
+    ),
+    "stream": Naming(
+        "{name}-stream",
+        r"[a-zA-Z0-9_.-]{1,128}",
+        "1 to 128 letters, digits, dots, dashes and underscores",
+        "botocore: CreateStream, StreamName",
     ),
     "topic": Naming(
         "{name}-topic",

@@ -30,6 +30,16 @@ __all__ = [
     "PYTHONS",
     "RECEIVE_WAIT_SECONDS",
     "REST_API_SECONDS",
+    "STREAM_BATCH_BYTES",
+    "STREAM_BATCH_RECORDS",
+    "STREAM_EVENT_BATCH",
+    "STREAM_PARALLEL",
+    "STREAM_READ_RECORDS",
+    "STREAM_RECORD_BYTES",
+    "STREAM_WINDOW_SECONDS",
+    "SCHEDULE_CHARACTERS",
+    "SOCKET_BYTES",
+    "SOCKET_SECONDS",
     "TABLE_INDEXES",
     "TOPIC_BYTES",
     "TOPIC_FILTER_ATTRIBUTES",
@@ -52,6 +62,13 @@ LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024  # [botocore] Invoke, synchronous, either
 HTTP_API_SECONDS = 30  # [botocore] apigatewayv2 CreateIntegration, TimeoutInMillis
 REST_API_SECONDS = 29  # [botocore] apigateway PutIntegration, timeoutInMillis; a regional API can be given more
 ALB_ANSWER_BYTES = 1024 * 1024  # [aws] elasticloadbalancing/latest/application/lambda-functions.html
+
+# WebSocket APIs
+SOCKET_SECONDS = 29  # [botocore] apigatewayv2 CreateIntegration, TimeoutInMillis, of a WebSocket API
+SOCKET_BYTES = 131_072  # [botocore] apigatewaymanagementapi PostToConnection, Data
+
+# EventBridge
+SCHEDULE_CHARACTERS = 256  # [botocore] scheduler CreateSchedule and events PutRule, ScheduleExpression
 
 # S3
 COPY_BYTES = 5 * 1024**3  # [aws] AmazonS3/latest/API/API_CopyObject.html: one call copies up to 5 GB
@@ -77,6 +94,17 @@ TOPIC_FILTER_COMBINATIONS = 150  # [aws] likewise: the numbers of choices, multi
 EVENT_BATCH = 10_000  # [botocore] CreateEventSourceMapping, BatchSize, standard queues
 FIFO_EVENT_BATCH = 10  # [botocore] likewise, FIFO queues
 EVENT_BATCH_WITHOUT_WINDOW = 10  # [botocore] MaximumBatchingWindowInSeconds: above it, a window of a second at least
+
+# Kinesis
+STREAM_RECORD_BYTES = 10 * 1024**2  # [botocore] PutRecords: data and key; a stream's MaxRecordSize may say less
+STREAM_BATCH_RECORDS = 500  # [botocore] PutRecords
+STREAM_BATCH_BYTES = 10 * 1024**2  # [botocore] PutRecords
+STREAM_READ_RECORDS = 10_000  # [botocore] GetRecords, Limit
+
+# Kinesis and Kafka to Lambda
+STREAM_EVENT_BATCH = 10_000  # [botocore] CreateEventSourceMapping, BatchSize
+STREAM_WINDOW_SECONDS = 300  # [botocore] CreateEventSourceMapping, MaximumBatchingWindowInSeconds
+STREAM_PARALLEL = 10  # [botocore] CreateEventSourceMapping, ParallelizationFactor; not of Kafka
 
 # DynamoDB
 KEYS_READ = 100  # [botocore] BatchGetItem, Keys

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AWSPlatform"]
 
-KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "sockets", "stream", "table", "topic")
 
 
 class AWSPlatform:

@@ -11,7 +11,7 @@ from portable.drivers.table import Schema
 from portable.resources.topic import subscription_name
 from portable.run.emulators import made_up_secret
 
-__all__ = ["filter_policy", "make_queue", "make_secret", "make_table", "make_topic", "table_definition"]
+__all__ = ["filter_policy", "make_queue", "make_secret", "make_stream", "make_table", "make_topic", "table_definition"]
 
 
 def filter_policy(wanted: Mapping[str, Any]) -> str:
@@ -53,6 +53,13 @@ def make_topic(
         addresses[address_variable("subscription", subscription)] = url
         addresses[address_variable("subscriptiondeadletter", subscription)] = dead
     return addresses
+
+
+def make_stream(kinesis: Any, name: str, options: Mapping[str, Any]) -> str:
+    """A data stream, and its address."""
+    kinesis.create_stream(StreamName=name, ShardCount=options["partitions"])
+    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    return f"kinesis://{name}"
 
 
 def make_secret(secretsmanager: Any, name: str, secret: str) -> str:

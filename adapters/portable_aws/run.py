@@ -22,7 +22,7 @@ from portable.run.processes import LOOPBACK, accepts, free_port, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_aws._sdk import Client
 from portable_aws.build import handler_name
-from portable_aws.provision import make_queue, make_secret, make_table, make_topic
+from portable_aws.provision import make_queue, make_secret, make_stream, make_table, make_topic
 from portable_aws.samples import physical_name
 
 __all__ = ["RUNNER", "AWSRunner"]
@@ -51,7 +51,7 @@ class AWSRunner:
 
     @contextlib.contextmanager
     def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
-        """S3, SQS, SNS and DynamoDB by moto. Nothing is started for an app without resources."""
+        """S3, SQS, SNS, Kinesis and DynamoDB by moto. Nothing is started for an app without resources."""
         if not manifest.resources:
             yield {"AWS_REGION": emulators.REGION}
             return
@@ -83,6 +83,10 @@ def _create(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, str
     for topic in manifest.of_kind("topic"):
         name, subscriptions = physical_name("topic", topic.name), manifest.subscriptions(topic.name)
         addresses |= make_topic(sns.get(), sqs.get(), topic.name, name, topic.options, subscriptions)
+    kinesis = Client("kinesis", environment)
+    for stream in manifest.of_kind("stream"):
+        address = make_stream(kinesis.get(), physical_name("stream", stream.name), stream.options)
+        addresses[address_variable("stream", stream.name)] = address
     dynamodb = Client("dynamodb", environment)
     for table in manifest.of_kind("table"):
         name = physical_name("table", table.name)
@@ -92,7 +96,7 @@ def _create(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, str
     for secret in manifest.of_kind("secret"):
         address = make_secret(secretsmanager.get(), physical_name("secret", secret.name), secret.name)
         addresses[address_variable("secret", secret.name)] = address
-    for client in (dynamodb, secretsmanager, s3, sqs, sns):
+    for client in (dynamodb, kinesis, secretsmanager, s3, sqs, sns):
         client.close()
     return addresses
 

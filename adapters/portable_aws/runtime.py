@@ -181,11 +181,27 @@ def _serve_changes(instance: Instance, codec: Any) -> Callable[[Any], Any]:
     return ChangeDelivery(instance.call, codec).deliver
 
 
+def _serve_records(instance: Instance, codec: Any) -> Callable[[Any], Any]:
+    from portable_aws.records import RecordDelivery
+
+    return RecordDelivery(instance.call, codec).deliver
+
+
 def _serve_ticks(instance: Instance, codec: Any) -> Callable[[Any], Any]:
     call, decode = instance.call, codec.decode
+    gates: dict[str, Any] = {}
 
     def serve(event: Any) -> None:
-        result = call(decode(event))
+        tick = decode(event)
+        drops = event.get("portable")  # in the input of a trigger that fires more often than its schedule is due
+        if drops:
+            if drops not in gates:
+                from portable.schedules.due import gate
+
+                gates[drops] = gate(call.triggers[0], drops)
+            if not gates[drops](tick.scheduled_at):
+                return
+        result = call(tick)
         if call.is_async:
             run(result)
 
@@ -202,11 +218,23 @@ def _serve_calls(instance: Instance, codec: Any) -> Callable[[Any], Any]:
     return serve
 
 
+def _serve_sockets(instance: Instance, codec: Any) -> Callable[[Any], Any]:
+    call, decode, encode = instance.call, codec.decode, codec.encode
+
+    def serve(event: Any) -> Any:
+        response = call(decode(event))
+        return encode(run(response) if call.is_async else response)
+
+    return serve
+
+
 _MAKERS = {
     "http": _serve_http,
     "message": _serve_messages,
     "blob": _serve_blobs,
     "change": _serve_changes,
+    "stream": _serve_records,
     "schedule": _serve_ticks,
     "direct": _serve_calls,
+    "socket": _serve_sockets,
 }

@@ -28,7 +28,7 @@ from portable.manifest import FunctionRecord, describe_app
 from portable.plugins import adapter
 from portable.resources import Resource, use_platform
 from portable.run.delivery import Delivery, Settled, receiver
-from portable.run.deployment import DEADLINE, choose_function
+from portable.run.deployment import DEADLINE, choose_function, find_socket
 from portable.run.storage import Storage
 from portable.samples import Event, Outcome
 from portable.testing.fixed import driver_of
@@ -124,12 +124,7 @@ class InProcess:
 
     def socket(self, path: str) -> tuple[Callable[[SocketEvent], Response], bool]:
         """What answers the events of a websocket, and whether it carries bytes. Raises ConfigError."""
-        found = [one for one in self.manifest.functions if one.kind == "socket" and one.asks("path") == [path]]
-        if not found:
-            paths = [one.asks("path")[0] for one in self.manifest.functions if one.kind == "socket"]
-            raise ConfigError(f"the app has no websocket {path!r}; it has {', '.join(paths) or 'none'}")
-        [function] = found
-        sockets = self.manifest.resource("sockets", function.asks("sockets")[0])
+        function, binary = find_socket(self.manifest, path)
 
         def call(event: SocketEvent) -> Response:
             with _logged_errors() as errors:
@@ -138,7 +133,7 @@ class InProcess:
                 raise errors[0]
             return response
 
-        return call, sockets.options["binary"]
+        return call, binary
 
     def settle(self, timeout: float = 30.0) -> Settled:
         """Deliver until it is quiet. Raises NotSettledError."""

@@ -11,10 +11,12 @@ from urllib.parse import quote_plus
 
 from portable.events import BlobEvent, Change, Message, Response, Tick
 from portable.manifest import FunctionRecord
+from portable.records import StreamRecord
 from portable.samples import Event, Outcome
 from portable_aws.capabilities import NAMES
 from portable_aws.items import VERSION, encode_item
 from portable_aws.samples.http import alb, function_url, http_api, rest_api
+from portable_aws.samples.websocket import websocket_api
 from portable_aws.triggers import CODECS, source_of
 
 __all__ = ["ACCOUNT", "REGION", "SAMPLES", "physical_name"]
@@ -45,17 +47,84 @@ class AWSSamples:
 
     def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:
         """What the function's answer says. An answer the source would refuse is an error."""
-        del event, source  # every source's answer has the same keys, where it has them
-        if function.kind == "http":
+        del source  # every source's answer has the same keys, where it has them
+        if function.kind in ("http", "socket"):
             return _http_outcome(answer)
         if function.kind == "message":
             return Outcome(failed=[row["itemIdentifier"] for row in (answer or {}).get("batchItemFailures", ())])
+        if function.kind == "stream":
+            return Outcome(failed=_again(event, answer))
         if function.kind == "change" and (answer or {}).get("batchItemFailures"):
             return Outcome(error="the function asks for the change again")
         return Outcome(value=answer if function.kind == "direct" else None)
 
 
 SAMPLES = AWSSamples()
+
+
+def _again(batch: Sequence[StreamRecord[bytes]], answer: Any) -> list[str]:
+    """Ids of the records that an answer names: Kinesis' sequence numbers, or Kafka's partitions and offsets."""
+    failed = []
+    for row in (answer or {}).get("batchItemFailures", ()):
+        named = row["itemIdentifier"]
+        if isinstance(named, str):
+            failed += [record.id for record in batch if record.offset == named]
+        else:
+            failed.append(f"{named['partition'].rpartition('-')[2]}/{named['offset']}")
+    return failed
+
+
+def _kinesis(_: FunctionRecord, batch: Sequence[StreamRecord[bytes]]) -> dict[str, Any]:
+    return {"Records": [_kinesis_record(record) for record in batch]}
+
+
+def _kinesis_record(record: StreamRecord[bytes]) -> dict[str, Any]:
+    time = record.time
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": record.key or "1",
+            "sequenceNumber": record.offset,
+            "data": b64encode(record.body).decode(),
+            "approximateArrivalTimestamp": 0.0 if time is None else time.timestamp(),
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{record.partition}:{record.offset}",
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": f"arn:aws:iam::{ACCOUNT}:role/portable",
+        "awsRegion": REGION,
+        "eventSourceARN": f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{physical_name('stream', record.stream)}",
+    }
+
+
+def _msk(_: FunctionRecord, batch: Sequence[StreamRecord[bytes]]) -> dict[str, Any]:
+    arn = f"arn:aws:kafka:{REGION}:{ACCOUNT}:cluster/portable/751d2973-a626-431c-9d4e-d7975eb44dd7-2"
+    return {"eventSource": "aws:kafka", "eventSourceArn": arn, **_kafka_records(batch)}
+
+
+def _kafka(_: FunctionRecord, batch: Sequence[StreamRecord[bytes]]) -> dict[str, Any]:
+    return {"eventSource": "SelfManagedKafka", **_kafka_records(batch)}
+
+
+def _kafka_records(batch: Sequence[StreamRecord[bytes]]) -> dict[str, Any]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in batch:
+        topic = physical_name("stream", record.stream)
+        row: dict[str, Any] = {
+            "topic": topic,
+            "partition": int(record.partition),
+            "offset": int(record.offset),
+            "timestamp": -1 if record.time is None else int(record.time.timestamp() * 1000),
+            "timestampType": "CREATE_TIME",
+            "value": b64encode(record.body).decode(),
+            "headers": [{name: list(value)} for name, value in record.headers.items()],
+        }
+        if record.key is not None:
+            row["key"] = b64encode(record.key.encode()).decode()
+        found.setdefault(f"{topic}-{record.partition}", []).append(row)
+    brokers = "b-2.portable.a1bcde.c1.kafka.us-east-1.amazonaws.com:9092"
+    return {"bootstrapServers": brokers, "records": found}
 
 
 def _http_outcome(answer: Any) -> Outcome:
@@ -230,9 +299,13 @@ _NATIVE: dict[str, Callable[[FunctionRecord, Any], dict[str, Any]]] = {
     "alb": lambda function, request: alb(request),
     "function-url": lambda function, request: function_url(request),
     "sqs": _sqs,
+    "kinesis": _kinesis,
+    "msk": _msk,
+    "kafka": _kafka,
     "s3": _s3,
     "s3-eventbridge": _s3_eventbridge,
     "dynamodb-stream": _dynamodb,
+    "websocket-api": lambda _, event: websocket_api(event),
     "scheduler": _scheduler,
     "eventbridge-rule": _rule,
 }

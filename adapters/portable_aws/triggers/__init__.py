@@ -16,6 +16,11 @@ CODECS: dict[str, dict[str, tuple[str, str]]] = {
         "function-url": ("http_v2", "FunctionURL"),
     },
     "message": {"sqs": ("sqs", "SQS")},
+    "stream": {
+        "kinesis": ("kinesis", "Kinesis"),
+        "msk": ("kafka", "MSK"),
+        "kafka": ("kafka", "SelfManagedKafka"),
+    },
     "blob": {"s3": ("s3", "S3"), "s3-eventbridge": ("s3", "S3EventBridge")},
     "change": {"dynamodb-stream": ("dynamodb", "DynamoDBStream")},
     "schedule": {
@@ -23,6 +28,7 @@ CODECS: dict[str, dict[str, tuple[str, str]]] = {
         "eventbridge-rule": ("schedule", "EventBridgeRule"),
     },
     "direct": {"direct": ("direct", "Direct")},
+    "socket": {"websocket-api": ("websocket", "WebSocketAPI")},
 }
 """Module and class of each event source, by trigger kind; the default source first."""
 

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from portable import __version__
 from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.delivery import Desk
+from portable.dev.documents import add_documents
 from portable.dev.invocations import DeadlineExceededError
 from portable.dev.page import render
 from portable.dev.reports import (
@@ -74,6 +75,7 @@ def make_control(session: Session) -> FastAPI:
     _add_topics(api, session)
     _add_buckets(api, session)
     _add_blob_events(api, session)
+    add_documents(api, session)
     return api
 
 

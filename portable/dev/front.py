@@ -16,8 +16,10 @@ from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.guard import refusal
 from portable.dev.invocations import DeadlineExceededError, Invoker
 from portable.dev.journal import Entry, Journal
-from portable.events import Headers, Query, Request, Response
+from portable.events import Context, Headers, Query, Request, Response
 from portable.http.answers import answer_error, problem
+from portable.http.background import take_tasks
+from portable.http.streams import StreamResponse
 
 __all__ = ["LARGEST_BODY", "Front", "LocalRequest"]
 
@@ -93,15 +95,23 @@ class Front:
         self._failures = failures
         self._open_control = open_control
         self._find = application.http.routes.find if application else None
+        self._documents = _documents(application)
         self.sockets: Any = None  # serves websockets, where the app has some
-        self.closing = False  # set when the server stops: each connection ends with the answer it waits for
+        self.closing = False  # each connection ends with the answer it waits for
+        self._streams: Any = None  # sends what is streamed, where something is
+
+    def close(self) -> None:
+        """The server stops."""
+        self.closing = True
+        if self._streams is not None:
+            self._streams.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await self.sockets.serve(scope, receive, send)
             return
         raw_path: bytes = scope["raw_path"]
-        if raw_path.startswith(_BELOW) or raw_path == _CONTROL:
+        if raw_path.startswith(_BELOW) or raw_path == _CONTROL or raw_path in self._documents:
             await self._answer_page(scope, receive, send)
             return
         begun = time.perf_counter()
@@ -110,7 +120,7 @@ class Front:
             return  # the client went away
         request = LocalRequest(scope, body)
         function = "http"
-        request_id = ""
+        context: Context | None = None
         if len(body) > LARGEST_BODY:
             response = problem(413, f"A body has at most {LARGEST_BODY} bytes here")
         elif self._application is None or self._invoker is None:
@@ -121,8 +131,12 @@ class Front:
                 response = self._application.http(request)  # type: ignore[assignment]
             else:
                 function = hit[0].function
-                response, request_id = await self._call(self._application, function, hit[0].is_async, request)
-        status = await _send(response, request, send, self.closing)
+                response, context = await self._call(self._application, function, hit[0].is_async, request)
+        if isinstance(response, StreamResponse) and context is not None:
+            status = await self._stream(response, context, receive, send)
+        else:
+            status = await _send(response, request, send, self.closing)
+        request_id = "" if context is None else context.request_id
         self._journal.add(
             Entry(
                 time.time(),
@@ -134,10 +148,23 @@ class Front:
                 self._failures.take(request_id) if status >= 500 else "",
             )
         )
+        if context is not None and self._invoker is not None and (tasks := take_tasks(context)) is not None:
+            await tasks.arun(self._invoker.on_thread)
+
+    async def _stream(self, response: StreamResponse, context: Context, receive: Receive, send: Send) -> int:
+        assert self._invoker is not None
+        if self._streams is None:
+            from portable.dev.streaming import Streams
+
+            self._streams = Streams(self._invoker.on_thread)
+            if self.closing:
+                self._streams.close()
+        await self._streams.send(response, context, receive, send)
+        return response.status
 
     async def _call(
         self, application: Application, name: str, is_async: bool, request: Request
-    ) -> tuple[Response, str]:
+    ) -> tuple[Response, Context]:
         assert self._invoker is not None
         function: DevFunction = application.functions[name]
         context = self._invoker.context_of(function)
@@ -147,10 +174,10 @@ class Front:
             getLogger("portable").warning("%s %s: %s", request.method, request.raw_path, error)
             return problem(
                 504, f"The handler did not answer within {function.timeout:g} s", request_id=context.request_id
-            ), context.request_id
+            ), context
         except Exception as error:
-            return with_context(context, answer_error, request, error), context.request_id
-        return response, context.request_id
+            return with_context(context, answer_error, request, error), context
+        return response, context
 
     async def _answer_page(self, scope: Scope, receive: Receive, send: Send) -> None:
         why = "" if scope["raw_path"].startswith(_SIGNED) else refusal(scope)
@@ -159,6 +186,15 @@ class Front:
             return
         control = await self._open_control()
         await control(scope, receive, send)
+
+
+def _documents(application: Application | None) -> frozenset[bytes]:
+    """Where the app's OpenAPI document and its page are, besides ``/_portable/docs``: not where the app answers."""
+    paths = ("/docs", "/openapi.json")
+    if application is None:
+        return frozenset()
+    routes = application.http.routes
+    return frozenset(path.encode() for path in paths if not routes.methods(path) and routes.find("GET", path) is None)
 
 
 def with_context(context: Any, function: Callable[..., Any], *args: Any) -> Any:

@@ -67,7 +67,8 @@ def render(session: Session, status: dict[str, Any]) -> str:
 def _head(session: Session, name: str) -> str:
     return (
         f"<header><h1>{escape(name)}</h1><a href=/>{escape(session.url)}</a>"
-        f"<a href='{CONTROL}/'>Refresh</a><a href='{CONTROL}/openapi.json'>OpenAPI</a></header>"
+        f"<a href='{CONTROL}/'>Refresh</a><a href='{CONTROL}/docs'>Routes</a>"
+        f"<a href='{CONTROL}/openapi.json'>OpenAPI of these pages</a></header>"
         f"<p class=soft>{escape(str(session.root))} · since {session.started_at:%H:%M:%S}</p>"
     )
 

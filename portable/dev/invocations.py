@@ -160,6 +160,17 @@ class Invoker:
         finally:
             timer.cancel()
 
+    async def on_thread(self, call: Callable[..., Any], *args: Any) -> Any:
+        """What ``call`` gives, on one of the handlers' threads. Raises HandlerExitError where it would end those."""
+
+        def guarded() -> Any:
+            try:
+                return call(*args)
+            except (SystemExit, KeyboardInterrupt, StopIteration) as error:
+                raise HandlerExitError(f"the handler raised {type(error).__name__}") from error
+
+        return await self._handlers.run(guarded)
+
     async def _on_loop(
         self, function: DevFunction, context: Context, call: Callable[..., Any], events: tuple[Any, ...]
     ) -> Any:

@@ -8,6 +8,7 @@ reader goes away. Imported by apps that stream.
 from __future__ import annotations
 
 from contextvars import copy_context
+from time import time
 
 from portable.events import Response, current_context
 
@@ -239,8 +240,22 @@ class _Source:
         self.variables = response.variables
         self._iterator: Any = None
 
+    def remaining(self) -> float | None:
+        """Seconds before the invocation's deadline; None where it has none."""
+        context = self.variables.get(current_context)
+        if context is None or context.deadline_at is None:
+            return None
+        return max(0.0, context.deadline_at - time())
+
+    @staticmethod
+    def late() -> TimeoutError:
+        """What ends a body that goes on past the deadline: the cloud has given the answer up by now."""
+        return TimeoutError("the function's deadline passed")
+
     def next_sync(self) -> Any:
-        """The next piece of a sync body, or ``_END``."""
+        """The next piece of a sync body, or ``_END``. Raises TimeoutError past the deadline."""
+        if self.remaining() == 0:
+            raise self.late()
         if self._iterator is None:
             self._iterator = self.variables.run(iter, self.body)
         return self.variables.run(next, self._iterator, _END)
@@ -398,14 +413,15 @@ class _Pump:
         if self._answer is None:
             self._answer = get_running_loop().create_future()
             self._asked.set()
-        ping = self._source.response.ping
-        if ping is not None:
-            done, _ = await wait((self._answer,), timeout=ping)
-            if not done:
+        ping, left = self._source.response.ping, self._source.remaining()
+        pings = ping is not None and (left is None or ping < left)
+        done, _ = await wait((self._answer,), timeout=ping if pings else left)
+        if not done:
+            if pings:
                 return PING
-        value = await self._answer
-        self._answer = None
-        return value
+            raise self._source.late()
+        answer, self._answer = self._answer, None
+        return answer.result()
 
     async def _step(self) -> None:
         iterator = self._source.body.__aiter__()
@@ -420,7 +436,7 @@ class _Pump:
                     return
                 self._give(value)
         except Exception as error:
-            if self._answer is None or self._answer.done():
+            if self._answer is None or self._answer.done():  # nobody waits for it
                 raise
             self._answer.set_exception(error)
         finally:

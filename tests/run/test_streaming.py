@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,8 +30,8 @@ LIMIT = 60.0
 class Served:
     """The app served by one target, and the folder its handlers look for gates in and write notes to."""
 
-    def __init__(self, target: str, address: str, folder: Path, log: Callable[[], str]) -> None:
-        self.target = target
+    def __init__(self, address: str, folder: Path, log: Callable[[], str], process: Any = None) -> None:
+        self.process = process
         self.host, _, port = address.removeprefix("http://").partition(":")
         self.port = int(port)
         self.folder = folder
@@ -71,17 +76,47 @@ def artifact_of(target: str, tmp: Path) -> Iterator[Served]:
         deployed(artifact, log=log, addresses={"STREAMING_FOLDER": str(folder)}) as deployment,
         front(deployment) as address,
     ):
-        yield Served(target, address, folder, deployment.log)
+        yield Served(address, folder, deployment.log)
 
 
-@pytest.fixture(scope="module", params=["gcp"])
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, require_part: Any) -> Any:
-    with artifact_of(request.param, tmp_path_factory.mktemp(request.param)) as found:
+@contextlib.contextmanager
+def dev_server(tmp: Path) -> Iterator[Served]:
+    project = shutil.copytree(PROJECT, tmp / "project")
+    folder = tmp / "notes"
+    folder.mkdir()
+    log = tmp / "dev.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTABLE_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "portable.cli", "dev", "--port", "0"],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment | {"STREAMING_FOLDER": str(folder)},
+        )
+    try:
+        limit = time.monotonic() + LIMIT
+        while (banner := re.search(r"app +(http://\S+)", log.read_text())) is None:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < limit, log.read_text()
+            time.sleep(0.05)
+        yield Served(banner.group(1).rstrip("/"), folder, log.read_text, process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module", params=["dev", "gcp"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    tmp = tmp_path_factory.mktemp(request.param)
+    with dev_server(tmp) if request.param == "dev" else artifact_of(request.param, tmp) as found:
         yield found
-
-
-def read_line(answer: http.client.HTTPResponse) -> bytes:
-    return answer.readline()
 
 
 def test_a_piece_arrives_before_the_next_is_made(served: Served) -> None:
@@ -130,6 +165,15 @@ def test_a_slow_reader_holds_the_body_back_and_one_that_leaves_closes_it(served:
     served.wait_for_note(f"closed {kind} endless")
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_an_answer_past_the_deadline_is_broken_off(served: Served, kind: str) -> None:
+    with served.ask(f"/late/{kind}") as answer:
+        assert answer.readline() == b"first\n"
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+    served.wait_for_note(f"closed {kind} late")
+
+
 def test_head_is_answered_without_the_body(served: Served) -> None:
     with served.ask("/sync/head", "HEAD") as answer:
         assert (answer.status, answer.getheader("x-one"), answer.read()) == (201, "1", b"")
@@ -160,3 +204,13 @@ def test_work_after_the_answer_waits_for_it_and_is_done_in_order(served: Served)
     served.open("gate")
     served.wait_for_note("after gate http")
     assert [line for line in served.notes() if "gate" in line] == ["during gate", "after gate http"]
+
+
+def test_an_open_event_stream_does_not_hold_up_the_end_of_the_dev_server(tmp_path: Path) -> None:
+    with dev_server(tmp_path) as served, served.ask("/async/never") as answer:
+        assert answer.readline().startswith(b"data: ")
+        served.process.send_signal(signal.SIGINT)
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+        served.process.wait(LIMIT)
+        assert served.notes() == ["closed never"]

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
+from datetime import timedelta
 from pathlib import Path
 
 from portable import App, BackgroundTasks, Context, EventStream, HTTPError, Request, ServerSentEvent, StreamResponse
@@ -143,3 +144,23 @@ def after(name: str, tasks: BackgroundTasks) -> dict[str, str]:
     tasks.add(note, f"during {name}")
     tasks.add(last)
     return {"left": name}
+
+
+@app.get("/late/{kind}", stream=True, timeout=timedelta(seconds=2), function="brief")
+def late(kind: str) -> StreamResponse:
+    async def on_loop() -> AsyncIterator[bytes]:
+        try:
+            yield b"first\n"
+            await asyncio.sleep(3600)
+        finally:
+            note(f"closed {kind} late")
+
+    def on_thread() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"first\n"
+                time.sleep(0.1)
+        finally:
+            note(f"closed {kind} late")
+
+    return StreamResponse(on_loop() if kind == "async" else on_thread())

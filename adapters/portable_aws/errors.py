@@ -92,6 +92,11 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "DecryptionFailure": _DENIED,
     "InvalidKeyId": _DENIED,
     "InternalServiceError": _BUSY,
+    # connections of a WebSocket API
+    "GoneException": _MISSING,
+    "410": _MISSING,
+    "ForbiddenException": _DENIED,
+    "PayloadTooLargeException": _UNFIT,
     # any
     "AccessDenied": _DENIED,
     "AccessDeniedException": _DENIED,

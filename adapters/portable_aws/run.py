@@ -59,11 +59,22 @@ class AWSRunner:
         with emulators.moto_server(log=folder / "moto.log") as moto:
             environment = dict(moto.environment)
             made = _create(manifest, environment) | emulators.config_values(manifest)
-            with emulators.cache_addresses(manifest, folder) as caches:
-                yield environment | made | caches
+            with emulators.cache_addresses(manifest, folder) as caches, _gateway(manifest) as sockets:
+                yield environment | made | caches | sockets
 
 
 RUNNER = AWSRunner()
+
+
+@contextlib.contextmanager
+def _gateway(manifest: Manifest) -> Iterator[Mapping[str, str]]:
+    """The addresses of the app's sockets, at a stand-in for the connections of its WebSocket APIs."""
+    named = [address_variable("sockets", sockets.name) for sockets in manifest.of_kind("sockets")]
+    if not named:
+        yield {}
+        return
+    with emulators.connections_api() as gateway:
+        yield dict.fromkeys(named, f"{gateway.endpoint}/live")
 
 
 def _create(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ import msgspec
 
 from portable.drivers import Platform, address_variable
 from portable.errors import ConfigError
-from portable.events import Request, Response
+from portable.events import Request, Response, SocketEvent
 from portable.http.answers import problem
 from portable.http.routing import Routes
 from portable.http.streams import StreamResponse
@@ -34,7 +34,7 @@ from portable.run.target import Artifact, InvocationError, Runner, Running, open
 from portable.samples import Event, Outcome, Samples
 from portable.triggers import HTTPRoute, Settings
 
-__all__ = ["DEADLINE", "Deployment", "choose_function", "deployed", "given_addresses"]
+__all__ = ["DEADLINE", "Deployment", "choose_function", "deployed", "find_socket", "given_addresses"]
 
 DEADLINE = 30.0
 """Seconds a function has that asks for no timeout: the longest API Gateway's HTTP API waits."""
@@ -112,6 +112,22 @@ class Deployment:
         Raises ConfigError for an unknown function.
         """
         return self._deliver(self.manifest.function(function), event)
+
+    def socket(self, path: str) -> tuple[Callable[[SocketEvent], Response], bool]:
+        """What answers the events of a websocket as the cloud's gateway asks it, and whether it carries bytes.
+
+        Raises ConfigError.
+        """
+        function, binary = find_socket(self.manifest, path)
+
+        def call(event: SocketEvent) -> Response:
+            try:
+                outcome = self._invoke(function, event)
+            except InvocationError as error:
+                return _failed(function, error)
+            return outcome.response or problem(502, f"Function {function.name} gave no answer: {outcome.error}")
+
+        return call, binary
 
     def invoke_native(self, function: str, native: Any) -> Any:
         """Give a function this cloud's own event, and return its own answer. Raises InvocationError and ConfigError."""
@@ -239,6 +255,16 @@ def choose_function(manifest: Manifest) -> Any:
         return by_name.get(next(knows, ""), fallback)
 
     return choose
+
+
+def find_socket(manifest: Manifest, path: str) -> tuple[FunctionRecord, bool]:
+    """The function of the websocket at a path, and whether it carries bytes. Raises ConfigError."""
+    for function in manifest.functions:
+        if function.kind == "socket" and function.asks("path") == [path]:
+            sockets = manifest.resource("sockets", function.asks("sockets")[0])
+            return function, sockets.options["binary"]
+    paths = [one.asks("path")[0] for one in manifest.functions if one.kind == "socket"]
+    raise ConfigError(f"app {manifest.app!r} has no websocket {path!r}; it has {', '.join(paths) or 'none'}")
 
 
 def check_complete(artifact: Artifact) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from portable.testing.conformance import ConfigConformance as ConfigConformance
     from portable.testing.conformance import QueueConformance as QueueConformance
     from portable.testing.conformance import SecretConformance as SecretConformance
+    from portable.testing.conformance import SocketsConformance as SocketsConformance
     from portable.testing.conformance import TableConformance as TableConformance
     from portable.testing.conformance import TopicConformance as TopicConformance
     from portable.testing.sockets import SocketClosedError as SocketClosedError
@@ -30,6 +31,7 @@ _HOME = {
     "QueueConformance": "portable.testing.conformance",
     "SecretConformance": "portable.testing.conformance",
     "ConfigConformance": "portable.testing.conformance",
+    "SocketsConformance": "portable.testing.conformance",
     "TableConformance": "portable.testing.conformance",
     "SocketClosedError": "portable.testing.sockets",
     "SocketRefusedError": "portable.testing.sockets",
@@ -48,6 +50,7 @@ __all__ = [
     "SocketClosedError",
     "SocketRefusedError",
     "SocketSession",
+    "SocketsConformance",
     "TableConformance",
     "TestClient",
     "TopicConformance",

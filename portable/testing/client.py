@@ -23,7 +23,7 @@ import msgspec
 from portable.app import App
 from portable.drivers import Platform
 from portable.errors import ConfigError
-from portable.events import Headers, Request, Response, Tick
+from portable.events import Headers, Request, Response, SocketEvent, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, Manifest
 from portable.resources import use_platform
@@ -62,6 +62,9 @@ class Host(Protocol):
 
     def dead_letters(self, queue: str) -> list[str]:
         """Bodies of a queue's dead letters, as sent."""
+
+    def socket(self, path: str) -> tuple[Callable[[SocketEvent], Response], bool]:
+        """What answers the events of a websocket, and whether it carries bytes. Raises ConfigError."""
 
 
 class Answer:
@@ -175,6 +178,26 @@ class Client:
     def options(self, path: str, **options: Any) -> Answer:
         """See :meth:`request`."""
         return self.request("OPTIONS", path, **options)
+
+    # --- websockets
+
+    def websocket(
+        self,
+        path: str,
+        *,
+        query: Pairs = (),
+        headers: Pairs = (),
+        cookies: Mapping[str, str] | None = None,
+        subprotocols: Iterable[str] = (),
+    ) -> SocketSession:
+        """Connect to a websocket of the app: ``with client.websocket("/chat") as session:``.
+
+        Raises SocketRefusedError when the handler refuses, ConfigError for a path that is none.
+        """
+        from portable.testing.sockets import SocketSession
+
+        call, binary = self.host.socket(path)
+        return SocketSession(call, binary, query=query, headers=headers, cookies=cookies, subprotocols=subprotocols)
 
     # --- events
 

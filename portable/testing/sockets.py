@@ -14,7 +14,7 @@ from portable.events import Response, SocketEvent
 from portable.jsontext import encode_text
 from portable.live import connections
 
-__all__ = ["SocketClosedError", "SocketRefusedError", "SocketSession"]
+__all__ = ["SocketClosedError", "SocketPeer", "SocketRefusedError", "SocketSession"]
 
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -42,8 +42,8 @@ class SocketClosedError(PortableError):
         super().__init__(f"the connection is closed: {code}")
 
 
-class _Peer:
-    """The client's end: what the app sends waits here."""
+class SocketPeer:
+    """The client's end of a connection this process holds: what the app sends waits here."""
 
     def __init__(self) -> None:
         self.inbox: SimpleQueue[str | bytes | int] = SimpleQueue()
@@ -59,7 +59,27 @@ class _Peer:
         """See ``portable.live.Peer``."""
         if self.closed is None:
             self.closed = 1000
-            self.inbox.put(1000)
+            self._inbox.put(1000)
+
+    def receive(self, timeout: float = 10.0) -> str | bytes:
+        """The next message, within ``timeout`` seconds. Raises TimeoutError, SocketClosedError behind the last."""
+        try:
+            found = self._inbox.get(timeout=timeout) if self.closed is None else self._inbox.get_nowait()
+        except Empty:
+            if self.closed is not None:
+                raise SocketClosedError(self.closed) from None
+            raise TimeoutError(f"no message came within {timeout:g} s") from None
+        if isinstance(found, int):
+            raise SocketClosedError(found)
+        return found
+
+    def waiting(self) -> int:
+        """How many messages wait to be received."""
+        return self._inbox.qsize() - (self.closed is not None)
+
+    def vanish(self) -> None:
+        """Be gone: the next send finds out."""
+        connections.remove(self.connection)
 
 
 class SocketSession:
@@ -94,7 +114,7 @@ class SocketSession:
         if response.status >= 300:
             raise SocketRefusedError(response)
         self.subprotocol = response.headers.get("sec-websocket-protocol")
-        connections.add(self.connection, self._peer)
+        self._peer = SocketPeer(self.connection)
 
     def send(self, data: Any) -> None:
         """Send a message, and wait until it is handled: str and bytes as they are, anything else as JSON.
@@ -117,15 +137,10 @@ class SocketSession:
         Raises TimeoutError when there is none, SocketClosedError behind the last.
         """
         try:
-            found = self._peer.inbox.get(timeout=timeout)
-        except Empty:
-            if self._peer.closed is not None:
-                raise SocketClosedError(self._peer.closed) from None
-            raise TimeoutError(f"no message came within {timeout:g} s") from None
-        if isinstance(found, int):
-            self._end(found, "")
-            raise SocketClosedError(found)
-        return found
+            return self._peer.receive(timeout)
+        except SocketClosedError as closed:
+            self._end(closed.code, "")
+            raise
 
     def receive_json(self, timeout: float = 5.0) -> Any:
         """The next message, read as JSON. See :meth:`receive`."""

@@ -33,6 +33,7 @@ pytest.register_assert_rewrite(
             "queue_cases",
             "queue_model",
             "queue_options",
+            "sockets",
             "table",
             "table_model",
             "table_queries",
@@ -48,6 +49,7 @@ from portable.testing.conformance.cache import CacheConformance  # noqa: E402
 from portable.testing.conformance.queue import QueueConformance  # noqa: E402
 from portable.testing.conformance.secret import ConfigConformance, SecretConformance  # noqa: E402
 from portable.testing.conformance.table import TableConformance  # noqa: E402
+from portable.testing.conformance.sockets import SocketsConformance  # noqa: E402
 from portable.testing.conformance.topic import TopicConformance  # noqa: E402
 
 __all__ = [
@@ -58,4 +60,5 @@ __all__ = [
     "SecretConformance",
     "TableConformance",
     "TopicConformance",
+    "SocketsConformance",
 ]

@@ -45,15 +45,17 @@ class SocketClosedError(PortableError):
 class SocketPeer:
     """The client's end of a connection this process holds: what the app sends waits here."""
 
-    def __init__(self) -> None:
-        self.inbox: SimpleQueue[str | bytes | int] = SimpleQueue()
+    def __init__(self, connection: str) -> None:
+        self.connection = connection
         self.closed: int | None = None
+        self._inbox: SimpleQueue[str | bytes | int] = SimpleQueue()
+        connections.add(connection, self)
 
     def send(self, data: str | bytes) -> None:
         """See ``portable.live.Peer``."""
         if self.closed is not None:
-            raise NotFoundError("it is closed", resource="connection")
-        self.inbox.put(data)
+            raise NotFoundError("it is closed", resource="connection", key=self.connection)
+        self._inbox.put(data)
 
     def close(self) -> None:
         """See ``portable.live.Peer``."""
@@ -101,7 +103,6 @@ class SocketSession:
     ) -> None:
         self._call = call
         self._binary = binary
-        self._peer = _Peer()
         self._gone = False
         self.connection = connections.new_id()
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
@@ -131,7 +132,7 @@ class SocketSession:
         if self._peer.closed is not None:
             self._end(self._peer.closed, "")
 
-    def receive(self, timeout: float = 5.0) -> Any:
+    def receive(self, timeout: float = 10.0) -> Any:
         """The next message the app sent: str or bytes. Waits ``timeout`` seconds at most.
 
         Raises TimeoutError when there is none, SocketClosedError behind the last.
@@ -142,13 +143,13 @@ class SocketSession:
             self._end(closed.code, "")
             raise
 
-    def receive_json(self, timeout: float = 5.0) -> Any:
+    def receive_json(self, timeout: float = 10.0) -> Any:
         """The next message, read as JSON. See :meth:`receive`."""
         return msgspec.json.decode(self.receive(timeout))
 
     def waiting(self) -> int:
         """How many messages wait to be received."""
-        return self._peer.inbox.qsize()
+        return self._peer.waiting()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; the handler gets its disconnect event. Once more does nothing."""
@@ -158,7 +159,7 @@ class SocketSession:
         """Be gone without a disconnect event, as when a network or a cloud loses it: the next send finds out."""
         self._gone = True
         self._peer.closed = 1006
-        connections.remove(self.connection)
+        self._peer.vanish()
 
     def _end(self, code: int, reason: str) -> None:
         if not self._gone:

@@ -32,17 +32,24 @@ class Client:
     Args:
         service: as botocore names it. environment: region, endpoint and credentials; None leaves them to the SDK.
         region: where the environment names none. style: of S3's addresses, ``virtual`` or ``path``.
+        endpoint: of a service that has one for each resource; no other is looked for.
 
     Calls are tried once: whether a repetition is safe depends on the call, see :func:`retrying`.
     """
 
     def __init__(
-        self, service: str, environment: Mapping[str, str] | None, region: str | None = None, style: str = "virtual"
+        self,
+        service: str,
+        environment: Mapping[str, str] | None,
+        region: str | None = None,
+        style: str = "virtual",
+        endpoint: str | None = None,
     ) -> None:
         self._service = service
         self._environment = environment
         self._region = region
         self._style = style
+        self._own = endpoint
         self._client: Any = None
         self._session: Any = None
 
@@ -119,7 +126,7 @@ class Client:
         return (os.environ if self._environment is None else self._environment).get(name) or None
 
     def _endpoint(self) -> str | None:
-        return self._read(f"AWS_ENDPOINT_URL_{self._service.upper()}") or self._read("AWS_ENDPOINT_URL")
+        return self._own or self._read(f"AWS_ENDPOINT_URL_{self._service.upper()}") or self._read("AWS_ENDPOINT_URL")
 
     def _options(self) -> dict[str, str | None]:
         options = {

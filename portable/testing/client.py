@@ -313,24 +313,6 @@ class TestClient(Client):
         self._host = InProcess(app, overrides or {}, raise_errors)
         super().__init__(self._host)
 
-    def websocket(
-        self,
-        path: str,
-        *,
-        query: Pairs = (),
-        headers: Pairs = (),
-        cookies: Mapping[str, str] | None = None,
-        subprotocols: Iterable[str] = (),
-    ) -> SocketSession:
-        """Connect to a websocket of the app: ``with client.websocket("/chat") as session:``.
-
-        Raises SocketRefusedError when the handler refuses, ConfigError for a path that is none.
-        """
-        from portable.testing.sockets import SocketSession
-
-        call, binary = self._host.socket(path)
-        return SocketSession(call, binary, query=query, headers=headers, cookies=cookies, subprotocols=subprotocols)
-
     def __enter__(self) -> Self:
         self._host.open()
         self._scope = use_platform(self._host.platform)

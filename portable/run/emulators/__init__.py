@@ -13,6 +13,7 @@ from portable.run.emulators.aws import REGION, moto_server
 from portable.run.emulators.azure import azurite, cosmos, service_bus
 from portable.run.emulators.cache import cache_addresses, redis_server
 from portable.run.emulators.emulator import Emulator
+from portable.run.emulators.gateways import PUBSUB_KEY, Gateway, connections_api, web_pubsub
 from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
 from portable.run.emulators.nats import nats_server
 from portable.run.emulators.values import config_values, made_up_secret
@@ -21,12 +22,15 @@ from portable.run.emulators.vaults import KEY_VAULT, Vault, key_vault, secret_ma
 __all__ = [
     "KEY_VAULT",
     "PROJECT",
+    "PUBSUB_KEY",
     "REGION",
     "Emulator",
+    "Gateway",
     "Vault",
     "azurite",
     "cache_addresses",
     "config_values",
+    "connections_api",
     "cosmos",
     "fake_gcs",
     "firestore",
@@ -38,4 +42,5 @@ __all__ = [
     "redis_server",
     "secret_manager",
     "service_bus",
+    "web_pubsub",
 ]

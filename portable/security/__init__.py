@@ -1,4 +1,4 @@
-"""Who may call: bearer tokens.
+"""Who may call: bearer tokens, API keys, HTTP basic, headers that browsers heed.
 
 Each object is a dependency (``claims: Annotated[Claims, Depends(jwt)]``) and, as it is, a middleware for the whole app
 (``app.middleware(jwt)``). What an app does not use is not imported.
@@ -8,17 +8,30 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from portable.security.basic import BasicAuth, hash_password
     from portable.security.bearer import JWTBearer
     from portable.security.claims import Claims
+    from portable.security.headers import SecurityHeaders
+    from portable.security.keys import APIKey, hash_key
 
 __all__ = [
+    "APIKey",
+    "BasicAuth",
     "Claims",
     "JWTBearer",
+    "SecurityHeaders",
+    "hash_key",
+    "hash_password",
 ]
 
 _MODULES = {
+    "APIKey": "keys",
+    "BasicAuth": "basic",
     "Claims": "claims",
     "JWTBearer": "bearer",
+    "SecurityHeaders": "headers",
+    "hash_key": "keys",
+    "hash_password": "basic",
 }
 
 if not TYPE_CHECKING:

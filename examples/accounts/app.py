@@ -7,7 +7,19 @@ from datetime import timedelta
 import msgspec
 
 from portable import AlreadyExistsError, App, HTTPError, Message, Sort
-from resources import Account, Plan, Signup, accounts, greetings, key_of_mailer, per_minute, requests, signups
+from resources import (
+    Account,
+    Email,
+    Plan,
+    Signup,
+    Team,
+    accounts,
+    greetings,
+    key_of_mailer,
+    per_minute,
+    requests,
+    signups,
+)
 
 app = App("accounts")
 
@@ -17,7 +29,7 @@ MINUTE = timedelta(minutes=1)
 class NewAccount(msgspec.Struct):
     """What a caller sends."""
 
-    email: str
+    email: Email
     plan: Plan = "free"
 
 
@@ -27,8 +39,12 @@ class PlanChange(msgspec.Struct):
     plan: Plan
 
 
-@app.post("/teams/{team}/accounts", status=201)
-def sign_up(team: str, body: NewAccount) -> Account:
+@app.post(
+    "/teams/{team}/accounts",
+    status=201,
+    responses={409: "The address has an account in this team", 429: "The team has made its accounts of this minute"},
+)
+def sign_up(team: Team, body: NewAccount) -> Account:
     """Make an account. The address is taken once in a team, whoever is first."""
     if requests.increment(f"{team}/sign-ups", ttl=MINUTE) > per_minute.value():
         raise HTTPError(429, f"Team {team} has made its accounts of this minute")
@@ -42,26 +58,26 @@ def sign_up(team: str, body: NewAccount) -> Account:
 
 
 @app.get("/teams/{team}/accounts")
-def list_accounts(team: str, start: str = "") -> list[Account]:
+def list_accounts(team: Team, start: str = "") -> list[Account]:
     """A team's accounts in order of their address, those that begin with ``start``."""
     return list(accounts.query(team, sort=Sort.prefix(start) if start else None))
 
 
 @app.get("/teams/{team}/accounts/{email}")
-def get_account(team: str, email: str) -> Account:
+def get_account(team: Team, email: Email) -> Account:
     """One account, or a 404."""
     return found(accounts.get(team, email), email)
 
 
 @app.put("/teams/{team}/accounts/{email}/plan")
-def change_plan(team: str, email: str, body: PlanChange) -> Account:
+def change_plan(team: Team, email: Email, body: PlanChange) -> Account:
     """Change the plan, and count the change, in one step."""
     found(accounts.get(team, email), email)
     return accounts.update(team, email, set={"plan": body.plan}, add={"changes": 1})
 
 
 @app.delete("/teams/{team}/accounts/{email}")
-def leave(team: str, email: str) -> None:
+def leave(team: Team, email: Email) -> None:
     """Remove an account; one that is gone already is no error."""
     accounts.delete(team, email)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from portable import Bucket, Cache, Config, Secret, Table, Topic
 
 Plan = Literal["free", "pro", "team"]
+Team = Annotated[str, msgspec.Meta(max_length=40, description="A team's name", examples=["red"])]
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@/\s]+@[^@/\s]+$", examples=["ann@example.com"])]
 
 
 class Account(msgspec.Struct):

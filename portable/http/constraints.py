@@ -116,7 +116,7 @@ def _check_pattern(limit: Any) -> Callable[[Any], None]:
 
     def check(value: Any) -> None:
         if search(value) is None:
-            raise ValueError(f"expected text that matches {search.__self__.pattern!r}, got {value[:80]!r}")
+            raise ValueError(f"expected text that matches {limit!r}, got {value[:80]!r}")
 
     return check
 

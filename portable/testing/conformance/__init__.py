@@ -34,6 +34,7 @@ pytest.register_assert_rewrite(
             "queue_model",
             "queue_options",
             "sockets",
+            "stream",
             "table",
             "table_model",
             "table_queries",
@@ -48,8 +49,9 @@ from portable.testing.conformance.bucket import BucketConformance  # noqa: E402
 from portable.testing.conformance.cache import CacheConformance  # noqa: E402
 from portable.testing.conformance.queue import QueueConformance  # noqa: E402
 from portable.testing.conformance.secret import ConfigConformance, SecretConformance  # noqa: E402
-from portable.testing.conformance.table import TableConformance  # noqa: E402
 from portable.testing.conformance.sockets import SocketsConformance  # noqa: E402
+from portable.testing.conformance.stream import StreamConformance  # noqa: E402
+from portable.testing.conformance.table import TableConformance  # noqa: E402
 from portable.testing.conformance.topic import TopicConformance  # noqa: E402
 
 __all__ = [
@@ -58,7 +60,8 @@ __all__ = [
     "ConfigConformance",
     "QueueConformance",
     "SecretConformance",
+    "SocketsConformance",
+    "StreamConformance",
     "TableConformance",
     "TopicConformance",
-    "SocketsConformance",
 ]

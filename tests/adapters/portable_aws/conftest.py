@@ -21,7 +21,7 @@ class Account:
         self.environment = environment
         self._clients = {
             service: Client(service, environment)
-            for service in ("dynamodb", "s3", "secretsmanager", "sns", "sqs", "ssm")
+            for service in ("dynamodb", "kinesis", "s3", "secretsmanager", "sns", "sqs", "ssm")
         }
 
     def client(self, service: str) -> Any:

@@ -15,13 +15,18 @@ from typing import Any
 
 import pytest
 
-from portable import App, ConfigError, StreamRecord, UnsupportedError
+from portable import App, ConfigError, Stream, StreamRecord, UnavailableError, UnsupportedError
 from portable.build.features import check_features
 from portable.manifest import Manifest, describe_app
-from portable.resources import set_platform
+from portable.resources import set_platform, use_platform
+from portable.testing.conformance import StreamConformance
 from portable_aws.build import TARGET
-from portable_aws.runtime import entry
+from portable_aws.capabilities import CAPABILITIES
+from portable_aws.limits import STREAM_RECORD_BYTES
+from portable_aws.provision import make_stream
+from portable_aws.runtime import entry, platform
 from portable_aws.samples import SAMPLES
+from portable_aws.stream import KinesisStream
 from portable_aws.triggers.kafka import MSK, SelfManagedKafka
 from portable_aws.triggers.kinesis import AGGREGATED, Kinesis
 
@@ -216,8 +221,6 @@ class TestCheck:
 
 
 def test_a_topic_of_kafka_is_not_sent_to(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    from portable_aws.runtime import platform
-
     clicks = app.stream("clicks")
     driver = platform({"PORTABLE_STREAM_CLICKS": "kafka://clicks"}).open(clicks)
     assert driver.partitions() == []
@@ -226,3 +229,53 @@ def test_a_topic_of_kafka_is_not_sent_to(app: App, monkeypatch: pytest.MonkeyPat
             call()
     with pytest.raises(ConfigError, match=r"is kinesis://NAME or kafka://TOPIC, not 'clicks'"):
         platform({"PORTABLE_STREAM_CLICKS": "clicks"}).open(clicks)
+
+
+class TestStream(StreamConformance):
+    capabilities = CAPABILITIES["stream"]
+    largest_record = STREAM_RECORD_BYTES
+
+    @pytest.fixture
+    def stream(self, account: Any) -> Iterator[Stream[Any]]:
+        address = make_stream(account.client("kinesis"), "clicks-physical", {"partitions": 2})
+        aws = platform(
+            account.environment
+            | {"PORTABLE_STREAM_CLICKS": address, "PORTABLE_STREAM_MISSING": "kinesis://nothing-is-here"}
+        )
+        with use_platform(aws):
+            yield Stream("clicks", partitions=2)
+        aws.close()
+
+
+class Refusing:
+    """Takes every record but the second."""
+
+    def put_records(self, **request: Any) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = [{"SequenceNumber": "1", "ShardId": "0"} for _ in request["Records"]]
+        if len(rows) > 1:
+            rows[1] = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "slow down"}
+        return {"FailedRecordCount": 1, "Records": rows}
+
+
+def test_a_partial_failure_names_its_record() -> None:
+    driver = KinesisStream("clicks", "clicks", {})
+    driver._client._client = Refusing()
+    sent = [("ann", b"1"), ("bob", b"2"), *[("ann", b"3")] * 499]
+    refused = driver.send_many(sent)
+    assert [(one.index, type(one.error)) for one in refused] == [(1, UnavailableError)]
+    assert str(refused[0].error).startswith("stream clicks, key 'bob': ProvisionedThroughputExceededException")
+    assert driver.native().__class__ is Refusing
+
+
+def test_one_call_holds_ten_megabytes() -> None:
+    calls: list[int] = []
+
+    class Counting:
+        def put_records(self, **request: Any) -> dict[str, Any]:
+            calls.append(len(request["Records"]))
+            return {"Records": [{} for _ in request["Records"]]}
+
+    driver = KinesisStream("clicks", "clicks", {})
+    driver._client._client = Counting()
+    assert driver.send_many([("a", b"x" * 4_000_000)] * 5) == []
+    assert calls == [2, 2, 1]

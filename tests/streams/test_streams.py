@@ -203,7 +203,7 @@ class TestLocally:
         sorter.clicks.driver().send_many([("ann", b"\xff")])
         assert self.client.settle().failures == []
         letters = [one.body for one in sorter.lost.receive()]
-        assert [one["error"] for one in letters][0] == "a robot"
+        assert letters[0]["error"] == "a robot"
         assert letters[1]["error"].startswith("it does not fit the stream: ")
         assert letters[2]["base64"] == "/w=="
 

@@ -30,7 +30,7 @@ from portable_aws.stream import KinesisStream
 from portable_aws.triggers.kafka import MSK, SelfManagedKafka
 from portable_aws.triggers.kinesis import AGGREGATED, Kinesis
 
-NATIVE = type("Native", (), {"aws_request_id": "1"})()
+NATIVE = type("Native", (), {"aws_request_id": "1", "get_remaining_time_in_millis": lambda self: 60_000})()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from portable.errors import AlreadyExistsError as AlreadyExistsError
     from portable.errors import BuildError as BuildError
     from portable.errors import ConfigError as ConfigError
+    from portable.errors import DeadlineExceededError as DeadlineExceededError
     from portable.errors import HTTPError as HTTPError
     from portable.errors import NotFoundError as NotFoundError
     from portable.errors import PermissionDeniedError as PermissionDeniedError
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from portable.http.params import Body as Body
     from portable.http.params import Cookie as Cookie
     from portable.http.params import Depends as Depends
+    from portable.http.params import File as File
+    from portable.http.params import Form as Form
     from portable.http.params import Header as Header
     from portable.http.params import Path as Path
     from portable.http.params import Query as Query
@@ -71,6 +74,7 @@ _HOME = {
         "AlreadyExistsError",
         "BuildError",
         "ConfigError",
+        "DeadlineExceededError",
         "HTTPError",
         "NotFoundError",
         "PermissionDeniedError",
@@ -98,7 +102,7 @@ _HOME = {
     "portable.http.compression": ("GZip",),
     "portable.http.conditional": ("ETag", "Ranges", "check_conditions"),
     "portable.http.cors": ("CORS",),
-    "portable.http.params": ("Body", "Cookie", "Depends", "Header", "Path", "Query"),
+    "portable.http.params": ("Body", "Cookie", "Depends", "File", "Form", "Header", "Path", "Query"),
     "portable.http.redirects": ("redirect",),
     "portable.http.streams": ("EventStream", "ServerSentEvent", "StreamResponse"),
     "portable.records": ("StreamRecord",),

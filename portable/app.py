@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from _thread import RLock  # threading adds nothing to a lock but its import
-
 from portable.errors import ConfigError
+from portable.life import Life
 from portable.resources import Resource, check_name
 from portable.router import Router, import_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
     from typing import Any, Literal, TypeVar, overload
 
@@ -57,9 +56,7 @@ class App(Router):
         self.resources: dict[tuple[str, str], Resource] = {}
         self.middlewares: list[tuple[tuple[str, ...], Any]] = []
         self.exception_handlers: dict[type[BaseException], Callable[..., Any]] = {}
-        self._hooks: list[Callable[[], Any]] = []
-        self._started = False
-        self._starting = RLock()
+        self.life = Life()
 
     # --- resources
 
@@ -311,23 +308,28 @@ class App(Router):
 
     def on_start(self, hook: K) -> K:
         """Call ``hook``, sync or async, once an instance before its first invocation."""
-        self._hooks.append(hook)
+        self.life.on_start.append(hook)
         return hook
 
-    def start(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        """Call the ``on_start`` hooks once. Safe under threads: others wait. Raises what a hook raised, and then the
-        next call tries again from the first hook. ``run`` runs a coroutine to its end.
+    def on_stop(self, hook: K) -> K:
+        """Call ``hook``, sync or async, when an instance ends, the last declared first.
+
+        That is a courtesy: a cloud may end an instance without a word, so nothing that matters may wait for it.
         """
-        if self._started:
-            return
-        with self._starting:
-            if self._started:
-                return
-            for hook in self._hooks:
-                result = hook()
-                if hasattr(result, "__await__"):
-                    run(result)
-            self._started = True
+        self.life.on_stop.append(hook)
+        return hook
+
+    def before_snapshot(self, hook: K) -> K:
+        """Call ``hook``, sync or async, before the started instance is saved (Lambda's SnapStart), the last declared
+        first: to close what no copy may share, to warm what each copy shall have.
+        """
+        self.life.before_snapshot.append(hook)
+        return hook
+
+    def after_restore(self, hook: K) -> K:
+        """Call ``hook``, sync or async, in each instance restored from a snapshot: for what has to be its own."""
+        self.life.after_restore.append(hook)
+        return hook
 
     def functions(self, modules: Iterable[str] | None = None) -> dict[str, list[Trigger]]:
         """The triggers of each function, by its name. Raises ConfigError for mixed kinds and duplicate names."""

@@ -3,6 +3,7 @@
 PortableError
 ├── ConfigError                  the app or its settings are wrong; raised before any traffic
 ├── BuildError                   a build, check or run of an artifact cannot go on
+├── DeadlineExceededError        an invocation was ended shortly before its cloud would have ended the process
 ├── HTTPError                    an answer with an error status, raised by a handler or by binding
 ├── Retry                        a message handler asks for another attempt, maybe later
 ├── Reject                       a message handler asks for the dead-letter queue, now
@@ -28,6 +29,7 @@ __all__ = [
     "AlreadyExistsError",
     "BuildError",
     "ConfigError",
+    "DeadlineExceededError",
     "HTTPError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -51,6 +53,13 @@ class ConfigError(PortableError):
 
 class BuildError(PortableError):
     """A build, check or run of an artifact cannot go on. The message names the thing and the way out."""
+
+
+class DeadlineExceededError(PortableError):
+    """An invocation was ended shortly before its deadline: an async handler cancelled, a sync one interrupted.
+
+    A request is answered 504; an event counts as failed, and is delivered again.
+    """
 
 
 class HTTPError(PortableError):

@@ -47,14 +47,20 @@ class Instance:
         choose_encoder()
 
     def start(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        """Call the app's ``on_start`` hooks, once a process; see ``App.start``. Handlers' coroutines are run so too.
+        """Call the app's ``on_start`` hooks, once a process; see ``Life.start``. Handlers' coroutines are run so too.
 
         What this function mounts is started next.
         """
         prefer(run)
-        self.app.start(run)
+        self.app.life.start(run)
         if self.kind == "http" and self.call.routes.mounts is not None:
             self.call.routes.mounts.start(run)
+
+    def stop_at_exit(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        """Call the app's ``on_stop`` hooks when the process ends by itself, as a server's does that is told to."""
+        from atexit import register
+
+        register(self.app.life.stop, run)
 
     def take_cold_start(self) -> bool:
         """True the first time it is asked: whether this invocation is the instance's first."""

@@ -170,7 +170,7 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     check_functions(grouped, app)
     declared = _declared(app, grouped, root)
     traced = {name: resources_used([t.handler for t in triggers], root) for name, triggers in grouped.items()}
-    hooked = resources_used(app._hooks, root)  # every instance calls the on_start hooks
+    hooked = resources_used(app.life.hooks(), root)  # every instance calls these
     for name, triggers in grouped.items():
         traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
         traced[name] |= {(one.kind, one.name) for trigger in triggers if (one := _dead_letters(trigger)) is not None}

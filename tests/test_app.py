@@ -528,7 +528,7 @@ def test_start_hooks_run_once_in_order_sync_and_async(app: App) -> None:
 
     app.on_start(lambda: second())
     for _ in range(3):
-        app.start(run)
+        app.life.start(run)
     assert seen == ["first", "second", "second"]
 
 
@@ -547,9 +547,9 @@ def test_a_hook_that_fails_is_tried_again_from_the_first(app: App) -> None:
 
     for _ in range(1):
         with pytest.raises(ConnectionError):
-            app.start(run)
-    app.start(run)
-    app.start(run)
+            app.life.start(run)
+    app.life.start(run)
+    app.life.start(run)
     assert seen == ["first", "flaky", "first", "flaky"]
 
 
@@ -562,7 +562,7 @@ def test_other_threads_wait_until_the_hooks_are_done(app: App) -> None:
         seen.append("started")
 
     def serve() -> None:
-        app.start(run)
+        app.life.start(run)
         seen.append("served")
 
     threads = [threading.Thread(target=serve) for _ in range(8)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Client", "Place", "retrying"]
+__all__ = ["Client", "Place", "register_snapshot", "retrying"]
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30  # above the 20 s that a receive may wait
@@ -207,3 +207,18 @@ def retrying(call: Callable[[], T]) -> T:
         except UnavailableError:
             sleep(0.05 * 4**attempt)
     return call()
+
+
+def register_snapshot(save: Callable[[], None], restore: Callable[[], None]) -> None:
+    """Have the runtime client call these around SnapStart's snapshot. Raises ConfigError for one without them.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+    """
+    try:
+        from snapshot_restore_py import register_after_restore, register_before_snapshot
+    except ImportError as error:
+        raise ConfigError(
+            "SnapStart is on, and the runtime has no snapshot_restore_py; take Python 3.12 or later"
+        ) from error
+    register_before_snapshot(save)
+    register_after_restore(restore)

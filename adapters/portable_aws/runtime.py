@@ -6,6 +6,9 @@ from portable.events import Context, current_context
 from portable.instance import Instance
 from portable.invoke import run
 from portable.resources import set_platform
+from portable.watchdog import SIGTERM, interrupt_main, on_signal
+from portable.watchdog import enter as watch
+from portable.watchdog import leave as unwatch
 from portable_aws.platform import AWSPlatform
 from portable_aws.triggers import codec_of
 
@@ -14,14 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from portable.drivers import Platform
-
     Handler = Callable[[Any, Any], Any]
 
 __all__ = ["entry", "platform"]
 
 
-def platform(environment: Mapping[str, str] | None = None) -> Platform:
+def platform(environment: Mapping[str, str] | None = None) -> AWSPlatform:
     """AWS's drivers. ``environment``: addresses, region, endpoint and credentials; None reads the process's own."""
     return AWSPlatform(environment)
 
@@ -36,17 +37,41 @@ def entry(spec: str, function: str, modules: Iterable[str] | None = None, source
     Raises ConfigError for an unknown function or source; what the app's import or an ``on_start`` hook raises passes
     through, and fails the instance's init.
     """
-    set_platform(platform())
+    set_platform(opened := platform())
     try:
         instance = Instance(spec, function, modules)
         codec = codec_of(instance.kind, source)
         instance.start(run)
+        _attend(instance, opened)
     except AttributeError as error:
         # awslambdaric takes an AttributeError here for a handler that is not there, and drops what it says.
         raise ImportError(f"{spec} failed to start: AttributeError: {error}").with_traceback(
             error.__traceback__
         ) from error
     return _in_context(instance, _MAKERS[instance.kind](instance, codec))
+
+
+def _attend(instance: Instance, platform: AWSPlatform) -> None:
+    """Be there when the instance ends, is saved and restored, and when a handler hangs."""
+    from os import environ
+
+    life = instance.app.life
+    interrupt_main()
+
+    def end(_number: int, _frame: object) -> None:
+        life.stop(run)
+        raise SystemExit
+
+    # Sent where an extension is registered, and nowhere else. Python has signals in main threads alone.
+    on_signal(SIGTERM, end)
+    if environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        from portable_aws._sdk import register_snapshot
+
+        def save() -> None:
+            life.save(run)
+            platform.close()  # a connection of the snapshot's is nobody's: each copy opens its own
+
+        register_snapshot(save, lambda: life.restore(run))
 
 
 def _context_class(instance: Instance) -> type[Context]:
@@ -82,9 +107,11 @@ def _in_context(instance: Instance, serve: Callable[[Any], Any]) -> Handler:
             cold = False
             context.cold_start = instance.take_cold_start()
         token = enter(context)
+        watch(context)
         try:
             return serve(event)
         finally:
+            unwatch(context)
             leave(token)
 
     return handle

@@ -14,6 +14,8 @@ from portable.events import Context, current_context
 from portable.instance import Instance
 from portable.invoke import run_shared, step
 from portable.resources import on_thread, set_platform
+from portable.watchdog import enter as watch
+from portable.watchdog import leave as unwatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class _Function:
         self.resource: str | None = options["resource"]
         self.timeout: float | None = options["timeout"]
         self.max_dequeue_count: int = options["max_dequeue_count"]
+        self.drops: str = options["drops"]
         self.instance: Instance | None = None
         self.triggers: list[Any] = []
         self.codec: Any = None  # made at the first invocation by what serves the source
@@ -75,6 +78,7 @@ class _Function:
                     instance = Instance(self.spec, self.name, self.modules)
                     self.triggers = instance.app.functions(self.modules)[self.name]
                     instance.start(_run)
+                    instance.stop_at_exit(_run)
                     self.instance = instance
         return self.instance
 
@@ -189,10 +193,34 @@ async def _serve_event_grid(function: _Function, handle: Any, native: Any, call:
         await call(handle, event)
 
 
-async def _serve_timer(_function: _Function, handle: Any, native: Any, call: Call) -> None:
+async def _serve_timer(function: _Function, handle: Any, native: Any, call: Call) -> None:
     from portable_azure.triggers.timer import TimerTrigger
 
-    await call(handle, TimerTrigger.decode(native))
+    tick = TimerTrigger.decode(native)
+    if function.drops:
+        if function.codec is None:
+            from portable.schedules.due import gate
+
+            function.codec = gate(function.triggers[0], function.drops)
+        if not function.codec(tick.scheduled_at):
+            return
+    await call(handle, tick)
+
+
+async def _serve_socket(function: _Function, handle: Any, native: Any, call: Call) -> Any:
+    from portable.events import Response
+    from portable_azure.triggers.http import HTTPTrigger
+    from portable_azure.triggers.web_pubsub import WebPubSubTrigger
+
+    if function.codec is None:
+        from os import environ
+
+        name = function.triggers[0].sockets.name
+        function.codec = WebPubSubTrigger.of_address(name, read_address("sockets", name), environ)
+    found = function.codec.decode(HTTPTrigger.decode(native))
+    if not isinstance(found, Response):
+        found = function.codec.encode(found, await call(handle, found))
+    return HTTPTrigger.encode(found)
 
 
 _SERVES: dict[str, Callable[[_Function, Any, Any, Call], Coroutine[Any, Any, Any]]] = {
@@ -204,6 +232,7 @@ _SERVES: dict[str, Callable[[_Function, Any, Any, Call], Coroutine[Any, Any, Any
     "blob-eventgrid": _serve_blob,
     "event-grid": _serve_event_grid,
     "timer": _serve_timer,
+    "web-pubsub": _serve_socket,
 }
 
 
@@ -217,6 +246,7 @@ def entry(
     is_async: bool = False,
     timeout: float | None = None,
     max_dequeue_count: int = 5,
+    drops: str = "",
 ) -> Callable[..., Any]:
     """What the worker calls for one trigger, with the arguments ``event`` and ``context``.
 
@@ -226,12 +256,15 @@ def entry(
         resource: the declared queue or bucket the trigger is bound to.
         is_async: whether the function has async handlers, as the manifest says; its sync ones then run on threads too.
         timeout: seconds until the host ends an invocation. max_dequeue_count: of host.json.
+        drops: of a timer that fires more often than its schedule is due, what is left out; see
+            ``portable.schedules.due.gate``.
 
     Raises ConfigError for an unknown source. What the app's import raises, each invocation raises.
     """
     if source not in _SERVES:
         raise ConfigError(f"no event source {source!r} on Azure; there are {', '.join(_SERVES)}")
-    one = _Function(spec, function, modules, resource=resource, timeout=timeout, max_dequeue_count=max_dequeue_count)
+    options = {"resource": resource, "timeout": timeout, "max_dequeue_count": max_dequeue_count, "drops": drops}
+    one = _Function(spec, function, modules, **options)
     serve = _SERVES[source]
     _remember_loop()
 
@@ -241,20 +274,26 @@ def entry(
             _remember_loop()
             instance = one.instance or await on_thread(one.open)
             call = _call_on_loop if all(trigger.is_async for trigger in one.triggers) else _call_on_thread
-            token = current_context.set(one.context(context))
+            ours = one.context(context)
+            token = current_context.set(ours)
+            watch(ours)
             try:
                 return await serve(one, instance.call, event, call)
             finally:
+                unwatch(ours)
                 current_context.reset(token)
 
         return serve_async
 
     def serve_sync(event, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         instance = one.open()
-        token = current_context.set(one.context(context))
+        ours = one.context(context)
+        token = current_context.set(ours)
+        watch(ours)
         try:
             return step(serve(one, instance.call, event, _call_in_place))
         finally:
+            unwatch(ours)
             current_context.reset(token)
 
     return serve_sync

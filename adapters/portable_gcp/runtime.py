@@ -16,6 +16,8 @@ from portable.http.answers import answer_error, problem
 from portable.instance import Instance
 from portable.invoke import run_shared
 from portable.resources import set_platform
+from portable.watchdog import enter as watch
+from portable.watchdog import leave as unwatch
 from portable_gcp import _sdk
 from portable_gcp.platform import GoogleCloud
 from portable_gcp.triggers import codec
@@ -35,18 +37,21 @@ def platform(environment: Mapping[str, str] | None = None) -> GoogleCloud:
     return GoogleCloud(environment)
 
 
-def entry(spec: str, function: str, modules: Iterable[str] | None, source: str) -> Any:
+def entry(spec: str, function: str, modules: Iterable[str] | None, source: str, drops: str = "") -> Any:
     """A functions-framework target: a plain function named as the function, dashes as underscores.
 
     Args:
         spec: ``module:variable`` of the App. modules: routers included by name that it imports; None imports all.
         source: the event source that calls it here, see ``portable_gcp.triggers.SOURCES``.
+        drops: of a schedule, what is left out because its job runs more often; see ``portable.schedules.due.gate``.
 
     Raises ConfigError; what the app's own import raises passes through, but for an AttributeError, which
     functions-framework would take for a target that does not exist.
     """
     try:
-        serve = Entry(Instance(spec, function, modules), source)
+        instance = Instance(spec, function, modules)
+        instance.stop_at_exit(run_shared)
+        serve = Entry(instance, source, drops=drops)
     except AttributeError as error:
         raise ImportError(f"the app of function {function!r} cannot be imported: AttributeError: {error}") from error
     set_platform(platform())
@@ -98,7 +103,9 @@ class _FunctionsContext(Context):
 class Entry:
     """One function of an instance, called with Flask requests."""
 
-    def __init__(self, instance: Instance, source: str, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, instance: Instance, source: str, environment: Mapping[str, str] = os.environ, *, drops: str = ""
+    ) -> None:
         self.instance = instance
         self.codec = codec(source)
         self.guard = None
@@ -110,6 +117,11 @@ class Entry:
         self._timeout = float(timeout) if timeout.isdigit() and int(timeout) else None
         self._buckets = _buckets(instance, environment) if instance.kind == "blob" else {}
         self._tables = _tables(instance, environment) if instance.kind == "change" else {}
+        self._is_due = None
+        if drops:
+            from portable.schedules.due import gate
+
+            self._is_due = gate(instance.call.triggers[0], drops)
         self._serve = getattr(self, f"_{instance.kind}")
 
     def __call__(self, native: Any, event: Any = None) -> Response:
@@ -137,6 +149,7 @@ class Entry:
     def _answer(self, context: Context, native: Any, event: Any) -> Response:
         instance = self.instance
         token = current_context.set(context)
+        watch(context)
         try:
             if self.guard is not None:
                 self.guard.check(native.environ)
@@ -145,6 +158,7 @@ class Entry:
         except Exception as error:
             response = self._failed(native, error)
         finally:
+            unwatch(context)
             current_context.reset(token)
         return response
 
@@ -188,7 +202,11 @@ class Entry:
         return self._event(self.codec.decode(native, self._tables))
 
     def _schedule(self, native: Any) -> Response:
-        return self._event(self.codec.decode(native))
+        tick = self.codec.decode(native)
+        if self._is_due is not None and not self._is_due(tick.scheduled_at):
+            done: Response = self.codec.encode(None)
+            return done
+        return self._event(tick)
 
     def _direct(self, native: Any) -> Response:
         return self._event(self.codec.decode(native))

@@ -7,6 +7,8 @@ from portable.events import Context, Response, current_context
 from portable.instance import Instance
 from portable.invoke import run_shared
 from portable.resources import set_platform
+from portable.watchdog import enter as watch
+from portable.watchdog import leave as unwatch
 from portable_local.platform import LocalPlatform
 from portable_local.triggers import codec_of
 
@@ -35,7 +37,9 @@ def entry(spec: str, function: str, modules: Iterable[str] | None = None, source
     Raises ConfigError for an unknown function or source; what the app's own import raises passes through.
     """
     set_platform(platform())
-    return LocalFunction(Instance(spec, function, modules), source)
+    instance = Instance(spec, function, modules)
+    instance.stop_at_exit(run_shared)
+    return LocalFunction(instance, source)
 
 
 class LocalFunction:
@@ -58,10 +62,12 @@ class LocalFunction:
             native=event,
         )
         token = current_context.set(context)
+        watch(context)
         try:
             instance.start(run_shared)
             return self._serve(event)
         finally:
+            unwatch(context)
             current_context.reset(token)
 
     def _serve_http(self, event: Any) -> Any:

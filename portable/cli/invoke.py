@@ -94,7 +94,7 @@ def _call(app: App, function: FunctionRecord, event: Any, platform: Platform) ->
     try:
         with use_platform(platform):
             choose_encoder()
-            app.start(run_shared)
+            app.life.start(run_shared)
             call = make_function(app.functions()[function.name], app)
             mounts = call.routes.mounts if function.kind == "http" else None
             if mounts is not None:

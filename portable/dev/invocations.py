@@ -200,9 +200,10 @@ class Invoker:
         return asyncio.run_coroutine_threadsafe(_guarded(coroutine), self._loop).result()
 
     async def stop(self) -> None:
-        """Stop what is mounted, if it was started."""
+        """Stop what is mounted, and call the ``on_stop`` hooks, if it was started."""
         if self._started and self._mounts is not None:
             await self._handlers.run(self._mounts.stop, self._run)
+        await self._handlers.run(self._app.life.stop, self._run)
 
     async def _start(self) -> None:
         """Call the ``on_start`` hooks: sync ones on a thread, async ones on the loop that handlers run on."""
@@ -213,7 +214,7 @@ class Invoker:
 
             def start() -> None:
                 try:
-                    self._app.start(run)
+                    self._app.life.start(run)
                     if self._mounts is not None:
                         self._mounts.start(run)
                 except (SystemExit, KeyboardInterrupt) as error:

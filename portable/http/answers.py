@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from portable.errors import HTTPError
+from portable.errors import DeadlineExceededError, HTTPError
 from portable.events import Response, current_context
-from portable.jsontext import encode_text, is_plain, loaded_encoder
-from portable.signatures import MISSING, return_annotation
+from portable.jsontext import encode_text, loaded_encoder
+from portable.signatures import MISSING, holds_model, return_annotation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def choose_shape(route: HTTPRoute) -> Callable[[Any], Any] | None:
     """What makes a route's answers the model it declares; None where it declares none. Raises ConfigError."""
     model = route.response_model
     annotation = return_annotation(route.handler) if model is ... else model
-    if annotation is MISSING or is_plain(annotation) or annotation in (str, bytes, Response):
+    if annotation is MISSING or not holds_model(annotation):
         return None
     from portable.http.shapes import shape_of
 
@@ -220,6 +220,8 @@ def answer_error(request: Request, error: BaseException) -> Response:
     getLogger("portable").error(
         "%s %s failed, request %s", request.method, request.raw_path, request_id, exc_info=error
     )
+    if isinstance(error, DeadlineExceededError):
+        return problem(504, "The handler took too long", request_id=request_id)
     return problem(500, "The handler failed", request_id=request_id)
 
 

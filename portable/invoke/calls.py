@@ -32,6 +32,8 @@ def event_call(
     async. Raises ConfigError.
     """
     call, annotation = _handler_call(trigger, event_required)
+    if trigger.is_async:
+        call = _within_deadline(call)
     if middleware:
         from portable.invoke.middleware import around_event
 
@@ -66,6 +68,16 @@ def _handler_call(trigger: Trigger, event_required: bool) -> tuple[Callable[[Any
     if event:
         return lambda event: handler(event, **{name: current_context.get()}), annotation
     return lambda event: handler(**{name: current_context.get()}), annotation
+
+
+def _within_deadline(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    from portable.watchdog import before_deadline
+
+    def within(event: Any) -> Any:
+        result = call(event)
+        return before_deadline(result) if hasattr(result, "__await__") else result
+
+    return within
 
 
 def _takes_event(trigger: Trigger, first: Parameter) -> bool:

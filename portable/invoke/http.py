@@ -5,7 +5,7 @@ from __future__ import annotations
 from portable.events import Response
 from portable.http.answers import answer, answer_error, choose_shape, problem, without_body
 from portable.http.binding import bind
-from portable.http.parameters import describe
+from portable.http.parameters import describe, has_form
 from portable.http.routing import Routes
 
 TYPE_CHECKING = False
@@ -55,12 +55,20 @@ class HTTPFunction:
         if any(binding.place == "depends" for binding in bindings):
             from portable.invoke.dependencies import bind_with_dependencies
 
-            return bind_with_dependencies(route, bindings)
-        return bind(route, bindings)
+            plan = bind_with_dependencies(route, bindings)
+        else:
+            plan = bind(route, bindings)
+        if route.max_body is not None or has_form(bindings):
+            from portable.http.bodies import around_body
+
+            return around_body(route, bindings, plan)
+        return plan
 
     async def _finish(self, route: HTTPRoute, request: Request, value: Any) -> Response:
+        from portable.watchdog import before_deadline
+
         try:
-            response = answer(route, await value)
+            response = answer(route, await before_deadline(value))
         except Exception as error:
             failed = self._failed(request, error)
             response = failed if isinstance(failed, Response) else await failed

@@ -22,7 +22,7 @@ from portable.http.background import take_tasks
 from portable.http.mounts import Mounts
 from portable.http.streams import BrokenStreamError, Pieces, StreamResponse
 from portable.invoke import make_function, run_shared
-from portable.invoke.dependencies import close_instance, replacements, waits
+from portable.invoke.dependencies import replacements, waits
 from portable.invoke.streams import first_failures
 from portable.manifest import FunctionRecord, describe_app
 from portable.plugins import adapter
@@ -74,9 +74,8 @@ class InProcess:
 
     def start(self) -> None:
         """Call the app's ``on_start`` hooks: every client is a new instance."""
-        self.app._started = False
         choose_encoder()
-        self.app.start(run_shared)
+        self.app.life.start(run_shared)
         self._mounts = [
             one.routes.mounts
             for one in self._functions.values()
@@ -90,7 +89,7 @@ class InProcess:
         with self._stack, use_platform(self.platform):
             for mounts in self._mounts:
                 mounts.stop(run_shared)
-            close_instance(run_shared)
+            self.app.life.stop(run_shared)
 
     def request(self, request: Request, chunks: int | None = None) -> Response:
         """Answer a request. A streamed answer's body is the list of its pieces, ``chunks`` at most.

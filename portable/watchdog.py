@@ -1,0 +1,214 @@
+"""What hangs near its deadline is seen before the cloud ends the process: its stack is logged.
+
+One thread looks at the running invocations, rarely; entering and leaving costs an invocation a dictionary entry. A
+stack is written by this thread, or, where the handler keeps the interpreter to itself (a long call into C), by
+``faulthandler``, which needs no interpreter. A sync handler in the main thread is interrupted with a
+:class:`DeadlineExceededError`, where the entry asks for that.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident, start_new_thread
+from time import sleep, time
+
+from portable.errors import DeadlineExceededError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from portable.events import Context
+
+__all__ = ["SIGTERM", "before_deadline", "enter", "interrupt_main", "leave", "margin", "on_signal"]
+
+_running: dict[Context, int] = {}  # the invocations that run, and the thread each was entered on
+_PARKED = 60
+"""Looks at nothing running before the thread ends; the next invocation starts another."""
+
+SIGTERM = 15
+_SIGALRM = 14  # the numbers of Linux and macOS; `signal` itself costs an import of enum
+
+_alive = False
+_interrupted: Context | None = None
+_signal_number = 0
+
+
+def margin(timeout: float) -> float:
+    """Seconds before its deadline at which an invocation of ``timeout`` seconds is told of: a tenth, 1 s at most."""
+    return min(1.0, timeout / 10)
+
+
+def enter(context: Context) -> None:
+    """Watch an invocation that begins in this thread, until :func:`leave`."""
+    global _alive
+    _running[context] = get_ident()
+    if not _alive:
+        _alive = True
+        start_new_thread(_watch, ())
+
+
+def leave(context: Context) -> None:
+    """Watch it no longer: it is over."""
+    _running.pop(context, None)
+
+
+def _watch() -> None:
+    global _alive
+    seen: dict[Context, float] = {}  # seconds each had when it was first seen
+    told: set[Context] = set()
+    armed: Context | None = None
+    empty = 0
+    while empty < _PARKED:
+        pause = 1.0
+        now = list(_running.items())
+        empty = 0 if now else empty + 1
+        for context, ident in now:
+            deadline = context.deadline_at
+            if deadline is None or context in told:
+                continue
+            left = deadline - time()
+            first = context not in seen
+            timeout = seen.setdefault(context, max(left, 0.0))
+            if left <= margin(timeout):
+                told.add(context)
+                _tell(context, ident, left)
+                continue
+            pause = min(pause, timeout / 10, left - margin(timeout))
+            if not first and armed is None:
+                armed = context
+                _arm(left - margin(timeout) / 2)
+        alive = {context for context, _ in now}
+        if armed is not None and (armed not in alive or armed in told):
+            _disarm()
+            armed = None
+        told &= alive
+        seen = {context: left for context, left in seen.items() if context in alive}
+        sleep(max(pause, 0.01))
+    _alive = False
+    if _running:  # entered meanwhile, by one that saw the thread alive
+        _alive = True
+        start_new_thread(_watch, ())
+
+
+def _arm(seconds: float) -> None:
+    """Have the stacks written even if this thread gets no turn until then."""
+    from faulthandler import dump_traceback_later
+    from sys import __stderr__
+
+    if __stderr__ is not None:
+        dump_traceback_later(max(seconds, 0.01), exit=False, file=__stderr__)
+
+
+def _disarm() -> None:
+    from faulthandler import cancel_dump_traceback_later
+
+    cancel_dump_traceback_later()
+
+
+def _tell(context: Context, ident: int, left: float) -> None:
+    from logging import getLogger
+    from sys import _current_frames
+    from traceback import format_stack
+
+    frame = _current_frames().get(ident)
+    stack = "".join(format_stack(frame)) if frame is not None else "its thread is gone"
+    getLogger("portable").error(
+        "%s nears its deadline: %.1f s are left to invocation %s, which is at\n%s",
+        context.function,
+        left,
+        context.request_id,
+        stack + _tasks(),
+    )
+    _interrupt(context, ident)
+
+
+def _tasks() -> str:
+    """Where the tasks of the process's loops wait."""
+    from sys import modules
+
+    loops = modules.get("portable.invoke.loops")
+    if loops is None or "asyncio" not in modules:
+        return ""
+    from io import StringIO
+
+    text = StringIO()
+    for loop in (loops._own_loop, loops._shared_loop):
+        if loop is not None and not loop.is_closed():
+            for task in list(modules["asyncio"].all_tasks(loop)):
+                task.print_stack(file=text)
+    return text.getvalue()
+
+
+def _interrupt(context: Context, ident: int) -> None:
+    """Raise in a sync handler that runs in the main thread; an async one is cancelled by its own clock."""
+    global _interrupted
+    if not _signal_number or ident != _main_ident:
+        return
+    from sys import modules
+
+    loops = modules.get("portable.invoke.loops")
+    if loops is not None and loops._own_loop is not None and loops._own_loop.is_running():
+        return
+    from _signal import getsignal, pthread_kill  # type: ignore[import-not-found]
+
+    if getsignal(_signal_number) is _raise:
+        _interrupted = context
+        pthread_kill(ident, _signal_number)
+
+
+_main_ident = 0
+
+
+def interrupt_main() -> None:
+    """Let sync handlers be interrupted in this thread, the process's main one, by ``SIGALRM``. Elsewhere it does
+    nothing: a signal is for main threads.
+    """
+    global _signal_number, _main_ident
+    from sys import platform
+
+    if platform != "win32" and on_signal(_SIGALRM, _raise):  # which has no such signal
+        _signal_number, _main_ident = _SIGALRM, get_ident()
+
+
+def on_signal(number: int, handler: Callable[[int, Any], None]) -> bool:
+    """Handle a signal that nobody handles yet. False where the app does, and outside of the main thread."""
+    from _signal import SIG_DFL, getsignal, signal  # type: ignore[import-not-found]
+
+    if getsignal(number) != SIG_DFL:
+        return False
+    try:
+        signal(number, handler)
+    except ValueError:
+        return False
+    return True
+
+
+def _raise(_number: int, _frame: object) -> None:
+    context = _interrupted
+    if context is not None and context in _running:
+        raise DeadlineExceededError(f"{context.function} was interrupted: its deadline is near")
+
+
+async def before_deadline(awaitable: Any) -> Any:
+    """Await what an async handler gave, cancelled a margin before the invocation's deadline.
+
+    Raises DeadlineExceededError then, and what the handler raised otherwise.
+    """
+    from portable.events import current_context
+
+    context = current_context.get()
+    deadline = None if context is None else context.deadline_at
+    if context is None or deadline is None:
+        return await awaitable
+    from asyncio import timeout
+
+    left = deadline - time()
+    clock = timeout(max(left - margin(left), 0.0))
+    try:
+        async with clock:
+            return await awaitable
+    except TimeoutError as error:
+        if clock.expired():
+            raise DeadlineExceededError(f"{context.function} was cancelled: its deadline is near") from error
+        raise

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MISSING",
     "Parameter",
+    "holds_model",
     "parameters_of",
     "resolve_alias",
     "return_annotation",
@@ -22,6 +23,14 @@ __all__ = [
 ]
 
 MISSING: Any = object()
+
+_MODELS = (
+    "__struct_fields__",
+    "__dataclass_fields__",
+    "__pydantic_validator__",
+    "__attrs_attrs__",
+    "__required_keys__",
+)
 
 
 class Parameter:
@@ -152,6 +161,14 @@ def split_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     if extra is None:
         return annotation, ()
     return annotation.__origin__, extra
+
+
+def holds_model(annotation: Any) -> bool:
+    """Whether a type is, or holds, a class with fields: a Struct, dataclass, TypedDict, pydantic or attrs model."""
+    annotation = resolve_alias(split_annotated(resolve_alias(annotation))[0])
+    if any(hasattr(annotation, mark) for mark in _MODELS):
+        return True
+    return any(holds_model(argument) for argument in getattr(annotation, "__args__", None) or ())
 
 
 def split_optional(annotation: Any) -> tuple[Any, bool]:

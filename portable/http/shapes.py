@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from portable.errors import ConfigError
 from portable.events import Response
-from portable.signatures import MISSING, resolve_alias, return_annotation, split_annotated
+from portable.signatures import MISSING, holds_model, resolve_alias, return_annotation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["declared_answer", "shape_of"]
 
-_MODELS = (
-    "__struct_fields__",
-    "__dataclass_fields__",
-    "__pydantic_validator__",
-    "__attrs_attrs__",
-    "__required_keys__",
-)
 _UNIONS = ("UnionType", "_UnionGenericAlias", "Union")
 
 
@@ -77,14 +70,6 @@ def _is_class(annotation: Any) -> bool:
         and not hasattr(annotation, "__origin__")
         and (not hasattr(annotation, "__required_keys__"))
     )
-
-
-def holds_model(annotation: Any) -> bool:
-    """Whether a type is, or holds, a class with fields."""
-    annotation = resolve_alias(split_annotated(resolve_alias(annotation))[0])
-    if any(hasattr(annotation, mark) for mark in _MODELS):
-        return True
-    return any(holds_model(argument) for argument in getattr(annotation, "__args__", None) or ())
 
 
 def _without_responses(annotation: Any) -> Any:

@@ -336,7 +336,7 @@ def test_titles_are_those_of_the_newest_python() -> None:
         422: "Unprocessable Content",
     }
     known = {int(status): status.phrase for status in HTTPStatus if status >= 400} | renamed
-    assert {status: title.lower() for status, title in answers._TITLES.items()} == {
+    assert {status: title.lower() for status, title in answers.TITLES.items()} == {
         status: title.lower() for status, title in known.items()
     }
 

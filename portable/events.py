@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any, ClassVar, Literal, overload
 
+    from portable.errors import HTTPError
     from portable.forms import FormData, FormLimits
     from portable.resources.sockets import Sockets
 
@@ -243,7 +244,7 @@ class Request(Lazy):
     sent_body: str | bytes
     state: dict[Any, Any]
     native: Any
-    _form: FormData | None
+    _form: FormData | HTTPError | None
     _lazy = {
         "_form": lambda request: None,
         "body": _spent_body,
@@ -323,8 +324,6 @@ class Request(Lazy):
 
     async def aform(self, limits: FormLimits | None = None) -> FormData:
         """See :meth:`form`; on a thread, since a body that still arrives is waited for."""
-        if self._form is not None:
-            return self._form
         from asyncio import to_thread
 
         return await to_thread(self._read_form, limits)
@@ -332,14 +331,28 @@ class Request(Lazy):
     def _read_form(self, limits: FormLimits | None, file_bytes: Mapping[str, int] | None = None) -> FormData:
         form = self._form
         if form is None:
+            from portable.errors import HTTPError
             from portable.forms import FormLimits, read_form
 
-            form = self._form = read_form(self, limits or FormLimits(), file_bytes)
+            try:
+                form = self._form = read_form(self, limits or FormLimits(), file_bytes)
+            except HTTPError as error:
+                self._form = error  # what is read as it arrives is not there again
+                raise
+        elif isinstance(form, Exception):
+            raise form
         return form
 
     def _pieces(self) -> Iterable[bytes]:
         """The body for a multipart form, once. A target that hands it over as it arrives gives it in pieces."""
         yield self.body
+
+    def _size(self, most: int) -> int:
+        """Bytes of the body; where it is more than ``most`` any number above that, and then it may be unread."""
+        said = self.headers.get("content-length", "")
+        if said.isascii() and said.isdigit() and len(said) < 19 and int(said) > most:
+            return int(said)
+        return len(self.body)
 
     def _spend_body(self) -> None:
         """A multipart form was read, and its body is held no longer: found in tests, before the target that streams."""

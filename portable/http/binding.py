@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Getter = Callable[[Request], Any]
 
-__all__ = ["Misfit", "bind", "getter_of", "refuse"]
+__all__ = ["Misfit", "bind", "check_size", "converter_with_limits", "getter_of", "refuse"]
 
 _WORST = (404, 413, 415, 400, 422)
 
@@ -87,7 +87,7 @@ def bind(route: HTTPRoute, bindings: list[Binding]) -> Callable[[Request], Any]:
 
 def _call_with_path(handler: Callable[..., Any], binding: Binding) -> Callable[[Request], Any]:
     """The commonest plan, ``GET /users/{user_id}``, in one call less."""
-    name, convert = binding.name, _converter(binding)
+    name, convert = binding.name, converter_with_limits(binding)
     if convert is None:
         return lambda request: handler(request.params[name])
 
@@ -110,10 +110,15 @@ def refuse(first: Misfit, request: Request, getters: list[Getter]) -> HTTPError:
             get(request)
         except Misfit as misfit:
             misfits.append(misfit)
+        except HTTPError as error:  # of a form, which is read once for all
+            misfits.append(Misfit(error.status, "body", "", error.detail))
     status = min((misfit.status for misfit in misfits or [first]), key=_WORST.index)
     if status == 404:
         return HTTPError(404, "Nothing is here", errors=[misfit.field for misfit in misfits if misfit.status == 404])
-    fields = [misfit.field for misfit in misfits or [first]]
+    fields: list[dict[str, str]] = []
+    for one in misfits or [first]:
+        if one.field not in fields:
+            fields.append(one.field)
     detail = "; ".join(f"{field['in']} {field['name']}".rstrip() + f": {field['detail']}" for field in fields)
     return HTTPError(status, detail, errors=fields)
 
@@ -130,6 +135,10 @@ def getter_of(route: HTTPRoute, binding: Binding) -> Getter:
         return lambda request: tasks_of_invocation()
     if binding.place == "path":
         return _path_getter(binding)
+    if binding.place in ("form", "file"):
+        from portable.http.form_parameters import form_getter
+
+        return form_getter(route, binding)
     if binding.place == "body":
         return _body_getter(route, binding)
     if binding.many:
@@ -137,7 +146,7 @@ def getter_of(route: HTTPRoute, binding: Binding) -> Getter:
     return _one_getter(binding)
 
 
-def _converter(binding: Binding) -> Callable[[str], Any] | None:
+def converter_with_limits(binding: Binding) -> Callable[[str], Any] | None:
     """A function from a parameter's text to its value, raising ValueError; None where the text itself serves."""
     convert = converter_of(binding.annotation)
     if not binding.limits:
@@ -148,7 +157,7 @@ def _converter(binding: Binding) -> Callable[[str], Any] | None:
 
 
 def _path_getter(binding: Binding) -> Getter:
-    name, convert = binding.name, _converter(binding)
+    name, convert = binding.name, converter_with_limits(binding)
     if convert is None:
         return lambda request: request.params[name]
 
@@ -170,7 +179,7 @@ _READ: dict[str, Callable[[Request], Any]] = {
 
 def _one_getter(binding: Binding) -> Getter:
     place, name, default = binding.place, binding.name, binding.default
-    convert, read = _converter(binding), _READ[binding.place]
+    convert, read = converter_with_limits(binding), _READ[binding.place]
 
     def get(request: Request) -> Any:
         text = read(request).get(name)
@@ -190,7 +199,7 @@ def _one_getter(binding: Binding) -> Getter:
 
 def _many_getter(binding: Binding) -> Getter:
     place, name, default = binding.place, binding.name, binding.default
-    convert, read = _converter(binding), _READ[binding.place]
+    convert, read = converter_with_limits(binding), _READ[binding.place]
     check: Callable[[Any], Any] | None = None
     if binding.many_limits:
         from portable.http.constraints import checked
@@ -217,8 +226,8 @@ def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
     decode = _body_decoder(route, binding)
 
     def get(request: Request) -> Any:
-        if most is not None and len(request.body) > most:
-            raise Misfit(413, "body", "", f"has {len(request.body)} bytes, at most {most} are taken")
+        if most is not None:
+            check_size(request, most)
         body = request.sent_body
         if not body and default is not MISSING:
             return default
@@ -235,6 +244,13 @@ def _body_getter(route: HTTPRoute, binding: Binding) -> Getter:
             raise Misfit(400, "body", "", f"is not JSON: {error}" if body else "is required, and is empty") from error
 
     return get
+
+
+def check_size(request: Request, most: int) -> None:
+    """Raise Misfit for a body of more than ``most`` bytes, without reading it where its length is known before."""
+    size = request._size(most)
+    if size > most:
+        raise Misfit(413, "body", "", f"has {size} bytes, at most {most} are taken")
 
 
 def _body_decoder(route: HTTPRoute, binding: Binding) -> Callable[[str | bytes], Any] | None:

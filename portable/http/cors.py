@@ -9,7 +9,7 @@ from portable.http.copies import add_vary, copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
     from portable.events import Request
@@ -143,7 +143,7 @@ def _check_origin(origin: str) -> str:
     raise ConfigError(f"CORS: an origin is like 'https://shop.example:8443', got {origin!r}; for many, origin_regex=")
 
 
-def _compile(expression: str) -> object:
+def _compile(expression: str) -> Callable[[str], object]:
     import re
 
     try:

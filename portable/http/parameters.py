@@ -21,16 +21,20 @@ if TYPE_CHECKING:
     from portable.http.params import Depends
     from portable.triggers import HTTPRoute
 
-__all__ = ["Binding", "callable_of", "describe", "describe_dependency", "flatten", "place_of"]
+__all__ = ["Binding", "callable_of", "describe", "describe_dependency", "flatten", "has_form", "place_of"]
 
-_PLACES = ("path", "query", "header", "cookie", "body")
+_PLACES = ("path", "query", "header", "cookie", "body", "form", "file")
+_FORM = ("form", "file")
 _MARKED = (*_PLACES, "depends")
 
 
 class Binding:
     """Where one parameter of a handler comes from. ``place`` is one of path, query, header, cookie, body, request,
-    context, tasks, depends; ``name`` its name there; ``annotation`` without Annotated and ``| None``; ``many`` for
-    list[scalar].
+    form, file, context, tasks, depends; ``name`` its name there; ``annotation`` without Annotated and ``| None``;
+    ``many`` for list[scalar] and list[Upload].
+
+    Of a ``form``, an ``annotation`` that is no scalar is a model of the whole form. ``file_bytes`` are the bounds of
+    the route's files, by name.
 
     Of a dependency, ``dependency`` is what was declared and ``bindings`` are its own parameters. One that a router or a
     route asks for, and no parameter takes, has the ``parameter`` "".
@@ -44,6 +48,7 @@ class Binding:
         "bindings",
         "default",
         "dependency",
+        "file_bytes",
         "keyword_only",
         "limits",
         "many",
@@ -64,6 +69,7 @@ class Binding:
         self.default = default
         self.dependency: Depends | None = None
         self.bindings: list[Binding] = []
+        self.file_bytes: dict[str, int] = {}
         self.metadata: tuple[Any, ...] = ()
         self.limits: dict[str, Any] = {}
         self.many_limits: dict[str, Any] = {}
@@ -71,9 +77,14 @@ class Binding:
     @property
     def needs_msgspec(self) -> bool:
         """Whether reading it takes msgspec."""
-        if self.place == "body":
+        if self.place == "body" or self.is_whole_form:
             return self.annotation is not bytes and needs_msgspec(self.annotation)
         return self.place in _PLACES and scalar_needs_msgspec(self.annotation)
+
+    @property
+    def is_whole_form(self) -> bool:
+        """Whether it is a model that a form is read as."""
+        return self.place == "form" and not is_scalar(self.annotation)
 
 
 def describe(route: HTTPRoute) -> list[Binding]:
@@ -91,7 +102,31 @@ def describe(route: HTTPRoute) -> list[Binding]:
     bodies = {id(one.annotation): one.parameter for one in flatten(bindings) if one.place == "body"}
     if len(bodies) > 1:
         raise ConfigError(f"{at}: {' and '.join(bodies.values())} would both be the body; make them one model")
+    form = [one for one in flatten(bindings) if one.place in _FORM]
+    if form:
+        _check_form(at, form, bodies)
     return bindings
+
+
+def _check_form(at: str, form: list[Binding], bodies: dict[int, str]) -> None:
+    """Raise ConfigError for what cannot be read from one form; tell each of all bounds: who reads first, reads all."""
+    if bodies:
+        raise ConfigError(
+            f"{at}: {next(iter(bodies.values()))!r} would be the body, which is a form for {form[0].parameter!r}; "
+            "write Annotated[…, Form()]"
+        )
+    fields = [one for one in form if one.place == "form"]
+    if len(fields) > 1 and any(one.is_whole_form for one in fields):
+        names = " and ".join(one.parameter for one in fields)
+        raise ConfigError(f"{at}: {names} would both be the form; make them fields of one model")
+    bounds = {one.name: most for one in form for most in (_file_bound(one),) if most is not None}
+    for one in form:
+        one.file_bytes = bounds
+
+
+def _file_bound(binding: Binding) -> int | None:
+    bounds = [getattr(one, "max_bytes", None) for one in binding.metadata]
+    return next((most for most in bounds if most is not None), None)
 
 
 def flatten(bindings: Iterable[Binding]) -> Iterator[Binding]:
@@ -99,6 +134,11 @@ def flatten(bindings: Iterable[Binding]) -> Iterator[Binding]:
     for binding in bindings:
         yield binding
         yield from flatten(binding.bindings)
+
+
+def has_form(bindings: Iterable[Binding]) -> bool:
+    """Whether any of them, or of their dependencies, is read from a form."""
+    return any(one.place in _FORM for one in flatten(bindings))
 
 
 def describe_dependency(
@@ -163,15 +203,17 @@ def _describe_one(at: str, parameter: Parameter, in_path: set[str], around: tupl
             return Binding(parameter, place, parameter.name, annotation, False, default)
     if getattr(annotation, "__module__", None) == "portable.http.background":
         return Binding(parameter, "tasks", parameter.name, annotation, False, default)
+    if _is_upload(annotation) or (marker is not None and marker.place == "file"):
+        return _describe_file(at, parameter, annotation, marker, default, metadata)
     place = marker.place if marker else _place_of(parameter.name, annotation, in_path)
     name = (marker.alias if marker else None) or (
         parameter.name.replace("_", "-") if place == "header" else parameter.name
     )
     if place == "path" and name not in in_path:
         raise ConfigError(f"{at}: {parameter.name!r} is a path parameter, but {{{name}}} is not in the path")
-    many = place in ("query", "header") and _element(annotation) is not None
+    many = place in ("query", "header", "form") and _element(annotation) is not None
     element = _element(annotation) if many else annotation
-    if place != "body" and not is_scalar(element):
+    if place not in ("body", "form") and not is_scalar(element):
         raise ConfigError(
             f"{at}: {parameter.name!r} cannot be a {place} parameter: {annotation!r} is no scalar, "
             "which is str, int, float, bool, an Enum, Literal, a date or time, UUID or Decimal"
@@ -179,6 +221,28 @@ def _describe_one(at: str, parameter: Parameter, in_path: set[str], around: tupl
     binding = Binding(parameter, place, name, element, many, default)
     if metadata or many:
         _limit(at, binding, parameter, metadata, annotation)
+    return binding
+
+
+def _is_upload(annotation: Any) -> bool:
+    """Whether a type is ``Upload`` or a list of it. Their module is not imported to find out."""
+    element = _element_of_list(annotation) or annotation
+    return (getattr(element, "__module__", ""), getattr(element, "__name__", "")) == ("portable.forms", "Upload")
+
+
+def _describe_file(
+    at: str, parameter: Parameter, annotation: Any, marker: Any, default: Any, metadata: tuple[Any, ...]
+) -> Binding:
+    many = _element_of_list(annotation) is not None
+    if (marker is not None and marker.place != "file") or not (_is_upload(annotation) or annotation is bytes):
+        raise ConfigError(
+            f"{at}: {parameter.name!r}: a file is Annotated[Upload, File()], of list[Upload] or bytes, "
+            f"not {annotation!r}" + (f" from the {marker.place}" if marker is not None else "")
+        )
+    name = (marker.alias if marker is not None else None) or parameter.name
+    element = _element_of_list(annotation) if many else annotation
+    binding = Binding(parameter, "file", name, element, many, default)
+    binding.metadata = metadata
     return binding
 
 
@@ -191,7 +255,7 @@ def _limit(at: str, binding: Binding, parameter: Parameter, metadata: tuple[Any,
     from portable.http.constraints import check_body_limits, limits_of
 
     try:
-        if binding.place == "body" and annotation is not bytes:
+        if (binding.place == "body" and annotation is not bytes) or binding.is_whole_form:
             check_body_limits(metadata, annotation)
             binding.annotation = resolve_alias(parameter.annotation)  # whoever decodes it reads its limits
         elif binding.many:
@@ -217,11 +281,15 @@ def _read_annotation(annotation: Any) -> tuple[Any, Any, bool, tuple[Any, ...]]:
 
 def _element(annotation: Any) -> Any:
     """The scalar in ``list[scalar]``, else None."""
+    element = _element_of_list(annotation)
+    return element if element is not None and is_scalar(element) else None
+
+
+def _element_of_list(annotation: Any) -> Any:
     arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
     if getattr(annotation, "__origin__", None) is not list or len(arguments) != 1:
         return None
-    element = resolve_alias(split_annotated(resolve_alias(arguments[0]))[0])
-    return element if is_scalar(element) else None
+    return resolve_alias(split_annotated(resolve_alias(arguments[0]))[0])
 
 
 def _place_of(name: str, annotation: Any, in_path: set[str]) -> str:

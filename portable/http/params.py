@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Literal
 
-__all__ = ["Body", "Cookie", "Depends", "Header", "Path", "Query"]
+__all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Path", "Query"]
 
 
 _LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
@@ -96,6 +96,34 @@ class Body(Marker):
 
     def __init__(self, alias: str | None = None, *, description: str = "", examples: Any = ()) -> None:
         super().__init__(alias, description=description, examples=examples)
+
+
+class Form(Marker):
+    """A field of a form, urlencoded or multipart; or the whole form, where the type is a model."""
+
+    __slots__ = ()
+    place = "form"
+
+
+class File(Marker):
+    """A file of a multipart form: an ``Upload``, ``list[Upload]``, or ``bytes``.
+
+    Args:
+        max_bytes: of each file; more is a 413, given while the rest is unread.
+    """
+
+    __slots__ = ("max_bytes",)
+    place = "file"
+
+    def __init__(
+        self, alias: str | None = None, *, max_bytes: int | None = None, description: str = "", examples: Any = ()
+    ) -> None:
+        if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
+            from portable.errors import ConfigError
+
+            raise ConfigError(f"File: max_bytes is a whole number of bytes above 0, got {max_bytes!r}")
+        super().__init__(alias, description=description, examples=examples)
+        self.max_bytes = max_bytes
 
 
 class Depends:

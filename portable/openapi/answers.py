@@ -86,6 +86,8 @@ def _refusals(bindings: list[Binding], secured: bool) -> set[int]:
             found.add(413)
             if binding.annotation is not bytes:
                 found |= {400, 415, 422}
+        elif binding.place in ("form", "file"):
+            found |= {400, 413, 415, 422}
     return found
 
 

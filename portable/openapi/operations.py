@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from portable.errors import ConfigError
+from portable.events import Request
 from portable.http.parameters import Binding, describe, flatten, place_of
 from portable.openapi.answers import answers_of_route
-from portable.openapi.parameters import describe_values, examples_of, parameters_of_route
+from portable.openapi.bodies import request_body
+from portable.openapi.parameters import parameters_of_route, template_of
 from portable.openapi.schemas import Schemas
-from portable.signatures import MISSING
 from portable.triggers import HTTPRoute
 
 __all__ = ["SecuritySchemes", "lay_over", "make_operation"]
@@ -19,11 +20,18 @@ __all__ = ["SecuritySchemes", "lay_over", "make_operation"]
 SecuritySchemes = dict[str, Any]
 
 
-def make_operation(route: HTTPRoute, schemas: Schemas, schemes: SecuritySchemes) -> dict[str, Any]:
-    """An Operation Object, but for its ``operationId``. Security schemes it names are added to ``schemes``."""
+def make_operation(
+    route: HTTPRoute, schemas: Schemas, schemes: SecuritySchemes, around: Iterable[Any] = ()
+) -> dict[str, Any]:
+    """An Operation Object, but for its ``operationId``. Security schemes it names are added to ``schemes``.
+
+    ``around``: the app's middleware that carries a ``security_scheme``.
+    """
     given = route.documentation or {}
     bindings = list(flatten(describe(route)))
-    security = _security(route, bindings, schemes)
+    guards = [binding.dependency.function for binding in bindings if binding.dependency]
+    guards += [one for one in around if not _leaves_alone(one, route)]
+    security = _security(route, guards, schemes)
     operation: dict[str, Any] = {}
     tags = list(dict.fromkeys([*route.tags, *given.get("tags", ())]))
     if tags:
@@ -38,7 +46,7 @@ def make_operation(route: HTTPRoute, schemas: Schemas, schemes: SecuritySchemes)
     parameters = parameters_of_route(route.path, shown, schemas)
     if parameters:
         operation["parameters"] = parameters
-    body = _request_body(route, bindings, schemas)
+    body = request_body(route, bindings, schemas)
     if body:
         operation["requestBody"] = body
     operation["responses"] = answers_of_route(route, bindings, schemas, secured=bool(security))
@@ -61,32 +69,14 @@ def _docstring(route: HTTPRoute) -> str:
     return f"{first}\n{textwrap.dedent(rest)}".strip()
 
 
-def _request_body(route: HTTPRoute, bindings: Iterable[Binding], schemas: Schemas) -> dict[str, Any]:
-    body = next((binding for binding in bindings if binding.place == "body"), None)
-    if body is None:
-        return {}
-    if body.annotation is bytes:
-        content: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    else:
-        annotation = Optional[body.annotation] if body.default is None else body.annotation  # noqa: UP045 - any type
-        content = {"application/json": {"schema": schemas.of(annotation)}}
-    described = describe_values(body.metadata)
-    examples = described.pop("examples", None)
-    wanted = (route.documentation or {}).get("examples")
-    if wanted is not None:
-        examples = examples_of(wanted)
-    if examples:
-        for one in content.values():
-            one["examples"] = examples
-    described.pop("deprecated", None)
-    return {**described, "required": body.default is MISSING, "content": content}
+def _security(route: HTTPRoute, guards: Iterable[Any], schemes: SecuritySchemes) -> dict[str, list[str]]:
+    """What a request has to show: every scheme that the app, the route and its dependencies ask for, all at once.
 
-
-def _security(route: HTTPRoute, bindings: Iterable[Binding], schemes: SecuritySchemes) -> dict[str, list[str]]:
-    """What a request has to show: every scheme that the route and its dependencies ask for, all of them at once."""
+    A guard's ``security_scheme`` has a ``name``, the object ``openapi``, and ``scopes``.
+    """
     requirement: dict[str, list[str]] = {}
-    for binding in bindings:
-        scheme = scheme_of(binding)
+    for guard in guards:
+        scheme = getattr(guard, "security_scheme", None)
         if scheme is None:
             continue
         known = schemes.setdefault(scheme.name, scheme.openapi)
@@ -99,9 +89,10 @@ def _security(route: HTTPRoute, bindings: Iterable[Binding], schemes: SecuritySc
     return requirement
 
 
-def scheme_of(binding: Binding) -> Any:
-    """The ``security_scheme`` a dependency's function carries: ``name``, ``openapi``, ``scopes``; None without one."""
-    return getattr(binding.dependency.function, "security_scheme", None) if binding.dependency else None
+def _leaves_alone(guard: Any, route: HTTPRoute) -> bool:
+    """Whether a middleware lets a route's requests pass unseen."""
+    asked = getattr(guard, "leaves_alone", None)
+    return asked is not None and bool(asked(Request(route.method, template_of(route.path)[0])))
 
 
 def _is_credential(binding: Binding, schemes: SecuritySchemes) -> bool:

@@ -34,7 +34,12 @@ def _is_async(function: Any) -> bool:
 
 
 class GuardedHTTPFunction(HTTPFunction):
-    """Answers requests through the middleware of its app, and lets it answer what is raised. Never raises."""
+    """Answers requests through the middleware of its app, and lets it answer what is raised. Never raises.
+
+    Middleware sees what a HEAD request asks about whole, so that its tag and length are those of a GET.
+    """
+
+    _bodiless = ""
 
     def __init__(
         self,
@@ -50,7 +55,10 @@ class GuardedHTTPFunction(HTTPFunction):
             self._call = self._around(one, self._call)
 
     def __call__(self, request: Request) -> Answering:
-        return self._call(request)
+        answering = self._call(request)
+        if request.method != "HEAD":
+            return answering
+        return without_body(answering) if isinstance(answering, Response) else _without_body(answering)
 
     def _unmatched(self, request: Request) -> Answering:
         """As ever, unless the app answers HTTPErrors itself."""
@@ -81,7 +89,7 @@ class GuardedHTTPFunction(HTTPFunction):
             response = as_response(await value, status)
         except Exception as mistake:
             response = answer_error(request, mistake)
-        return without_body(response) if request.method == "HEAD" else response
+        return response
 
     # --- one middleware around what is inside of it
 
@@ -104,19 +112,19 @@ class GuardedHTTPFunction(HTTPFunction):
         try:
             early = None if before is None else before(request)
             if early is not None:
-                return _complete(request, early)
+                return _complete(early)
             response = inner(request)
             if after is None:
                 return response
             if isinstance(response, Response):
-                return _complete(request, after(request, response))
+                return _complete(after(request, response))
             return self._look_after(request, after, response)
         except Exception as error:
             return self._failed(request, error)
 
     async def _look_after(self, request: Request, after: Callable[..., Response], answering: Any) -> Response:
         try:
-            return _complete(request, after(request, await answering))
+            return _complete(after(request, await answering))
         except Exception as error:
             return await _settled(self._failed(request, error))
 
@@ -131,7 +139,7 @@ class GuardedHTTPFunction(HTTPFunction):
             return response if isinstance(response, Response) else wait(response)
 
         try:
-            return _complete(request, middleware(request, call_next))
+            return _complete(middleware(request, call_next))
         except Exception as error:
             return self._failed(request, error)
 
@@ -143,7 +151,7 @@ class GuardedHTTPFunction(HTTPFunction):
             return response if isinstance(response, Response) else wait(response, loop)
 
         try:
-            return _complete(request, await call_apart(middleware, request, call_next))
+            return _complete(await call_apart(middleware, request, call_next))
         except Exception as error:
             return await _settled(self._failed(request, error))
 
@@ -153,21 +161,24 @@ class GuardedHTTPFunction(HTTPFunction):
             return await _settled(await call_apart(inner, request) if apart else inner(request))
 
         try:
-            return _complete(request, await middleware(request, call_next))
+            return _complete(await middleware(request, call_next))
         except Exception as error:
             return await _settled(self._failed(request, error))
+
+
+async def _without_body(answering: Coroutine[Any, Any, Response]) -> Response:
+    return without_body(await answering)
 
 
 async def _settled(answering: Answering) -> Response:
     return answering if isinstance(answering, Response) else await answering
 
 
-def _complete(request: Request, given: Any) -> Response:
+def _complete(given: Any) -> Response:
     """A middleware's answer, encoded and checked like a handler's."""
     if not isinstance(given, Response):
         raise TypeError(f"a middleware gave {type(given).__name__}, which is no Response; return call_next(request)")
-    response = as_response(given, 200)
-    return without_body(response) if request.method == "HEAD" and response.body is not None else response
+    return as_response(given, 200)
 
 
 # --- events

@@ -17,8 +17,13 @@ app.include("images:router")  # by name: only the function that makes thumbnails
 FORMATS = {b"\x89PNG\r\n\x1a\n": ("png", "image/png"), b"\xff\xd8\xff": ("jpg", "image/jpeg")}
 MOST = 4 * 1024 * 1024  # bytes: less than any cloud takes in one request (AWS: 6 MB in base64)
 
+# For the OpenAPI document: which bytes are taken and given.
+PICTURES = {media_type: {} for _, media_type in FORMATS.values()}
+SENT = {"requestBody": {"content": {"application/octet-stream": None, **PICTURES}}}
+GIVEN = {200: {"description": "The picture", "content": PICTURES}}
 
-@app.post("/images", status=201, max_body=MOST)
+
+@app.post("/images", status=201, max_body=MOST, openapi=SENT)
 def upload(body: bytes, notify: str | None = None) -> dict[str, str]:
     """Keep a PNG or JPEG under a key made from its bytes: the same photograph twice is one blob."""
     for signature, (ending, media_type) in FORMATS.items():
@@ -40,13 +45,13 @@ def list_images() -> list[dict[str, object]]:
     return [{"key": info.key, "bytes": info.size, "thumbnail": info.key in done} for info in photos.list()]
 
 
-@app.get("/images/{key}")
+@app.get("/images/{key}", responses=GIVEN)
 def get_image(key: str) -> Response:
     """The photograph as it was sent."""
     return answer_blob(photos, key)
 
 
-@app.get("/thumbnails/{key}")
+@app.get("/thumbnails/{key}", responses=GIVEN)
 def get_thumbnail(key: str) -> Response:
     """Its thumbnail; 404 until it is made."""
     return answer_blob(thumbnails, key)

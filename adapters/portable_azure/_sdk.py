@@ -359,6 +359,23 @@ def secret_client(vault: str, environment: Mapping[str, str]) -> Any:
 
 
 def _emulated_identity() -> Any:
+def pubsub_client(endpoint: str, hub: str, key: str | None) -> Any:
+    """A client of one hub, by an access key or the app's identity, that tries once. ConfigError without the SDK."""
+    try:
+        from azure.core.credentials import AzureKeyCredential
+        from azure.messaging.webpubsubservice import WebPubSubServiceClient
+    except ImportError as error:
+        raise _missing("azure-messaging-webpubsubservice", error) from error
+    return WebPubSubServiceClient(
+        endpoint,
+        hub,
+        _identity() if key is None else AzureKeyCredential(key),
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retry_total=0,
+    )
+
+
     from azure.core.credentials import AccessToken
 
     class Emulated:

@@ -131,6 +131,9 @@ _TOPIC: dict[str, Capability] = {
     "same_id": native("the message id, which the sender chooses", source="azure-servicebus: message_id"),
 }
 
+_SOCKETS: dict[str, Capability] = {
+    "binary": native("application/octet-stream", source="rest/api/webpubsub, Send To Connection"),
+    "knows_gone": native("404, where the service answers so", source="rest/api/webpubsub, Send To Connection"),
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
@@ -159,6 +162,7 @@ NAMES: Mapping[str, Naming] = {
         "{name}-topic",
         r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?",
         "1 to 260 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+    "sockets": _SOCKETS,
         "Naming rules and restrictions for Azure resources, Microsoft.ServiceBus",
     ),
     "table": Naming(

@@ -80,3 +80,6 @@ RESERVED_FUNCTIONS = ("host",)
 
 BUS_RULE_CHARACTERS = 1024
 """Longest condition of a rule. Documented: service-bus-quotas, "Number of SQL filters per topic"."""
+
+SOCKET_BYTES = 1024 * 1024
+"""Largest message of Web PubSub. Documented: azure-subscription-service-limits, "Azure Web PubSub limits"."""

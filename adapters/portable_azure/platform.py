@@ -5,6 +5,7 @@
   are not in ``QUEUE-poison``
 * a table: ``https://ACCOUNT.documents.azure.com/dbs/DATABASE/colls/CONTAINER``
 """
+* sockets: ``https://NAME.webpubsub.azure.com/hubs/HUB``
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "AzurePlatform"]
 
-KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "sockets", "stream", "table", "topic")
 
 
 class AzurePlatform:

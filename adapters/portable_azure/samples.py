@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Message, Request, Response, Tick
+from portable.events import BlobEvent, Message, Request, Response, SocketEvent, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
@@ -43,6 +43,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 class AzureSamples:
     """See ``portable.samples.Samples``. One event carries one message: the host delivers each singly."""
 
+    "socket": ("web-pubsub",),
     batch_limit: int | None = 1
 
     def sources(self, kind: str) -> Sequence[str]:
@@ -68,6 +69,8 @@ class AzureSamples:
         if source == "timer":
             return _timer(event)
         return _event_grid(event) if source == "event-grid" else _blob(event)
+        if source == "web-pubsub":
+            return _http(*_socket(function, event))
 
     def outcome(
         self,
@@ -86,6 +89,8 @@ class AzureSamples:
         if response.status == 200:
             return Outcome(value=document)
         detail = document.get("detail", "")
+        if function.kind == "socket":
+            return Outcome(response=_socket_response(_response(answer["return"]["http"])))
         return Outcome(error=detail if response.status == 500 else f"HTTPError: {response.status} {detail}")
 
 
@@ -126,6 +131,17 @@ def _host_path(raw_path: str) -> str:
 def _message(function: FunctionRecord, event: Event) -> Any:
     kind, name = function.triggers[0].source
     if kind != "queue":
+def _socket(function: FunctionRecord, event: Event) -> tuple[Request, str]:
+    assert isinstance(event, SocketEvent)
+    hub = function.asks("sockets")[0].replace("-", "_")
+        "ce-type": f"azure.webpubsub.{space}.{name}",
+    path = f"/portable-sockets/{function.name}"
+def _connect(event: SocketEvent) -> dict[str, Any]:
+        "subprotocols": event.subprotocols,
+def _socket_response(response: Response) -> Response:
+    """What the service makes of the answer to a connect event: 2xx accepts, with the subprotocol in the document."""
+        chosen = json.loads(response.body).get("subprotocol")
+        return Response(None, 200, {"sec-websocket-protocol": chosen} if chosen else None)
         raise ConfigError(f"{kind} {name}: a storage queue brings no messages of a {kind}; its source is service-bus")
     messages: Any = event
     [message] = messages

@@ -45,6 +45,8 @@ class AzureTarget:
             wanted.append("azure-storage-queue>=12.12")
         if bus_sources(manifest):
             wanted.append("azure-servicebus>=7.12")
+        if manifest.of_kind("sockets"):
+            wanted.append("azure-messaging-webpubsubservice>=1.1")
         if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
             wanted.append("azure-keyvault-secrets>=4.9")
         return wanted

@@ -21,13 +21,14 @@ from portable_azure.build.plan import FunctionApp, Settings
 from portable_azure.build.schedule import ncrontab_of_cron, ncrontab_of_interval
 from portable_azure.keys import encode_key
 
-__all__ = ["DIRECT_ROUTE", "files_of", "schedule_of", "source_of"]
+__all__ = ["DIRECT_ROUTE", "SOCKET_ROUTE", "files_of", "source_of"]
 
 DIRECT_ROUTE = "portable-invoke"
 
 _HEAD = '''"""Written by `portable build`. Changes are lost with the next one."""
 
 import azure.functions as func
+SOCKET_ROUTE = "portable-sockets"
 from portable_azure.runtime import entry
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -122,8 +123,12 @@ def _decorator(
         route = f"{DIRECT_ROUTE}/{function.name}"
         methods = "methods=['POST'], auth_level=func.AuthLevel.FUNCTION"
         return f"app.route(route={route!r}, trigger_arg_name='event', {methods})"
-    if source == "timer":
-        return f"app.timer_trigger(arg_name='event', schedule={schedule_of(triggers[0])!r}, use_monitor=True)"
+    if source == "web-pubsub":
+        route = f"{SOCKET_ROUTE}/{function.name}"
+        methods = "methods=['POST', 'OPTIONS'], auth_level=func.AuthLevel.FUNCTION"
+        return f"app.route(route={route!r}, trigger_arg_name='event', {methods})"
+    if source == "event-hub":
+        return _event_hub(function, triggers[0])
     if source == "event-grid":
         return "app.event_grid_trigger(arg_name='event')"
     if source == "storage-queue":

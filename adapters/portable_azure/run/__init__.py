@@ -27,6 +27,8 @@ from portable_azure.capabilities import NAMES
 from portable_azure.queue import poison_address
 from portable_azure.run.process import AppProcess
 from portable_azure.table import parse_address
+from portable_azure.samples import PUBSUB_KEY
+from portable_azure.sockets import CONNECTION
 
 __all__ = ["RUNNER", "AzureRunner", "AzureRunning"]
 
@@ -136,6 +138,8 @@ class AzureRunner:
                 cosmos = stack.enter_context(emulators.cosmos(log=folder / "cosmosdb-server.log"))
                 environment |= _make_tables(cosmos, manifest)
             if manifest.of_kind("secret"):
+            if manifest.of_kind("sockets"):
+                environment |= _hubs(stack.enter_context(emulators.web_pubsub(PUBSUB_KEY)), manifest)
                 environment |= _make_secrets(stack.enter_context(emulators.key_vault()), manifest)
             environment |= stack.enter_context(emulators.cache_addresses(manifest, folder))
             yield environment | emulators.config_values(manifest)
@@ -145,6 +149,15 @@ def _make_secrets(vault: emulators.Vault, manifest: Manifest) -> dict[str, str]:
     environment = dict(vault.environment)
     for secret in manifest.of_kind("secret"):
         name = NAMES["secret"].physical(secret.name)
+def _hubs(service: emulators.Gateway, manifest: Manifest) -> dict[str, str]:
+    """The addresses of sockets: a hub's name has no dashes, and ours no underscores."""
+    environment = {CONNECTION: f"Endpoint={service.endpoint};AccessKey={PUBSUB_KEY};Version=1.0;"}
+    for sockets in manifest.of_kind("sockets"):
+        hub = sockets.name.replace("-", "_")
+        environment[address_variable("sockets", sockets.name)] = f"{service.endpoint}/hubs/{hub}"
+    return environment
+
+
         vault.put(name, emulators.made_up_secret(secret.name).encode())
         environment[address_variable("secret", secret.name)] = f"{emulators.KEY_VAULT}/secrets/{name}"
     return environment

@@ -78,6 +78,18 @@ class MemoryCache:
             self._put(key, str(total).encode(), ends)
             return total
 
+    def advance(self, key: str, by: int, most: int) -> tuple[bool, int]:
+        """See ``portable.drivers.cache``."""
+        with self._lock:
+            now = int(self._now() * 1_000_000)
+            old = self._look(key)
+            ahead = max(0 if old is None else self._integer(key, old) - now, 0)
+            if ahead + by > most:
+                return False, ahead
+            ahead += by
+            self._put(key, str(now + ahead).encode(), (now + ahead) / 1_000_000)
+            return True, ahead
+
     def native(self) -> Any:
         """The values and their ends, by key."""
         return self._held

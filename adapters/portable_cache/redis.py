@@ -7,6 +7,7 @@ from threading import Lock
 from portable_cache._sdk import redis_client
 from portable_cache.errors import translate
 from portable_cache.retrying import retrying
+from portable_cache.scripts import ADVANCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class RedisCache:
 
         total: int = self._call(key, call)
         return total
+
+    def advance(self, key: str, by: int, most: int) -> tuple[bool, int]:
+        """See ``portable.drivers.cache``. One script, by the server's clock."""
+        moved, ahead = self._call(key, lambda client: client.eval(ADVANCE, 1, self._space + key, by, most))
+        return bool(moved), int(ahead)
 
     def native(self) -> Any:
         """The client of redis-py."""

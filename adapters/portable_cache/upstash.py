@@ -13,6 +13,7 @@ from threading import Lock
 from portable.errors import ConfigError, ServiceError, UnavailableError, UnsupportedError
 from portable_cache.errors import kind_of_code, kind_of_status, translate
 from portable_cache.retrying import retrying
+from portable_cache.scripts import ADVANCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ class UpstashCache:
         if "error" in answers[1]:
             raise self._refusal(key, answers[1]["error"], 400)
         return self._integer(key, answers[1]["result"])
+
+    def advance(self, key: str, by: int, most: int) -> tuple[bool, int]:
+        """See ``portable.drivers.cache``. One script, by the server's clock."""
+        moved, ahead = self._run(key, "EVAL", ADVANCE, "1", self._space + key, str(by), str(most))
+        return bool(moved), int(ahead)
 
     def _integer(self, key: str, result: Any) -> int:
         if isinstance(result, bool) or not isinstance(result, int):

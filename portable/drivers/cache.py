@@ -41,5 +41,14 @@ class CacheDriver(Protocol):
         bits in decimal digits, or the sum would not be one.
         """
 
+    def advance(self, key: str, by: int, most: int) -> tuple[bool, int]:
+        """Move the instant under a key on by ``by``, unless it would then lie more than ``most`` ahead of now; both in
+        microseconds. An instant that is past, or not there, counts as now.
+
+        Whether it was moved, and how far ahead it lies then. It is forgotten when it is past. Raises UnsupportedError
+        where the value is no integer in decimal digits. Now is by the server's clock where it has one, else by the
+        caller's. Never tried twice.
+        """
+
     def native(self) -> Any:
         """The client itself."""

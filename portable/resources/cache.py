@@ -14,11 +14,32 @@ if TYPE_CHECKING:
 
     from portable.drivers import CacheDriver
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "Taken"]
 
 KEY_BYTES = 512
 LARGEST = 1 << 63  # what Redis counts in is a signed integer of 64 bits
 LONGEST = 10 * 366 * 86_400_000  # milliseconds: ten years; more is a mistake of units
+
+
+class Taken:
+    """What became of an attempt to take tokens out of a bucket; spans in seconds.
+
+    Attributes:
+        allowed: whether they were taken. remaining: tokens that are left.
+        retry_after: until as many are there; 0 where they were taken. full_after: until the bucket is full.
+    """
+
+    __slots__ = ("allowed", "full_after", "remaining", "retry_after")
+
+    def __init__(self, limit: int, cost: int, interval: int, allowed: bool, ahead: int) -> None:
+        most = limit * interval
+        self.allowed = allowed
+        self.remaining = max(most - ahead, 0) // interval
+        self.retry_after = 0.0 if allowed else max(ahead + cost * interval - most, 0) / 1_000_000
+        self.full_after = ahead / 1_000_000
+
+    def __repr__(self) -> str:
+        return f"<Taken {self.allowed}, {self.remaining} left, full in {self.full_after:g} s>"
 
 
 class Cache(Resource, Generic[T]):
@@ -128,6 +149,36 @@ class Cache(Resource, Generic[T]):
         """See :meth:`increment`."""
         total: int = await self._await("increment", self._key(key), self._step(key, by), self._ttl(ttl))
         return total
+
+    # --- rates
+
+    def take(self, key: str, *, limit: int, per: timedelta, cost: int = 1) -> Taken:
+        """Take ``cost`` tokens out of the bucket under a key, atomically, where it has as many.
+
+        A bucket holds ``limit`` tokens and is full at first; they come back evenly, all of them in ``per``. It is kept
+        under the key as an integer, and forgotten when it is full. Never tried twice. Raises UnsupportedError where
+        another kind of value lies there.
+        """
+        interval = self._interval(limit, per, cost)
+        return Taken(limit, cost, interval, *self.driver().advance(self._key(key), cost * interval, limit * interval))
+
+    async def atake(self, key: str, *, limit: int, per: timedelta, cost: int = 1) -> Taken:
+        """See :meth:`take`."""
+        interval = self._interval(limit, per, cost)
+        found = await self._await("advance", self._key(key), cost * interval, limit * interval)
+        return Taken(limit, cost, interval, *found)
+
+    def _interval(self, limit: int, per: timedelta, cost: int) -> int:
+        """Microseconds from one token to the next."""
+        for what, number in (("limit", limit), ("cost", cost)):
+            if type(number) is not int or number < 1:
+                raise ValueError(f"{self}: {what} is a whole number above 0, got {number!r}")
+        if cost > limit:
+            raise ValueError(f"{self}: a bucket of {limit} tokens never has {cost}")
+        span = round(per.total_seconds() * 1_000_000)
+        if not limit <= span <= LONGEST * 1000:
+            raise ValueError(f"{self}: per is a token a microsecond at most, and ten years at most, got {per}")
+        return span // limit
 
     # --- checks
 

@@ -1,4 +1,4 @@
-"""Who may call: bearer tokens, API keys, HTTP basic, headers that browsers heed.
+"""Who may call, and how often: bearer tokens, API keys, HTTP basic, rate limits, headers that browsers heed.
 
 Each object is a dependency (``claims: Annotated[Claims, Depends(jwt)]``) and, as it is, a middleware for the whole app
 (``app.middleware(jwt)``). What an app does not use is not imported.
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from portable.security.claims import Claims
     from portable.security.headers import SecurityHeaders
     from portable.security.keys import APIKey, hash_key
+    from portable.security.rates import RateLimit, RateLimitHeaders
 
 __all__ = [
     "APIKey",
     "BasicAuth",
     "Claims",
     "JWTBearer",
+    "RateLimit",
+    "RateLimitHeaders",
     "SecurityHeaders",
     "hash_key",
     "hash_password",
@@ -29,6 +32,8 @@ _MODULES = {
     "BasicAuth": "basic",
     "Claims": "claims",
     "JWTBearer": "bearer",
+    "RateLimit": "rates",
+    "RateLimitHeaders": "rates",
     "SecurityHeaders": "headers",
     "hash_key": "keys",
     "hash_password": "basic",

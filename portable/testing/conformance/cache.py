@@ -211,6 +211,47 @@ class CacheConformance(Conformance):
         assert_names(caught.value, f"cache {cache.name}", "a")
         assert raw.get("a") is None
 
+    # --- take
+
+    def test_take(self, cache: Cache[Any]) -> None:
+        taken = [cache.take("t", limit=3, per=timedelta(hours=3)) for _ in range(5)]
+        assert [one.allowed for one in taken] == [True, True, True, False, False]
+        assert [one.remaining for one in taken] == [2, 1, 0, 0, 0]
+        assert [one.retry_after for one in taken[:3]] == [0.0, 0.0, 0.0]
+        # By the server's clock; what time passes meanwhile brings tokens back.
+        assert 3600 - 60 < taken[3].retry_after <= 3600
+        assert 3 * 3600 - 60 < taken[3].full_after <= 3 * 3600
+
+    def test_take_of_several(self, cache: Cache[Any]) -> None:
+        assert cache.take("t", limit=10, per=timedelta(days=10), cost=7).remaining == 3
+        refused = cache.take("t", limit=10, per=timedelta(days=10), cost=4)
+        assert (refused.allowed, refused.remaining) == (False, 3)  # nothing was taken
+        assert cache.take("t", limit=10, per=timedelta(days=10), cost=3).allowed is True
+
+    def test_take_refills(self, cache: Cache[Any]) -> None:
+        per = timedelta(seconds=1)
+        while cache.take("t", limit=2, per=per).allowed:
+            pass
+        limit = time.monotonic() + self.clock_slack.total_seconds()
+        while not cache.take("t", limit=2, per=per).allowed:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+
+    def test_take_is_atomic(self, cache: Cache[Any]) -> None:
+        taken = together(8, lambda _: [cache.take("t", limit=20, per=LONG * 100).allowed for _ in range(5)])
+        assert sum(one for part in taken if isinstance(part, list) for one in part) == 20
+
+    def test_take_from_what_is_no_bucket(self, cache: Cache[Any]) -> None:
+        cache.set("t", "text")
+        with pytest.raises(UnsupportedError) as caught:
+            cache.take("t", limit=2, per=LONG)
+        assert_names(caught.value, f"cache {cache.name}", "t")
+
+    def test_take_of_nonsense(self, cache: Cache[Any]) -> None:
+        for options in ({"limit": 0}, {"limit": 2, "cost": 3}, {"limit": 2, "cost": 0}, {"limit": 2, "per": -LONG}):
+            with pytest.raises(ValueError, match=cache.name):
+                cache.take("t", **{"per": LONG, **options})  # type: ignore[arg-type]
+
     # --- increment
 
     def test_increment(self, cache: Cache[Any]) -> None:
@@ -298,6 +339,7 @@ class CacheConformance(Conformance):
             "add": lambda: unreachable.add("a", 1),
             "delete": lambda: unreachable.delete("a"),
             "increment": lambda: unreachable.increment("a", ttl=LONG),
+            "take": lambda: unreachable.take("a", limit=1, per=LONG),
         }
         for call in calls.values():
             with pytest.raises(UnavailableError) as caught:
@@ -321,6 +363,7 @@ class CacheConformance(Conformance):
             assert await cache.aget("a") == {"n": "é"}
             assert await cache.aadd("a", 1, ttl=LONG) is False
             assert await cache.aincrement("n", 2, ttl=LONG) == 2
+            assert (await cache.atake("t", limit=2, per=LONG)).remaining == 1
             assert await cache.aget_many(["a", "n", "x"]) == {"a": {"n": "é"}, "n": 2}
             assert await cache.aget_many([]) == {}
             await cache.adelete("a")

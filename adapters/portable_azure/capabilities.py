@@ -132,14 +132,38 @@ _TOPIC: dict[str, Capability] = {
 }
 
 _SOCKETS: dict[str, Capability] = {
+    "serves": native("Web PubSub", source="https://learn.microsoft.com/azure/azure-web-pubsub/reference-cloud-events"),
     "binary": native("application/octet-stream", source="rest/api/webpubsub, Send To Connection"),
     "knows_gone": native("404, where the service answers so", source="rest/api/webpubsub, Send To Connection"),
+}
+
+_STREAM: dict[str, Capability] = {
+    "send": refused(
+        "nothing that speaks Event Hubs' protocol runs on a development machine, so a driver would be unproven",
+        source="portable_azure.stream",
+        way_out="send with azure-eventhub, or take a topic",
+    ),
+    "ends_batch": portable(
+        "the whole batch comes again, and the entry leaves out what is done, for as long as its instance lives",
+        source="portable_azure.triggers.event_hub",
+    ),
+    "attempts": native("the retry count of the function's retry policy", source="functions-bindings-error-pages"),
+    "bisect": refused(
+        "the host calls again with the whole batch",
+        source="functions-bindings-error-pages",
+        way_out="a handler of single records: what is before a failure is not handed over again",
+    ),
+    "parallel": refused("one batch of a partition at a time", source="functions-bindings-event-hubs-trigger"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
     "queue": _QUEUE,
     "secret": _SECRET,
+    "stream": _STREAM,
+    "sockets": _SOCKETS,
     "table": _TABLE,
     "topic": _TOPIC,
 }
@@ -162,8 +186,13 @@ NAMES: Mapping[str, Naming] = {
         "{name}-topic",
         r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?",
         "1 to 260 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
-    "sockets": _SOCKETS,
         "Naming rules and restrictions for Azure resources, Microsoft.ServiceBus",
+    ),
+    "stream": Naming(
+        "{name}-stream",
+        r"[A-Za-z0-9]([A-Za-z0-9._-]{0,254}[A-Za-z0-9])?",
+        "1 to 256 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+        "Naming rules and restrictions for Azure resources, Microsoft.EventHub",
     ),
     "table": Naming(
         "{name}",

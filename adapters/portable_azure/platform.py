@@ -3,9 +3,10 @@
 * a bucket: ``https://ACCOUNT.blob.core.windows.net/CONTAINER``
 * a queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``; ``PORTABLE_DEADLETTER_<NAME>`` only where its dead letters
   are not in ``QUEUE-poison``
+* a stream: ``sb://NAMESPACE.servicebus.windows.net/HUB``, an event hub
 * a table: ``https://ACCOUNT.documents.azure.com/dbs/DATABASE/colls/CONTAINER``
-"""
 * sockets: ``https://NAME.webpubsub.azure.com/hubs/HUB``
+"""
 
 from __future__ import annotations
 

@@ -173,6 +173,16 @@ async def _deliver_message(function: _Function, handle: Any, native: Any, call: 
         await (_call_in_place if call is _call_in_place else _call_on_thread)(left)
 
 
+async def _serve_records(function: _Function, handle: Any, native: Any, call: Call) -> None:
+    from portable_azure.triggers.event_hub import EventHubTrigger
+
+    if function.codec is None:
+        function.codec = EventHubTrigger(function.resource or function.triggers[0].stream.name)
+    retries = Context.current().native.retry_context
+    batch = function.codec.decode(native, 1 if retries is None else retries.retry_count + 1)
+    function.codec.encode(batch, await call(handle, batch))
+
+
 async def _serve_blob(function: _Function, handle: Any, native: Any, call: Call) -> None:
     from portable_azure.triggers.blob import BlobStorageTrigger
 
@@ -228,6 +238,7 @@ _SERVES: dict[str, Callable[[_Function, Any, Any, Call], Coroutine[Any, Any, Any
     "direct": _serve_direct,
     "storage-queue": _serve_message,
     "service-bus": _serve_bus_message,
+    "event-hub": _serve_records,
     "blob": _serve_blob,
     "blob-eventgrid": _serve_blob,
     "event-grid": _serve_event_grid,

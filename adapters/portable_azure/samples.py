@@ -1,7 +1,8 @@
 """Native events as the Functions host gives them to the worker, in JSON.
 
 An invocation is ``{"data": {"http": {…}}, "metadata": {…}, "resource": "emails"}``. ``data`` and each value of
-``metadata`` are a ``TypedData``: one of ``string``, ``json`` (as text), ``bytes`` (base64), ``http``.
+``metadata`` are a ``TypedData``: one of ``string``, ``json`` (as text), ``bytes`` (base64), ``http``,
+``collection_bytes`` (a list). ``retry_count`` is that of the function's retry policy, 0 when left out.
 ``resource`` is the declared queue or bucket the trigger is bound to. Answers are ``{"return": TypedData or null}``.
 
 Shapes: the host's GrpcMessageConversionExtensions (RpcHttp), and Microsoft's pages functions-bindings-storage-queue-
@@ -10,6 +11,7 @@ trigger, functions-bindings-storage-blob-trigger (metadata), functions-bindings-
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 from base64 import b64decode, b64encode
@@ -19,23 +21,31 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
+from portable.build.schedules import firing
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Message, Request, Response, SocketEvent, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
+from portable_azure.build.schedule import timers_of
+from portable_azure.capabilities import NAMES
 from portable_azure.keys import encode_key
 from portable_azure.queue import Envelope, pack
 
-__all__ = ["SAMPLES", "SOURCES", "AzureSamples"]
+__all__ = ["PUBSUB_KEY", "SAMPLES", "SOURCES", "AzureSamples"]
+
+PUBSUB_KEY = "ZW11bGF0ZWQta2V5LW9mLXRoaXMtbWFjaGluZS1hbG9uZQ=="
+"""The access key that sample events of Web PubSub are signed with, and its stand-in has; it opens nothing."""
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "http": ("http",),
     "message": ("storage-queue", "service-bus"),
+    "stream": ("event-hub",),
     "blob": ("blob-eventgrid", "blob", "event-grid"),
     "change": (),
     "schedule": ("timer",),
     "direct": ("direct",),
+    "socket": ("web-pubsub",),
 }
 """Event sources by trigger kind, the default first."""
 
@@ -43,7 +53,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
 class AzureSamples:
     """See ``portable.samples.Samples``. One event carries one message: the host delivers each singly."""
 
-    "socket": ("web-pubsub",),
     batch_limit: int | None = 1
 
     def sources(self, kind: str) -> Sequence[str]:
@@ -62,15 +71,17 @@ class AzureSamples:
             body = encode_text(event).encode()
             url = f"https://app.azurewebsites.net/portable-invoke/{function.name}"
             return _http(Request("POST", f"/portable-invoke/{function.name}", body=body), url)
+        if source == "web-pubsub":
+            return _http(*_socket(function, event))
         if source == "storage-queue":
             return _message(function, event)
         if source == "service-bus":
             return _bus_message(function, event)
+        if source == "event-hub":
+            return _event_hub(event)
         if source == "timer":
-            return _timer(event)
+            return _timer(function, event)
         return _event_grid(event) if source == "event-grid" else _blob(event)
-        if source == "web-pubsub":
-            return _http(*_socket(function, event))
 
     def outcome(
         self,
@@ -80,6 +91,8 @@ class AzureSamples:
         *,
         source: str | None = None,  # noqa: ARG002
     ) -> Outcome:
+        if function.kind == "socket":
+            return Outcome(response=_socket_response(_response(answer["return"]["http"])))
         if function.kind == "http":
             return Outcome(response=_response(answer["return"]["http"]))
         if function.kind != "direct":
@@ -89,8 +102,6 @@ class AzureSamples:
         if response.status == 200:
             return Outcome(value=document)
         detail = document.get("detail", "")
-        if function.kind == "socket":
-            return Outcome(response=_socket_response(_response(answer["return"]["http"])))
         return Outcome(error=detail if response.status == 500 else f"HTTPError: {response.status} {detail}")
 
 
@@ -122,6 +133,57 @@ def _http(request: Request, url: str | None = None) -> Any:
     return {"data": {"http": http}, "metadata": {}}
 
 
+def _socket(function: FunctionRecord, event: Event) -> tuple[Request, str]:
+    """What Web PubSub posts, signed with the key of the emulator, and where."""
+    assert isinstance(event, SocketEvent)
+    hub = function.asks("sockets")[0].replace("-", "_")
+    name = {"connect": "connect", "message": "message", "disconnect": "disconnected"}[event.kind]
+    space = "user" if event.kind == "message" else "sys"
+    signature = hmac.new(PUBSUB_KEY.encode(), event.connection.encode(), "sha256").hexdigest()
+    headers = {
+        "webhook-request-origin": "127.0.0.1",
+        "ce-specversion": "1.0",
+        "ce-type": f"azure.webpubsub.{space}.{name}",
+        "ce-source": f"/hubs/{hub}/client/{event.connection}",
+        "ce-id": "2",
+        "ce-time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "ce-hub": hub,
+        "ce-connectionid": event.connection,
+        "ce-eventname": name,
+        "ce-awpsversion": "1.0",
+        "ce-signature": f"sha256={signature},sha256={'0' * 64}",
+        "content-type": "application/json; charset=utf-8",
+    }
+    if event.kind == "message":
+        text = isinstance(event.body, str)
+        body = event.body.encode() if isinstance(event.body, str) else event.body
+        headers["content-type"] = "text/plain; charset=utf-8" if text else "application/octet-stream"
+    elif event.kind == "connect":
+        body = encode_text(_connect(event)).encode()
+    else:
+        body = encode_text({"reason": event.reason}).encode()
+    path = f"/portable-sockets/{function.name}"
+    return Request("POST", path, headers=headers, body=body), f"https://app.azurewebsites.net{path}?code=key"
+
+
+def _connect(event: SocketEvent) -> dict[str, Any]:
+    return {
+        "claims": {},
+        "query": {name: event.query.get_all(name) for name in event.query},
+        "headers": {name: event.headers.get_all(name) for name in event.headers},
+        "subprotocols": event.subprotocols,
+        "clientCertificates": [],
+    }
+
+
+def _socket_response(response: Response) -> Response:
+    """What the service makes of the answer to a connect event: 2xx accepts, with the subprotocol in the document."""
+    if response.status == 200 and response.body:
+        chosen = json.loads(response.body).get("subprotocol")
+        return Response(None, 200, {"sec-websocket-protocol": chosen} if chosen else None)
+    return response
+
+
 def _host_path(raw_path: str) -> str:
     """The host decodes a path but for %2F, and encodes it again for the worker."""
     parts = re.split("(%2[Ff])", raw_path)
@@ -131,17 +193,6 @@ def _host_path(raw_path: str) -> str:
 def _message(function: FunctionRecord, event: Event) -> Any:
     kind, name = function.triggers[0].source
     if kind != "queue":
-def _socket(function: FunctionRecord, event: Event) -> tuple[Request, str]:
-    assert isinstance(event, SocketEvent)
-    hub = function.asks("sockets")[0].replace("-", "_")
-        "ce-type": f"azure.webpubsub.{space}.{name}",
-    path = f"/portable-sockets/{function.name}"
-def _connect(event: SocketEvent) -> dict[str, Any]:
-        "subprotocols": event.subprotocols,
-def _socket_response(response: Response) -> Response:
-    """What the service makes of the answer to a connect event: 2xx accepts, with the subprotocol in the document."""
-        chosen = json.loads(response.body).get("subprotocol")
-        return Response(None, 200, {"sec-websocket-protocol": chosen} if chosen else None)
         raise ConfigError(f"{kind} {name}: a storage queue brings no messages of a {kind}; its source is service-bus")
     messages: Any = event
     [message] = messages
@@ -233,8 +284,44 @@ def _event_grid(event: Event) -> Any:
     return {"data": {"json": json.dumps(document)}, "metadata": {}, "resource": event.bucket}
 
 
-def _timer(event: Event) -> Any:
+def _event_hub(event: Event) -> Any:
+    batch: Any = event
+    places = {(record.stream, record.partition) for record in batch}
+    if len(places) != 1:
+        raise ConfigError("a batch of Event Hubs is of one partition")
+    [(stream, partition)] = places
+    rows = [
+        {
+            "PartitionKey": record.key,
+            "SequenceNumber": int(record.offset),
+            "Offset": int(record.offset) * 64,
+            "EnqueuedTimeUtc": (record.time or datetime.now(UTC)).isoformat(),
+        }
+        for record in batch
+    ]
+    context = {
+        "FullyQualifiedNamespace": "account.servicebus.windows.net",
+        "EventHubName": NAMES["stream"].physical(stream),
+        "ConsumerGroup": "$Default",
+        "PartitionId": partition,
+    }
+    properties = [{name: value.decode() for name, value in record.headers.items()} for record in batch]
+    return {
+        "data": {"collection_bytes": [b64encode(record.body).decode() for record in batch]},
+        "metadata": {
+            "PartitionContext": {"json": json.dumps(context)},
+            "SystemPropertiesArray": {"json": json.dumps(rows)},
+            "PropertiesArray": {"json": json.dumps(properties)},
+        },
+        "resource": stream,
+        "retry_count": (batch[0].attempt or 1) - 1,
+    }
+
+
+def _timer(function: FunctionRecord, event: Event) -> Any:
     assert isinstance(event, Tick)
+    [trigger] = function.triggers
+    other = firing(trigger, timers_of(trigger), event.scheduled_at)
     due = event.scheduled_at.astimezone(UTC)
     before = (due - timedelta(hours=1)).isoformat()
     document = {
@@ -242,7 +329,8 @@ def _timer(event: Event) -> Any:
         "ScheduleStatus": {"Last": before, "LastUpdated": before, "Next": due.isoformat()},
         "IsPastDue": False,
     }
-    return {"data": {"json": json.dumps(document)}, "metadata": {}}
+    sample = {"data": {"json": json.dumps(document)}, "metadata": {}}
+    return sample | {"resource": "weekdays"} if other else sample
 
 
 def _response(http: Any) -> Response:

@@ -50,7 +50,7 @@ def _check_trigger(
 ) -> Iterator[Finding]:
     """The first thing its resource's driver does not give."""
     for option, features in TRIGGER_ASKS.get(trigger.kind, {}).items():
-        kind, name = trigger.source
+        kind, name = ("http", trigger.options["path"]) if trigger.kind == "http" else trigger.source
         given = capabilities.get(kind)
         if given is None or not trigger.options.get(option):
             continue
@@ -59,6 +59,8 @@ def _check_trigger(
             if capability is not None and capability.given:
                 continue
             what = f"{kind} {name!r}" if trigger.kind == kind else f"a {trigger.kind} of {kind} {name!r}"
+            if option == "background":
+                what, option = f"{what} with a parameter of BackgroundTasks", kind
             asked = what + (f" with {option}=True" if option != kind else "")
             why = _why(kind, feature, capability)
             message = f"function {function!r} takes {asked}; target {target.name} has none: {why}"

@@ -55,6 +55,7 @@ class Needs:
     timeout: float | None
     attempts: int | None
     batch: int | None
+    stream: tuple[int, str, float | None] | None = None  # batch size, start and window of its streams
 
 
 @dataclass
@@ -108,7 +109,11 @@ def needs_of(function: FunctionRecord, manifest: Manifest, settings: Settings) -
         queues = [manifest.resource("queue", name) for name in names]
         attempts = max(queue.options["max_attempts"] for queue in queues)
         batch = min(limits.QUEUE_BATCH, *function.asks("batch_size"))
-    return Needs(memory_of(function.memory, settings.plan), function.timeout, attempts, batch)
+    stream = None
+    if function.kind == "stream":
+        windows = function.asks("window")
+        stream = (max(function.asks("batch_size")), function.asks("start")[0], max(windows) if windows else None)
+    return Needs(memory_of(function.memory, settings.plan), function.timeout, attempts, batch, stream)
 
 
 def plan_apps(manifest: Manifest, settings: Settings) -> Sequence[FunctionApp]:
@@ -127,7 +132,12 @@ def plan_apps(manifest: Manifest, settings: Settings) -> Sequence[FunctionApp]:
 
 
 def _agree(one: Needs, other: Needs) -> bool:
-    pairs = ((one.timeout, other.timeout), (one.attempts, other.attempts), (one.batch, other.batch))
+    pairs = (
+        (one.timeout, other.timeout),
+        (one.attempts, other.attempts),
+        (one.batch, other.batch),
+        (one.stream, other.stream),
+    )
     return one.memory == other.memory and all(a is None or b is None or a == b for a, b in pairs)
 
 
@@ -140,4 +150,5 @@ def _union(one: Needs, other: Needs) -> Needs:
         of(max, one.timeout, other.timeout),
         of(max, one.attempts, other.attempts),
         of(min, one.batch, other.batch),
+        of(lambda a, b: (max(a[0], b[0]), a[1], a[2] or b[2]), one.stream, other.stream),
     )

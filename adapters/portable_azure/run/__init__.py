@@ -4,7 +4,8 @@ The worker is the one Azure runs from Python 3.13 on: it indexes ``function_app.
 The Functions host is not here (it is a .NET program with tools of its own). What it does is imitated: choosing the
 function of a request, the shape of what it sends the worker, messages out of base64, physical names, cookies and the
 content type of an answer, ending the worker when an invocation exceeds its timeout. Retries and poison messages are
-played by ``portable.run.delivery``.
+played by ``portable.run.delivery``. There is no event hub either: a stream's function gets the records that are posted
+to it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from portable_azure.build.plan import bus_queues
 from portable_azure.capabilities import NAMES
 from portable_azure.queue import poison_address
 from portable_azure.run.process import AppProcess
-from portable_azure.table import parse_address
 from portable_azure.samples import PUBSUB_KEY
 from portable_azure.sockets import CONNECTION
+from portable_azure.table import parse_address
 
 __all__ = ["RUNNER", "AzureRunner", "AzureRunning"]
 
@@ -137,18 +138,17 @@ class AzureRunner:
             if manifest.of_kind("table"):
                 cosmos = stack.enter_context(emulators.cosmos(log=folder / "cosmosdb-server.log"))
                 environment |= _make_tables(cosmos, manifest)
-            if manifest.of_kind("secret"):
             if manifest.of_kind("sockets"):
                 environment |= _hubs(stack.enter_context(emulators.web_pubsub(PUBSUB_KEY)), manifest)
+            if manifest.of_kind("secret"):
                 environment |= _make_secrets(stack.enter_context(emulators.key_vault()), manifest)
+            for stream in manifest.of_kind("stream"):  # no emulator: records are those that are posted to the function
+                name = NAMES["stream"].physical(stream.name)
+                environment[address_variable("stream", stream.name)] = f"sb://no-emulator/{name}"
             environment |= stack.enter_context(emulators.cache_addresses(manifest, folder))
             yield environment | emulators.config_values(manifest)
 
 
-def _make_secrets(vault: emulators.Vault, manifest: Manifest) -> dict[str, str]:
-    environment = dict(vault.environment)
-    for secret in manifest.of_kind("secret"):
-        name = NAMES["secret"].physical(secret.name)
 def _hubs(service: emulators.Gateway, manifest: Manifest) -> dict[str, str]:
     """The addresses of sockets: a hub's name has no dashes, and ours no underscores."""
     environment = {CONNECTION: f"Endpoint={service.endpoint};AccessKey={PUBSUB_KEY};Version=1.0;"}
@@ -158,6 +158,10 @@ def _hubs(service: emulators.Gateway, manifest: Manifest) -> dict[str, str]:
     return environment
 
 
+def _make_secrets(vault: emulators.Vault, manifest: Manifest) -> dict[str, str]:
+    environment = dict(vault.environment)
+    for secret in manifest.of_kind("secret"):
+        name = NAMES["secret"].physical(secret.name)
         vault.put(name, emulators.made_up_secret(secret.name).encode())
         environment[address_variable("secret", secret.name)] = f"{emulators.KEY_VAULT}/secrets/{name}"
     return environment

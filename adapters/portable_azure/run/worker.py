@@ -91,6 +91,8 @@ def typed_data(document: Any) -> TypedData:
     [(kind, value)] = document.items()
     if kind == "bytes":
         value = base64.b64decode(value)
+    elif kind == "collection_bytes":
+        value = SimpleNamespace(bytes=[base64.b64decode(one) for one in value])
     elif kind == "http":
         value = RpcHttp(**{**value, "body": typed_data(value.get("body"))})
     return TypedData(**{kind: value})
@@ -177,7 +179,7 @@ class App:
             input_data=[data],
             trigger_metadata={key: typed_data(value) for key, value in native.get("metadata", {}).items()},
             trace_context=Message(trace_parent="", trace_state="", attributes={}),
-            retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
+            retry_context=Message(retry_count=native.get("retry_count", 0), max_retry_count=0, exception=None),
         )
         answer = await self.runtime.invocation_request(self._message(invocation_request=invocation))
         if answer.result.status != StatusResult.Success:

@@ -18,6 +18,7 @@ SOURCES = {
     "message": ("pubsub-push", "pubsub-eventarc"),
     "blob": ("storage-eventarc",),
     "change": ("firestore-eventarc",),
+    "stream": (),
     "schedule": ("scheduler",),
     "direct": ("direct",),
 }

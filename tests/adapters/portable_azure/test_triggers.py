@@ -10,7 +10,7 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from azure.functions import blob, eventgrid, http, meta, queue, servicebus, timer
+from azure.functions import blob, eventgrid, eventhub, http, meta, queue, servicebus, timer
 
 from portable.errors import HTTPError, Reject, Retry
 from portable.events import BlobEvent, Message, Request, Response, Tick
@@ -33,6 +33,7 @@ CONVERTERS = {
     "blob": blob.BlobConverter,
     "blob-eventgrid": blob.BlobConverter,
     "event-grid": eventgrid.EventGridEventInConverter,
+    "event-hub": eventhub.EventHubTriggerConverter,
     "timer": timer.TimerRequestConverter,
 }
 
@@ -309,5 +310,7 @@ def test_blob_sample(source: str, key: str) -> None:
 
 def test_timer_sample() -> None:
     due = datetime(2026, 3, 29, 8, 30, tzinfo=UTC)
-    got = TimerTrigger.decode(native("timer", SAMPLES.native(record("schedule"), Tick(due))))
+    got = TimerTrigger.decode(
+        native("timer", SAMPLES.native(record("schedule", cron="30 8 * * *", every=None, timezone="UTC"), Tick(due)))
+    )
     assert got.scheduled_at == due

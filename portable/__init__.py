@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from portable.http.streams import EventStream as EventStream
     from portable.http.streams import ServerSentEvent as ServerSentEvent
     from portable.http.streams import StreamResponse as StreamResponse
+    from portable.idempotency import idempotent as idempotent
     from portable.records import StreamRecord as StreamRecord
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
@@ -105,6 +106,7 @@ _HOME = {
     "portable.http.params": ("Body", "Cookie", "Depends", "File", "Form", "Header", "Path", "Query"),
     "portable.http.redirects": ("redirect",),
     "portable.http.streams": ("EventStream", "ServerSentEvent", "StreamResponse"),
+    "portable.idempotency": ("idempotent",),
     "portable.records": ("StreamRecord",),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),

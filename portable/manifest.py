@@ -16,7 +16,7 @@ from portable.app import App
 from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
-from portable.http.parameters import describe, flatten
+from portable.http.parameters import describe, flatten, has_form
 from portable.jsontext import needs_msgspec
 from portable.resources import Resource
 from portable.resources.cache import Cache
@@ -97,13 +97,16 @@ class FunctionRecord(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """See the module. ``spec`` is ``module:variable``; ``models``: whether a body needs msgspec."""
+    """See the module. ``spec`` is ``module:variable``; ``models``: whether a body needs msgspec. ``forms``: whether a
+    parameter comes from a form.
+    """
 
     app: str
     spec: str
     functions: list[FunctionRecord]
     resources: list[ResourceRecord]
     models: bool
+    forms: bool = False
 
     def function(self, name: str) -> FunctionRecord:
         """The function of this name. Raises ConfigError naming those there are."""
@@ -156,7 +159,7 @@ class Manifest(msgspec.Struct):
         kept = [function for function in self.functions if function.name in functions]
         used = {name for function in kept for name in function.uses}
         resources = [one for one in self.resources if f"{one.kind}:{one.name}" in used]
-        return Manifest(self.app, self.spec, kept, resources, self.models)
+        return Manifest(self.app, self.spec, kept, resources, self.models, self.forms)
 
 
 def describe_app(app: App, spec: str, root: Path) -> Manifest:
@@ -169,7 +172,7 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     grouped = app.functions()
     check_functions(grouped, app)
     declared = _declared(app, grouped, root)
-    traced = {name: resources_used([t.handler for t in triggers], root) for name, triggers in grouped.items()}
+    traced = {name: resources_used(_called(app, triggers), root) for name, triggers in grouped.items()}
     hooked = resources_used(app.life.hooks(), root)  # every instance calls these
     for name, triggers in grouped.items():
         traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
@@ -187,7 +190,19 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     ]
     models = any(_needs_msgspec(trigger) for triggers in grouped.values() for trigger in triggers)
     models = models or any(needs_msgspec(_model_of(one)) for one in declared.values())
-    return Manifest(app.name, spec, functions, records, models)
+    forms = any(_reads_form(trigger) for triggers in grouped.values() for trigger in triggers)
+    return Manifest(app.name, spec, functions, records, models, forms)
+
+
+def _called(app: App, triggers: list[Trigger]) -> list[Any]:
+    """What an invocation of a function may call: its handlers, what they depend on, and what the app puts around."""
+    kind = triggers[0].kind
+    found = [trigger.handler for trigger in triggers]
+    found += [one for kinds, one in app.middlewares if kind in kinds]
+    if kind == "http":
+        found += app.exception_handlers.values()
+        found += [one for trigger in triggers for one in getattr(trigger, "dependencies", ())]
+    return found
 
 
 def place(where: tuple[str, int], root: Path) -> str:
@@ -323,6 +338,10 @@ def _options(trigger: Trigger) -> dict[str, Any]:
 def _model_of(resource: Resource) -> Any:
     """The type a resource reads from JSON, None where there is none."""
     return resource.model if isinstance(resource, (Cache, Config)) else getattr(resource, "type", None)
+
+
+def _reads_form(trigger: Trigger) -> bool:
+    return isinstance(trigger, HTTPRoute) and has_form(describe(trigger))
 
 
 def _needs_msgspec(trigger: Trigger) -> bool:

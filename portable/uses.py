@@ -15,7 +15,10 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from portable.errors import ConfigError
 from portable.resources import Resource
+from portable.router import Router
+from portable.signatures import parameters_of, split_annotated
 
 __all__ = ["in_project", "resources_used"]
 
@@ -73,6 +76,8 @@ def _reached(one: Any, root: Path) -> Iterator[Any]:
     elif _is_ours(type(one).__module__, root):
         yield type(one)
         yield from _values(one)
+    elif type(one).__module__.startswith("portable.") and not isinstance(one, Router):
+        yield from _values(one)  # a dependency, a middleware, a limit: declared with the project's functions
     else:  # a decorator's object around a function
         yield _attribute(one, "__wrapped__")
 
@@ -94,7 +99,7 @@ def _attribute(one: Any, name: str) -> Any:
 
 
 def _reached_by_function(function: FunctionType, root: Path) -> Iterator[Any]:
-    yield getattr(function, "__wrapped__", None)
+    yield from vars(function).values()  # what it wraps, and what decorators noted of it
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
@@ -104,6 +109,7 @@ def _reached_by_function(function: FunctionType, root: Path) -> Iterator[Any]:
         return
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
+    yield from _annotated(function)
     names = _names(function.__code__)
     for name in names:
         value = function.__globals__.get(name, _MISSING)
@@ -113,6 +119,16 @@ def _reached_by_function(function: FunctionType, root: Path) -> Iterator[Any]:
             yield from _reached_in_module(value, names, root)
         else:
             yield value
+
+
+def _annotated(function: FunctionType) -> Iterator[Any]:
+    """What the annotations of a function's parameters hold besides types: what it depends on."""
+    try:
+        parameters = parameters_of(function)
+    except ConfigError:  # whoever binds it says so
+        return
+    for parameter in parameters:
+        yield from split_annotated(parameter.annotation)[1]
 
 
 def _imported_inside(name: str, scope: dict[str, Any], names: set[str], root: Path) -> Iterator[Any]:

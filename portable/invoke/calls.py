@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from portable.idempotency import Idempotence
     from portable.signatures import Parameter
     from portable.triggers import Trigger
 
@@ -32,6 +33,12 @@ def event_call(
     async. Raises ConfigError.
     """
     call, annotation = _handler_call(trigger, event_required)
+    settings = getattr(trigger.handler, "__portable_idempotence__", None)
+    if settings is not None:
+        _check_idempotent(trigger, settings, annotation)
+        from portable.invoke.idempotence import once_for_event
+
+        call = once_for_event(trigger, call, settings)
     if trigger.is_async:
         call = _within_deadline(call)
     if middleware:
@@ -68,6 +75,14 @@ def _handler_call(trigger: Trigger, event_required: bool) -> tuple[Callable[[Any
     if event:
         return lambda event: handler(event, **{name: current_context.get()}), annotation
     return lambda event: handler(**{name: current_context.get()}), annotation
+
+
+def _check_idempotent(trigger: Trigger, settings: Idempotence, annotation: Any) -> None:
+    origin = getattr(annotation, "__origin__", annotation)
+    if origin is list or getattr(origin, "__module__", "") == "collections.abc":
+        raise ConfigError(f"{name_of(trigger)}: an idempotent handler takes one message, not a batch")
+    if settings.key is None and trigger.kind not in ("message", "stream", "schedule"):
+        raise ConfigError(f"{name_of(trigger)}: a {trigger.kind} event has no id; give idempotent a key=")
 
 
 def _within_deadline(call: Callable[[Any], Any]) -> Callable[[Any], Any]:

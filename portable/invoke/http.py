@@ -62,7 +62,12 @@ class HTTPFunction:
         if route.max_body is not None or has_form(bindings):
             from portable.http.bodies import around_body
 
-            return around_body(route, bindings, plan)
+            plan = around_body(route, bindings, plan)
+        settings = getattr(route.handler, "__portable_idempotence__", None)
+        if settings is not None:
+            from portable.invoke.idempotence import once_for_request
+
+            return once_for_request(route, plan, settings)
         return plan
 
     async def _finish(self, route: HTTPRoute, request: Request, value: Any) -> Response:

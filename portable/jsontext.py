@@ -254,7 +254,9 @@ def _msgspec_decoder(annotation: Any) -> Callable[[str | bytes], Any]:
         try:
             return decode_json(text)
         except msgspec.ValidationError as error:
-            load_text(text)  # msgspec stops at the first misfit, which may stand before what is no JSON at all
+            value = load_text(text)  # msgspec stops at the first misfit, which may stand before what is no JSON at all
+            if "got `float`" in str(error) and (whole := _whole_numbers(value)) != encode_text(value):
+                return decode(whole)
             detail, _, at = str(error).partition(" - at `")
             field = at.partition("$")[2].rstrip("`").removeprefix(".").replace("[...]", "[]")
             raise ModelError(detail, field) from error
@@ -262,6 +264,19 @@ def _msgspec_decoder(annotation: Any) -> Callable[[str | bytes], Any]:
             raise ValueError("nested too deeply") from error
 
     return decode
+
+
+def _whole_numbers(value: Any) -> str:
+    """``value`` as JSON, with ``2.0`` as ``2``: one number to JSON Schema and to JavaScript, and no int to msgspec."""
+
+    def walk(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: walk(one) for key, one in part.items()}
+        if isinstance(part, list):
+            return [walk(one) for one in part]
+        return int(part) if isinstance(part, float) and part.is_integer() and abs(part) < 2**53 else part
+
+    return encode_text(walk(value))
 
 
 def _decode_foreign(annotation: Any, value: Any) -> Any:

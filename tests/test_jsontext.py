@@ -438,3 +438,20 @@ def test_what_json_cannot_hold_is_named_without_msgspec_too(value: Any) -> None:
 def test_half_a_surrogate_pair_is_refused_without_msgspec_too() -> None:
     with pytest.raises(ValueError, match="surrogates not allowed"):
         encode_text({"a": {"\ud800"}})
+
+
+def test_a_whole_number_may_be_written_with_a_fraction_of_nothing() -> None:
+    class Sized(msgspec.Struct):
+        size: int
+        ratio: float = 0.0
+
+    decode = decoder_of(Sized)
+    assert decode(b'{"size": 2.0, "ratio": 3.0}') == Sized(2, 3.0)
+    assert decoder_of(list[int])(b"[1, 2.0, -0.0]") == [1, 2, 0]
+    for text in (b'{"size": 2.5}', b'{"size": 1e300}', b'{"size": "2.0"}'):
+        with pytest.raises(ModelError) as caught:
+            decode(text)
+        assert caught.value.field == "size"
+    with pytest.raises(ModelError) as caught:
+        decode(b'{"size": 2.0, "ratio": "x"}')
+    assert caught.value.field == "ratio"

@@ -210,8 +210,8 @@ def _many_getter(binding: Binding) -> Getter:
         texts = read(request).get_all(name)
         if not texts and default is not MISSING:
             return list(default) if isinstance(default, list) else default
-        if place == "header":  # one line or several: some clouds join them
-            texts = [part.strip() for text in texts for part in text.split(",")]
+        if place == "header":  # one line or several: some clouds join them. What is empty is none, by RFC 9110
+            texts = [part.strip() for text in texts for part in text.split(",") if part.strip()]
         try:
             values = texts if convert is None else [convert(text) for text in texts]
             return values if check is None else check(values)

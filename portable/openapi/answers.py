@@ -39,12 +39,14 @@ def answers_of_route(route: HTTPRoute, bindings: list[Binding], schemas: Schemas
         one = answers.setdefault(str(status), {"description": phrase_of(str(status))})
         if content and route.method != "HEAD":
             one.setdefault("content", {}).update(content)
-    for status in sorted(_refusals(bindings, secured)):
+    refusals = _refusals(bindings, secured)
+    for status in sorted(refusals):
         answers.setdefault(str(status), _problem(route, schemas, _REFUSED[status]))
     given = (route.documentation or {}).get("responses") or {}
     for wanted, meaning in given.items():
         code = _code(route, wanted)
-        answers[code] = _lay_over(route, answers.get(code), code, meaning, schemas)
+        refused = code.isdigit() and int(code) in refusals
+        answers[code] = _lay_over(route, answers.get(code), code, meaning, schemas, refused=refused)
     answers.setdefault("default", _problem(route, schemas, "Any other error"))
     return answers
 
@@ -150,7 +152,7 @@ def _media_type(annotation: Any) -> str:
 
 
 def _lay_over(
-    route: HTTPRoute, known: dict[str, Any] | None, code: str, meaning: Any, schemas: Schemas
+    route: HTTPRoute, known: dict[str, Any] | None, code: str, meaning: Any, schemas: Schemas, *, refused: bool
 ) -> dict[str, Any]:
     """One of the route's ``responses``, laid over what is known of that status."""
     known = known or (_problem(route, schemas, "") if code[0] in "45" else {})
@@ -163,7 +165,9 @@ def _lay_over(
     if "model" in more:
         model = more.pop("model")
         try:
-            answer["content"] = _content(model, schemas) if model is not None else {}
+            content = _content(model, schemas) if model is not None else {}
+            # What is refused before the handler is called has our form, whatever the handler's own errors have.
+            answer["content"] = {**known.get("content", {}), **content} if refused else content
         except TypeError as error:
             raise ConfigError(f"{place_of(route)}: responses={{{code}: …}}: {error}") from error
         if not known.get("description"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Optional
 
 from portable.http.parameters import Binding
-from portable.openapi.parameters import describe_values, examples_of, limits_schema
+from portable.openapi.parameters import default_of, describe_values, examples_of, limits_schema
 from portable.openapi.schemas import Schema, Schemas
 from portable.signatures import MISSING
 from portable.triggers import HTTPRoute
@@ -48,7 +48,8 @@ def _body(body: Binding, schemas: Schemas) -> dict[str, Any]:
     if examples:
         for one in content.values():
             one["examples"] = examples
-    return {**described, "required": body.default is MISSING, "content": content}
+    required = body.default is MISSING and body.annotation is not bytes  # no bytes are bytes too
+    return {**described, "required": required, "content": content}
 
 
 def _form(form: list[Binding], schemas: Schemas) -> dict[str, Any]:
@@ -79,4 +80,7 @@ def _field(binding: Binding, schemas: Schemas) -> Schema:
     described = describe_values(binding.metadata)
     described.pop("examples", None)
     schema.update(described)
+    default = default_of(binding)
+    if default is not None:
+        schema["default"] = default
     return schema

@@ -11,7 +11,7 @@ from portable.jsontext import to_values
 from portable.openapi.schemas import Schema, Schemas
 from portable.signatures import MISSING
 
-__all__ = ["describe_values", "examples_of", "limits_schema", "parameters_of_route", "template_of"]
+__all__ = ["default_of", "describe_values", "examples_of", "limits_schema", "parameters_of_route", "template_of"]
 
 _PLACES = ("path", "query", "header", "cookie")
 _NOT_PARAMETERS = ("accept", "content-type", "authorization")  # OpenAPI says of these: elsewhere, or not at all
@@ -71,13 +71,14 @@ def _parameter(binding: Binding, schemas: Schemas) -> dict[str, Any]:
     parameter: dict[str, Any] = {"name": binding.name, "in": binding.place, "required": required, **described}
     if examples is not None:
         parameter["examples"] = examples
-    default = _default(binding)
+    default = default_of(binding)
     if default is not None:
         schema["default"] = default
     return {**parameter, "schema": schema}
 
 
-def _default(binding: Binding) -> Any:
+def default_of(binding: Binding) -> Any:
+    """A parameter's default as JSON has it; None where there is none, or JSON has no words for it."""
     if binding.default is MISSING or binding.default is None or binding.place == "path":
         return None
     try:

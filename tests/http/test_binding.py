@@ -260,7 +260,7 @@ def test_what_is_required_and_not_sent_is_a_400(annotation: Any) -> None:
 def test_repeated_parameters_are_a_list(annotation: Any, texts: list[str], value: Any) -> None:
     assert arguments(takes(annotation), Request("GET", "/", query=[("value", text) for text in texts])) == value
     header = Request("GET", "/", headers=[("value", text) for text in texts])
-    assert arguments(takes(Annotated[annotation, Header()]), header) == value
+    assert arguments(takes(Annotated[annotation, Header()]), header) == [one for one in value if one != ""]
 
 
 def test_one_of_a_list_that_does_not_fit_is_a_400() -> None:

@@ -121,6 +121,8 @@ def test_a_list_in_a_header_comes_in_one_line_or_several() -> None:
     function = function_of(Annotated[list[int], Header()])
     for headers in ([("value", "1, 2"), ("value", "3")], [("value", "1,2,3")], [("value", str(n)) for n in (1, 2, 3)]):
         assert function(Request("GET", "/", headers=headers)).body == "[1, 2, 3]"
+    assert function(Request("GET", "/", headers={"value": " , 4,"})).body == "[4]"
+    assert function(Request("GET", "/", headers={"value": ""})).body == "[]"
 
 
 @pytest.mark.parametrize("annotation", [Item, Model, Annotated[list[Item], Meta(min_length=1)]])

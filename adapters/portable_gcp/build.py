@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from portable.build.schedules import Timer, check_timers, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_gcp import limits
 from portable_gcp.capabilities import CAPABILITIES, NAMES
+from portable_gcp.schedules import timers_of
 from portable_gcp.topic import filter_expression
 from portable_gcp.triggers import SOURCES
 
@@ -44,6 +46,9 @@ class GoogleTarget:
     adapter_packages: Sequence[str] = ("portable_gcp",)
     known_settings: Sequence[str] = tuple(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1)
     capabilities = CAPABILITIES
+    instead: Mapping[str, str] = {
+        "stream": "Google Cloud has topics: app.topic(…, ordered=True) keeps each group in order, a message at a time"
+    }
     naming = NAMES
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
@@ -57,7 +62,7 @@ class GoogleTarget:
                 found += _check_eventarc(function)
         return found
 
-    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
         """The server always, a library for each kind of resource, and google-auth where callers are verified.
 
         A queue that only triggers needs Pub/Sub's library as well: a rejected message is published to its dead letters.
@@ -65,7 +70,7 @@ class GoogleTarget:
         needed = ["functions-framework>=3.8"]
         if any(function.kind in ("message", "blob", "change", "schedule") for function in manifest.functions):
             needed.append("google-auth>=2.35")
-        if manifest.of_kind("queue") or manifest.of_kind("topic"):
+        if any(manifest.of_kind(kind) for kind in ("queue", "topic", "sockets")):
             needed.append("google-cloud-pubsub>=2.26")
         if manifest.of_kind("bucket"):
             needed.append("google-cloud-storage>=2.18")
@@ -73,6 +78,8 @@ class GoogleTarget:
             needed.append("google-cloud-firestore>=2.19")
         if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
             needed.append("google-cloud-secret-manager>=2.21")
+        if needs_zones(manifest, self.timers(manifest, settings)):
+            needed.append("tzdata>=2024.2")
         return needed
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002
@@ -82,14 +89,24 @@ class GoogleTarget:
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
         """One folder for all functions: each is deployed from it, with its own target."""
         sources = {function.name: _source(function, settings) for function in manifest.functions}
+        timers = self.timers(manifest, settings)
         rows = "".join(
             f"    {function.name.replace('-', '_')!r}: "
-            f"({function.name!r}, {tuple(function.modules)!r}, {sources[function.name]!r}),\n"
+            f"({function.name!r}, {tuple(function.modules)!r}, {sources[function.name]!r}{_drops(timers, function)}),\n"
             for function in manifest.functions
         )
         first = manifest.functions[0].name.replace("-", "_") if manifest.functions else "TARGET"
         main = _MAIN.format(rows=rows, spec=manifest.spec, first=first)
         return [Bundle("", sources, {"main.py": main.encode()})]
+
+    def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:  # noqa: ARG002
+        """The jobs of Cloud Scheduler, by function."""
+        return timers_by_function(manifest, timers_of)
+
+
+def _drops(timers: Mapping[str, Sequence[Timer]], function: FunctionRecord) -> str:
+    [drops] = {timer.drops for timer in timers.get(function.name, ())} or {""}
+    return f", {drops!r}" if drops else ""
 
 
 def _source(function: FunctionRecord, settings: Mapping[str, Any]) -> str:
@@ -176,6 +193,14 @@ def _check_identity(function: FunctionRecord) -> Iterator[Finding]:
 
 
 def _check_route(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:
+    if trigger.options.get("background"):
+        yield Finding(
+            "warning",
+            trigger.where,
+            f"function {function.name}: what is left to be done after an answer stands still unless the service's CPU is "
+            "always allocated",
+            "gcloud run services update --no-cpu-throttling, or a queue",
+        )
     size = trigger.options["max_body"]
     if size is not None and size > limits.REQUEST_BYTES:
         message = f"function {function.name}: Cloud Run takes requests of {limits.REQUEST_BYTES} bytes, not {size}"
@@ -235,6 +260,18 @@ def _check_blob(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[Fi
         )
 
 
-_CHECKS: dict[str, Any] = {"http": _check_route, "message": _check_message, "blob": _check_blob}
+def _check_schedule(_: FunctionRecord, trigger: TriggerRecord) -> Iterator[Finding]:
+    why = "Cloud Scheduler does not say what it does when clocks change"
+    if trigger.options["cron"] is None:
+        why = "no cron expression is due at such an interval"
+    yield from check_timers(trigger, timers_of(trigger), why)
+
+
+_CHECKS: dict[str, Any] = {
+    "http": _check_route,
+    "message": _check_message,
+    "blob": _check_blob,
+    "schedule": _check_schedule,
+}
 
 TARGET = GoogleTarget()

@@ -30,6 +30,7 @@ from portable.build.features import check_features, check_physical_names, served
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
+from portable.build.schedules import check_clock_changes, timers_of
 from portable.build.shared import packages_of, requirements_of
 from portable.build.sources import check_names, find_sources
 from portable.build.target import BuildTarget, Bundle, Finding
@@ -104,6 +105,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     description = describe_project(project)
     manifest = description.manifest
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
+    findings += check_clock_changes(manifest)
     findings += target.check(served(manifest, target), settings)
     if not manifest.functions:
         message = f"app {manifest.app!r} has no handler, so nothing would ever call it"
@@ -242,6 +244,8 @@ class _Work(msgspec.Struct):
             "inputs": inputs,
             "files": dict(sorted(self.files.items())),
         }
+        if timers := timers_of(self.description.manifest, self.target, self.project.settings(self.target.name)):
+            document["schedules"] = timers
         (fresh / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(document)))
 
     def _refuse_broken(self, app: Layer) -> None:

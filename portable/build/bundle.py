@@ -51,8 +51,10 @@ _ADAPTER_TOOLS = (
     "run.py",
     "samples",
     "samples.py",
+    "schedules.py",
 )
 _USES_MSGSPEC = re.compile(rb"^\s*(?:import|from)\s+msgspec\b", re.MULTILINE)
+_READS_FORMS = re.compile(rb"\.a?form\(")
 
 
 class Lock(msgspec.Struct):
@@ -66,15 +68,23 @@ class Lock(msgspec.Struct):
 def wanted_requirements(
     listed: Sequence[str], target: Sequence[str], manifest: Manifest, sources: Mapping[str, Path]
 ) -> list[str]:
-    """The project's requirements and the target's; msgspec too where a model or a module of the app needs it.
+    """The project's requirements and the target's; msgspec too where a model or a module of the app needs it, and what
+    reads multipart forms where a parameter or a module does.
 
     An app may import msgspec without naming it, since it comes with this framework, which a build removes.
     """
     wanted = [*listed, *target]
-    python = (file for path, file in sources.items() if path.endswith(".py"))
-    if manifest.models or any(_USES_MSGSPEC.search(file.read_bytes()) for file in python):
-        wanted += [one.partition(";")[0] for one in requires(OWN) or () if distribution(one) == "msgspec"]
+    python = [file.read_bytes() for path, file in sources.items() if path.endswith(".py")]
+    if manifest.models or any(_USES_MSGSPEC.search(text) for text in python):
+        wanted += _own_requirement("msgspec")
+    if manifest.forms or any(_READS_FORMS.search(text) for text in python):
+        wanted += _own_requirement("python-multipart")
     return sorted(dict.fromkeys(wanted))
+
+
+def _own_requirement(name: str) -> list[str]:
+    """What this framework itself, or one of its extras, asks of a distribution."""
+    return [one.partition(";")[0].strip() for one in requires(OWN) or () if distribution(one) == name]
 
 
 def requirements_layer(
@@ -157,6 +167,7 @@ def application_layer(
             raise ConfigError(f"{path} is a file the build writes: rename yours")
         contents[path] = content
     executable = {path for path, file in sources.items() if file.stat().st_mode & 0o100}
+    executable |= {path for path, content in bundle.files.items() if content.startswith(b"#!")}
     return _written(contents, compiler, keep, executable)
 
 

@@ -8,32 +8,39 @@ depends on the instant alone, so nothing is kept anywhere, and no instant is ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from portable.build.target import Finding
+from portable.build.target import BuildTarget, Finding
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
-from portable.schedules.due import read_zone
+from portable.schedules.due import Due, read_zone
 from portable.schedules.expression import Cron, parse
 
 __all__ = [
     "ClockChange",
     "Cover",
+    "Drops",
     "Timer",
     "between_changes",
     "check_clock_changes",
+    "check_timers",
     "clock_changes",
     "cover",
     "cover_of_interval",
     "cron_of",
+    "firing",
+    "needs_zones",
     "numbers",
     "offsets",
     "running_in_utc",
+    "schedules_of",
+    "timers_by_function",
+    "timers_of",
 ]
 
 _FROM, _UNTIL = datetime(2025, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC)
@@ -41,6 +48,7 @@ _FROM, _UNTIL = datetime(2025, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UT
 comes with newer time zone data and the next build."""
 
 Drops = Literal["", "all", "day", "weekday", "overlap"]
+"""What an entry does with a trigger, see :class:`Timer`; done by ``portable.schedules.due.gate``."""
 
 
 class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -176,12 +184,15 @@ def _moved_days(cron: Cron, moves: set[int]) -> tuple[set[int], set[int]]:
         for day in cron.days:
             if move < 0 and day == 1:
                 days |= {28, 29, 30, 31}
-                months |= {(month - 2) % 12 + 1 for month in cron.months}
             elif move > 0 and day >= 28:
                 days |= {1, *range(day + 1, 32)[:1]}
-                months |= {month % 12 + 1 for month in cron.months}
             else:
                 days.add(day + move)
+        # A weekday may be any date.
+        if move < 0 and (cron.either or 1 in cron.days):
+            months |= {(month - 2) % 12 + 1 for month in cron.months}
+        elif move > 0 and (cron.either or cron.days[-1] >= 28):
+            months |= {month % 12 + 1 for month in cron.months}
     return days, months
 
 
@@ -240,3 +251,46 @@ def schedules_of(manifest: Manifest) -> Iterator[tuple[FunctionRecord, TriggerRe
         for trigger in function.triggers:
             if trigger.kind == "schedule":
                 yield function, trigger
+
+
+def check_timers(trigger: TriggerRecord, timers: Sequence[Timer], why: str) -> Iterator[Finding]:
+    """What a schedule costs where it becomes more than one trigger, or one that is due too often. ``why``: its cloud's
+    reason for the latter.
+    """
+    cron, every = trigger.options["cron"], trigger.options["every"]
+    text = f"every {timedelta(seconds=every)}" if cron is None else f"cron {cron!r}"
+    written = " and ".join(repr(timer.expression) for timer in timers)
+    if any(timer.drops in ("all", "day", "weekday") for timer in timers):
+        zone = "" if cron is None else f" in {trigger.options['timezone']}"
+        message = f"{text}{zone}: {why}; it becomes {written} in UTC, and the entry drops what is not due"
+        yield Finding("warning", trigger.where, message, "what is dropped costs an invocation that does nothing")
+    elif len(timers) > 1:
+        message = f"{text} is due on its days and its weekdays: it becomes {written}; a day that is both counts once"
+        yield Finding("info", trigger.where, message)
+
+
+def timers_by_function(
+    manifest: Manifest, timers_of: Callable[[TriggerRecord], Sequence[Timer]]
+) -> dict[str, Sequence[Timer]]:
+    """The triggers of each function with a schedule."""
+    return {function.name: timers_of(trigger) for function, trigger in schedules_of(manifest)}
+
+
+def firing(trigger: TriggerRecord, timers: Sequence[Timer], instant: datetime) -> int:
+    """Which of a schedule's triggers, by its position, hands an aware instant to the handler."""
+    options = trigger.options
+    if len(timers) < 2:
+        return 0
+    return int(Due(options["cron"], options["every"], options["timezone"], "weekday").at(instant))
+
+
+def timers_of(manifest: Manifest, target: BuildTarget, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:
+    """The triggers that a target has for each schedule, by function; empty where it has none of its own."""
+    method = getattr(target, "timers", None)
+    return {} if method is None else method(manifest, settings)
+
+
+def needs_zones(manifest: Manifest, timers: Mapping[str, Sequence[Timer]]) -> bool:
+    """Whether an entry reads a time zone."""
+    zoned = [function.name for function, trigger in schedules_of(manifest) if trigger.options["timezone"] != "UTC"]
+    return any(timer.drops for name in zoned for timer in timers[name])

@@ -22,13 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     from portable.build.artifact import check
-    from portable.cli.report import counted, finding_lines, function_lines
+    from portable.build.features import served
+    from portable.build.schedules import timers_of
+    from portable.cli.report import counted, finding_lines, function_lines, timer_lines
 
-    adapter = chosen_adapter(options.target)
-    description, findings = check(chosen_project(options), adapter.build)
+    adapter, project = chosen_adapter(options.target), chosen_project(options)
+    target = adapter.build
+    description, findings = check(project, target)
     manifest = description.manifest
     print(f"{manifest.app} on {adapter.title}: {counted(len(manifest.functions), 'function')}")
-    lines = [*function_lines(manifest.functions), *finding_lines(findings)]
+    timers = timers_of(served(manifest, target), target, project.settings(target.name))
+    lines = [*function_lines(manifest.functions), *timer_lines(timers), *finding_lines(findings)]
     print("\n".join(lines))
     errors = sum(one.severity == "error" for one in findings)
     if not findings:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portable.build.artifact import Built
+    from portable.build.schedules import Timer
     from portable.build.target import Finding
     from portable.manifest import FunctionRecord
 
-__all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size"]
+__all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size", "timer_lines"]
 
 WIDTH = 79
 _NOUNS = {"http": "route", "direct": "direct call"}
@@ -56,6 +57,16 @@ def function_lines(functions: Iterable[FunctionRecord]) -> list[str]:
         asks = [f"{one.memory} MiB" if one.memory else "", f"{one.timeout:g} s" if one.timeout else "", *one.uses]
         rest = ", ".join(part for part in (count, *asks) if part)
         lines += _wrapped(f"{one.name}: {rest}", "  ", "      ")
+    return lines
+
+
+def timer_lines(timers: Mapping[str, Sequence[Timer]]) -> list[str]:
+    """What the cloud is told of each schedule."""
+    lines = []
+    for name, triggers in timers.items():
+        for one in triggers:
+            dropped = "; the entry drops some" if one.drops else ""
+            lines += _wrapped(f"{name} at {one.expression} {one.timezone or 'UTC'}{dropped}", "  ", "      ")
     return lines
 
 

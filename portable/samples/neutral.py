@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
@@ -31,6 +31,7 @@ from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable.records import StreamRecord
 from portable.samples import Event
+from portable.schedules.due import Due
 
 __all__ = [
     "SentRequest",
@@ -335,8 +336,20 @@ def _map(function: Callable[[Any], Any], item: Any) -> Any:
     return None if item is None else function(item)
 
 
-def _tick(_: FunctionRecord, document: TickDocument) -> Tick:
-    return Tick(document.scheduled_at or datetime.now(UTC))
+def _tick(function: FunctionRecord, document: TickDocument) -> Tick:
+    if document.scheduled_at is not None:
+        return Tick(document.scheduled_at)
+    now = datetime.now(UTC)
+    return Tick(_due(function.triggers[0]).last(now - timedelta(days=366), now) or now)
+
+
+def _due(trigger: TriggerRecord) -> Due:
+    options = trigger.options
+    return Due(options["cron"], options["every"], options["timezone"])
+
+
+def _sample_tick(_: FunctionRecord, trigger: TriggerRecord) -> Tick:
+    return Tick(next(_due(trigger).after(SAMPLE_TIME - timedelta(minutes=1))))
 
 
 _KINDS: dict[str, tuple[Any, Any]] = {
@@ -397,6 +410,6 @@ _SAMPLES: dict[str, Any] = {
     "stream": _sample_records,
     "blob": _sample_blob,
     "change": _sample_change,
-    "schedule": lambda function, trigger: Tick(SAMPLE_TIME),
+    "schedule": _sample_tick,
     "direct": lambda function, trigger: {"name": "Ada", "count": 3},
 }

@@ -13,9 +13,11 @@ from portable.schedules.expression import Cron, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Due", "read_zone"]
+    from portable.triggers import ScheduleTrigger
+
+__all__ = ["Due", "gate", "read_zone"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -130,6 +132,19 @@ class Due:
             due += _MINUTE
             if due.astimezone(self._zone).minute in cron.minutes:
                 yield due
+
+
+def gate(trigger: ScheduleTrigger, drops: str) -> Callable[[datetime], bool]:
+    """Says of an aware instant whether the entry hands it to the handler.
+
+    ``drops``: what the build said of the cloud's trigger, see ``portable.build.schedules.Timer``. Raises ConfigError for
+    a word that is none of them.
+    """
+    if drops not in ("all", "day", "weekday", "overlap"):
+        raise ConfigError(f"a schedule's trigger says {drops!r}, which this version does not know; deploy what it built")
+    every = None if trigger.every is None else trigger.every.total_seconds()
+    due = Due(trigger.cron, every, trigger.timezone, drops if drops in ("day", "weekday") else None)
+    return due.at if drops != "overlap" else lambda instant: not due.overlaps(instant)
 
 
 def read_zone(name: str) -> tzinfo:

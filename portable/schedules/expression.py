@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from portable.errors import ConfigError
 
-__all__ = ["Cron", "parse"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Cron", "is_never", "parse"]
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -75,10 +79,15 @@ def parse(text: str) -> Cron:
         # A day that fits either is due: where one is all of them, so is every day.
         if len(days) == 31 or len(weekdays) == 7:
             days, weekdays = set(range(1, 32)), set(range(7))
-    elif min(days) > max(_LONGEST[month - 1] for month in months):
+    elif is_never(days, months):
         raise ConfigError(f"cron {text!r} is never due: no such month has a day {min(days)}")
     sets = (minutes, hours, days, months, weekdays)
     return Cron(" ".join(fields), *(tuple(sorted(one)) for one in sets))
+
+
+def is_never(days: Iterable[int], months: Iterable[int]) -> bool:
+    """Whether none of these months ever has one of these days."""
+    return min(days) > max(_LONGEST[month - 1] for month in months)
 
 
 def _other(fields: list[str]) -> str:

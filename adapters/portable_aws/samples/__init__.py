@@ -9,6 +9,7 @@ from hashlib import md5
 from typing import Any
 from urllib.parse import quote_plus
 
+from portable.build.schedules import firing
 from portable.events import BlobEvent, Change, Message, Response, Tick
 from portable.manifest import FunctionRecord
 from portable.records import StreamRecord
@@ -17,6 +18,7 @@ from portable_aws.capabilities import NAMES
 from portable_aws.items import VERSION, encode_item
 from portable_aws.samples.http import alb, function_url, http_api, rest_api
 from portable_aws.samples.websocket import websocket_api
+from portable_aws.schedules import timers_of
 from portable_aws.triggers import CODECS, source_of
 
 __all__ = ["ACCOUNT", "REGION", "SAMPLES", "physical_name"]
@@ -285,12 +287,22 @@ def _envelope(source: str, detail_type: str, time: datetime, resource: str, deta
 
 def _scheduler(function: FunctionRecord, tick: Tick) -> dict[str, Any]:
     arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{function.name}"
-    return _envelope("aws.scheduler", "Scheduled Event", tick.scheduled_at, arn, "{}")
+    event = _envelope("aws.scheduler", "Scheduled Event", tick.scheduled_at, arn, "{}")
+    return event | _dropping(function, tick, "scheduler")
 
 
 def _rule(function: FunctionRecord, tick: Tick) -> dict[str, Any]:
     arn = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{function.name}"
-    return _envelope("aws.events", "Scheduled Event", tick.scheduled_at, arn, {})
+    event = _envelope("aws.events", "Scheduled Event", tick.scheduled_at, arn, {})
+    return event | _dropping(function, tick, "eventbridge-rule")
+
+
+def _dropping(function: FunctionRecord, tick: Tick, source: str) -> dict[str, str]:
+    """What the input of the trigger adds that fires then."""
+    [trigger] = function.triggers
+    timers = timers_of(trigger, source)
+    drops = timers[firing(trigger, timers, tick.scheduled_at)].drops
+    return {"portable": drops} if drops else {}
 
 
 _NATIVE: dict[str, Callable[[FunctionRecord, Any], dict[str, Any]]] = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from portable.build.schedules import Timer, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
 from portable_azure.build.plan import CHOICES, bus_sources, plan_apps, read_settings
+from portable_azure.build.schedule import timers_of
 from portable_azure.capabilities import CAPABILITIES, NAMES
 
 __all__ = ["TARGET", "AzureTarget"]
@@ -33,7 +35,7 @@ class AzureTarget:
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         return list(check_app(manifest, read_settings(settings)))
 
-    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+    def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
         wanted = ["azure-functions>=1.21"]
         if manifest.resources:
             wanted.append("azure-identity>=1.19")
@@ -43,12 +45,14 @@ class AzureTarget:
             wanted.append("azure-storage-blob>=12.23")
         if manifest.of_kind("queue"):
             wanted.append("azure-storage-queue>=12.12")
-        if bus_sources(manifest):
-            wanted.append("azure-servicebus>=7.12")
         if manifest.of_kind("sockets"):
             wanted.append("azure-messaging-webpubsubservice>=1.1")
+        if bus_sources(manifest):
+            wanted.append("azure-servicebus>=7.12")
         if manifest.of_kind("secret") or manifest.of_kind("config"):  # where a config value is, its address says later
             wanted.append("azure-keyvault-secrets>=4.9")
+        if needs_zones(manifest, self.timers(manifest, settings)):
+            wanted.append("tzdata>=2024.2")
         return wanted
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:  # noqa: ARG002
@@ -66,6 +70,10 @@ class AzureTarget:
             )
             for app in apps
         ]
+
+    def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:  # noqa: ARG002
+        """The timers, by function."""
+        return timers_by_function(manifest, timers_of)
 
 
 TARGET = AzureTarget()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from portable.build.schedules import check_timers
 from portable.build.target import Finding
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_azure import limits
-from portable_azure.build.files import DIRECT_ROUTE, schedule_of, source_of
+from portable_azure.build.files import DIRECT_ROUTE, source_of
 from portable_azure.build.plan import Settings, bus_sources, needs_of, plan_apps
+from portable_azure.build.schedule import timers_of
+from portable_azure.capabilities import CAPABILITIES
 from portable_azure.topic import filter_rule
 
 __all__ = ["check_app"]
@@ -24,10 +27,13 @@ def check_app(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
             yield from _check_http(function, manifest)
         elif function.kind == "message":
             yield from _check_message(function, bus_sources(manifest))
+        elif function.kind == "stream":
+            yield from _check_stream(function)
         elif function.kind == "blob":
             yield from _check_blob(function, settings)
         elif function.kind == "schedule":
             yield from _check_schedule(function)
+    yield from _check_senders(manifest)
     if settings.apps == "one" and manifest.functions:
         yield from _check_union(manifest, settings)
 
@@ -108,6 +114,29 @@ def _check_message(function: FunctionRecord, bus: Mapping[str, bool]) -> Iterato
         yield Finding("warning", trigger.where, message)
 
 
+def _check_stream(function: FunctionRecord) -> Iterator[Finding]:
+    for trigger in function.triggers:
+        stream, parallel = f"stream {trigger.options['stream']!r}", trigger.options["parallel"]
+        if parallel > 1:
+            message = f"{stream}, parallel={parallel}: Event Hubs has one batch of a partition in hand at a time"
+            yield Finding("warning", trigger.where, message, "more partitions")
+    first = function.triggers[0]
+    for trigger in function.triggers:
+        if any(trigger.options[name] != first.options[name] for name in ("batch_size", "start", "window")):
+            message = f"function {function.name!r}: batch_size, start and window are one for all streams of an app"
+            yield Finding("error", trigger.where, message, "give each stream its own function")
+
+
+def _check_senders(manifest: Manifest) -> Iterator[Finding]:
+    """A function that has a stream, and is not called by it, can only want to send to it."""
+    for stream in manifest.of_kind("stream"):
+        capability = CAPABILITIES["stream"]["send"]
+        for function in manifest.senders(stream.name):
+            message = f"function {function.name!r} uses stream {stream.name!r}, and is not called by it: "
+            message += f"sending is not offered on Azure, for {capability.note}"
+            yield Finding("error", _where(function), message, capability.way_out)
+
+
 def _check_filter(topic: str, trigger: TriggerRecord) -> Iterator[Finding]:
     message = f"{topic}: a failed message comes back at once, whatever Retry(after=…) asks"
     yield Finding("warning", trigger.where, message)
@@ -140,18 +169,10 @@ def _check_blob(function: FunctionRecord, settings: Settings) -> Iterator[Findin
 
 def _check_schedule(function: FunctionRecord) -> Iterator[Finding]:
     for trigger in function.triggers:
-        if trigger.options["timezone"] != "UTC":
-            message = f"timezone {trigger.options['timezone']!r}: timers of Linux apps on Azure run in UTC alone"
-            yield Finding("error", trigger.where, message, "write the schedule in UTC, and drop timezone=")
-        try:
-            schedule_of(trigger)
-        except ValueError as error:
-            text = trigger.options["cron"] or f"every {trigger.options['every']:g} s"
-            message = f"schedule {text!r}: {error}"
-            yield Finding("error", trigger.where, message, "use two functions, or another schedule")
-        if trigger.options != function.triggers[0].options:
-            message = f"function {function.name!r} has two schedules; a function on Azure has one timer"
-            yield Finding("error", trigger.where, message, "give each its own function")
+        why = "no cron expression is due at such an interval"
+        if trigger.options["cron"] is not None:
+            why = "timers on Azure run in UTC, which is ahead or behind by its offsets in turn"
+        yield from check_timers(trigger, timers_of(trigger), why)
 
 
 def _check_union(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
@@ -166,6 +187,9 @@ def _check_union(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
             wider.append(f"{app.timeout:g} s instead of {needs.timeout:g}")
         if needs.batch is not None and needs.batch > app.batch_size:
             wider.append(f"{app.batch_size} messages fetched at once instead of {needs.batch}")
+        if needs.stream is not None and app.needs.stream is not None and needs.stream[1:] != app.needs.stream[1:]:
+            message = f"apps = 'one', and the streams of function {function.name!r} have another start or window"
+            yield Finding("error", _where(function), message, "the same start= and window= for all, or apps = 'split'")
         if wider:
             message = f"apps = 'one' gives function {function.name!r} {', '.join(wider)}"
             yield Finding("warning", _where(function), message)

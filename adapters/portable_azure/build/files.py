@@ -6,29 +6,33 @@ a deployment makes of them:
 * ``PORTABLE_QUEUENAME_<NAME>``, ``PORTABLE_BUCKETNAME_<NAME>``: the queue's or container's name
 * ``PORTABLE_QUEUEACCOUNT_<NAME>``, ``PORTABLE_BUCKETACCOUNT_<NAME>``: the connection of its storage account, which is a
   connection string, or ``…__queueServiceUri`` and, for a bucket, ``…__blobServiceUri`` too for the app's identity
+* ``PORTABLE_STREAMNAME_<NAME>``, ``PORTABLE_STREAMACCOUNT_<NAME>``: the event hub's name, and the connection of its
+  namespace, or ``…__fullyQualifiedNamespace``; ``PORTABLE_CONSUMERGROUP_<NAME>_<FUNCTION>``: a consumer group for each
+  function that handles it, for two that share one would share the records
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from textwrap import indent
 from typing import Any
 
 from portable.drivers import address_variable
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable.resources.topic import subscription_name
 from portable_azure.build.plan import FunctionApp, Settings
-from portable_azure.build.schedule import ncrontab_of_cron, ncrontab_of_interval
+from portable_azure.build.schedule import timers_of
 from portable_azure.keys import encode_key
 
 __all__ = ["DIRECT_ROUTE", "SOCKET_ROUTE", "files_of", "source_of"]
 
 DIRECT_ROUTE = "portable-invoke"
+SOCKET_ROUTE = "portable-sockets"
 
 _HEAD = '''"""Written by `portable build`. Changes are lost with the next one."""
 
 import azure.functions as func
-SOCKET_ROUTE = "portable-sockets"
 from portable_azure.runtime import entry
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -43,13 +47,14 @@ def source_of(function: FunctionRecord, settings: Settings, bus: Collection[str]
         if any("deleted" in kinds for kinds in function.asks("kinds")):
             return "event-grid"
         return "blob-eventgrid" if settings.blob_source == "eventgrid" else "blob"
-    return {"http": "http", "message": "storage-queue", "schedule": "timer", "direct": "direct"}[function.kind]
-
-
-def schedule_of(trigger: TriggerRecord) -> str:
-    """NCRONTAB of a schedule. Raises ValueError for what Azure cannot say."""
-    cron, every = trigger.options["cron"], trigger.options["every"]
-    return ncrontab_of_interval(every) if cron is None else ncrontab_of_cron(cron)
+    return {
+        "http": "http",
+        "message": "storage-queue",
+        "stream": "event-hub",
+        "schedule": "timer",
+        "direct": "direct",
+        "socket": "web-pubsub",
+    }[function.kind]
 
 
 def files_of(app: FunctionApp, spec: str) -> dict[str, bytes]:
@@ -72,9 +77,20 @@ def _host_json(app: FunctionApp) -> bytes:
                 "maxDequeueCount": app.max_dequeue_count,
                 "messageEncoding": "base64",
             },
+            **({} if app.needs.stream is None else {"eventHubs": _event_hubs(*app.needs.stream)}),
         },
     }
     return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _event_hubs(batch_size: int, start: str, window: float | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "maxEventBatchSize": batch_size,
+        "initialOffsetOptions": {"type": "fromEnd" if start == "latest" else "fromStart"},
+    }
+    if window is not None:  # the host waits only for a least number of events
+        found |= {"minEventBatchSize": batch_size, "maxWaitTime": _time_span(window)}
+    return found
 
 
 def _time_span(seconds: float) -> str:
@@ -86,6 +102,8 @@ def _time_span(seconds: float) -> str:
 
 def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> list[str]:
     source = source_of(function, app.settings, app.bus)
+    if source == "timer":
+        return _timers(function, app, spec)
     resources = _resources(function)
     registered = []
     for resource, triggers in resources.items():
@@ -96,7 +114,25 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
         arguments += [f"is_async={function.is_async}", f"timeout={app.timeout!r}"]
         if function.kind == "message":
             arguments.append(f"max_dequeue_count={app.max_dequeue_count}")
-        decorator = _decorator(source, function, resource, triggers, bool(app.bus.get(resource)))
+        layers = [_decorator(source, function, resource, triggers, bool(app.bus.get(resource)))]
+        if source == "event-hub" and triggers[0].options["max_attempts"] != 1:
+            layers.insert(0, _retries(triggers[0]))
+        call = f"entry({', '.join(arguments)})"
+        for layer in (*reversed(layers), f"app.function_name({name!r})"):
+            call = f"{layer}(\n{indent(call, '    ')}\n)"
+        registered.append(call)
+    return registered
+
+
+def _timers(function: FunctionRecord, app: FunctionApp, spec: str) -> list[str]:
+    """A timer, or two for a schedule that is due on its days and on its weekdays."""
+    registered = []
+    for name, timer in zip((function.name, f"{function.name}_weekdays"), timers_of(function.triggers[0]), strict=False):
+        arguments = [repr(spec), repr(function.name), repr(function.modules), "'timer'"]
+        arguments += [f"is_async={function.is_async}", f"timeout={app.timeout!r}"]
+        if timer.drops:
+            arguments.append(f"drops={timer.drops!r}")
+        decorator = f"app.timer_trigger(arg_name='event', schedule={timer.expression!r}, use_monitor=True)"
         registered.append(
             f"app.function_name({name!r})(\n    {decorator}(\n        entry({', '.join(arguments)})\n    )\n)"
         )
@@ -107,7 +143,9 @@ def _resources(function: FunctionRecord) -> dict[str, list[TriggerRecord]]:
     """The triggers of a function by what they are on: a message's key, a bucket; "" where there is nothing."""
     found: dict[str, list[TriggerRecord]] = {}
     for trigger in function.triggers:
-        resource = trigger.key if function.kind == "message" else trigger.options.get("bucket") or ""
+        resource = trigger.options.get("bucket") or ""
+        if function.kind in ("message", "stream"):
+            resource = trigger.key if function.kind == "message" else trigger.options["stream"]
         found.setdefault(resource, []).append(trigger)
     return found
 
@@ -148,6 +186,22 @@ def _decorator(
     path = f"%{name}%/{_directory(triggers)}{{name}}"
     via = ", source=func.BlobSource.EVENT_GRID" if source == "blob-eventgrid" else ""
     return f"app.blob_trigger(arg_name='event', path={path!r}, connection={account!r}{via})"
+
+
+def _event_hub(function: FunctionRecord, trigger: TriggerRecord) -> str:
+    stream = trigger.options["stream"]
+    name, account = (address_variable(kind, stream) for kind in ("streamname", "streamaccount"))
+    group = address_variable("consumergroup", subscription_name(stream, function.name))
+    place = f"event_hub_name='%{name}%', connection={account!r}, consumer_group='%{group}%'"
+    kind = "cardinality=func.Cardinality.MANY, data_type=func.DataType.BINARY"
+    return f"app.event_hub_message_trigger(arg_name='event', {place}, {kind})"
+
+
+def _retries(trigger: TriggerRecord) -> str:
+    """Without a retry policy the host moves on behind a batch that failed; -1 is without end."""
+    count = (trigger.options["max_attempts"] or 0) - 1
+    intervals = "minimum_interval='00:00:01', maximum_interval='00:01:00'"
+    return f"app.retry(strategy='exponential_backoff', max_retry_count='{count}', {intervals})"
 
 
 def _directory(triggers: list[TriggerRecord]) -> str:

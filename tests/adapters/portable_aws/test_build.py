@@ -150,10 +150,21 @@ CASES: dict[str, tuple[Callable[[App], Any], dict[str, str], str, str]] = {
     "time zone": (
         lambda app: app.on_schedule(cron="0 8 * * *", timezone="Europe/Paris", function="a")(event),
         {"schedule": "eventbridge-rule"},
-        "error",
-        "EventBridge rules run in UTC",
+        "warning",
+        "it becomes 'cron(0 6,7 * * ? *)' in UTC, and the entry drops what is not due",
     ),
-    "cron": (lambda app: app.on_schedule(cron="0 8 1 * 1", function="a")(event), {}, "error", "one of the two"),
+    "a day and a weekday": (
+        lambda app: app.on_schedule(cron="0 8 1 * 1", function="a")(event),
+        {},
+        "info",
+        "'cron(0 8 1 * ? *)' and 'cron(0 8 ? * 2 *)'; a day that is both counts once",
+    ),
+    "half an hour": (
+        lambda app: app.on_schedule(cron="*/5 * * * *", timezone="Australia/Lord_Howe", function="a")(event),
+        {},
+        "info",
+        "by a part of an hour",
+    ),
 }
 
 

@@ -47,6 +47,23 @@ def test_http(text: Any) -> None:
     assert f"longer than {limits.REST_API_SECONDS} seconds for Regional or private APIs" in words
 
 
+def test_schedules() -> None:
+    shape = botocore_session.Session().get_service_model("scheduler").shape_for
+    assert shape("ScheduleExpression").metadata["max"] == limits.SCHEDULE_CHARACTERS
+    rule = botocore_session.Session().get_service_model("events").shape_for("ScheduleExpression")
+    assert rule.metadata["max"] == limits.SCHEDULE_CHARACTERS
+
+
+def test_sockets() -> None:
+    session = botocore_session.Session()
+    timeout = session.get_service_model("apigatewayv2").operation_model("CreateIntegration").input_shape
+    assert timeout.members["TimeoutInMillis"].metadata["max"] >= limits.SOCKET_SECONDS * 1000
+    words = timeout.members["TimeoutInMillis"].documentation
+    assert f"{limits.SOCKET_SECONDS},000 milliseconds for WebSocket APIs" in " ".join(words.split())
+    post = session.get_service_model("apigatewaymanagementapi").operation_model("PostToConnection").input_shape
+    assert post.members["Data"].metadata["max"] == limits.SOCKET_BYTES
+
+
 def test_sqs(text: Any) -> None:
     assert f"{limits.MESSAGE_BYTES:,} bytes" in text("sqs", "SendMessage", "MessageBody")
     assert f"{limits.BATCH_BYTES:,} bytes" in text("sqs", "SendMessageBatch")

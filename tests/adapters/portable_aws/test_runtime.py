@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest
 
 from portable import App, ConfigError, Context, Message, Queue, Reject, Request, Response, Retry
 from portable.events import current_context
+from portable.manifest import describe_app
 from portable.resources import set_platform
 from portable_aws.runtime import entry, platform
+from portable_aws.schedules import timers_of
 
 Load = Callable[[str], Any]
 
@@ -348,3 +352,36 @@ def test_ticks(app: App, payload: Load, source: str) -> None:
     app.on_schedule(cron="0 8 * * *", function="daily")(lambda tick: seen.append(tick.scheduled_at.hour))
     start("daily", source)(payload(source.replace("-", "_")), NATIVE)
     assert seen == [8 if source == "scheduler" else 16]
+
+
+def test_a_day_that_two_schedules_fire_on_counts_once(app: App) -> None:
+    seen: list[datetime] = []
+    app.on_schedule(cron="0 8 13 * 5", timezone="Europe/Paris", function="daily")(
+        lambda tick: seen.append(tick.scheduled_at)
+    )
+    [function] = describe_app(app, "probe:app", Path(__file__).parent).functions
+    [trigger] = function.triggers
+    handle = start("daily", "scheduler")
+    first, second = timers_of(trigger, "scheduler")
+    assert (first.input, json.loads(second.input)["portable"]) == ("", "overlap")
+    # A Thursday the 13th, a Friday the 13th, and a Friday the 20th.
+    for day, timers in (("2026-08-13", [first]), ("2026-03-13", [first, second]), ("2026-03-20", [second])):
+        hour = 6 if day == "2026-08-13" else 7
+        for timer in timers:
+            event = timer.input.replace("<aws.scheduler.scheduled-time>", f"{day}T0{hour}:00:00Z")
+            handle(json.loads(event) if event else {"time": f"{day}T0{hour}:00:00Z"}, NATIVE)
+    assert [one.date().isoformat() for one in seen] == ["2026-08-13", "2026-03-13", "2026-03-20"]
+
+
+def test_a_rule_in_utc_is_dropped_at_the_other_offset(app: App) -> None:
+    seen: list[str] = []
+    app.on_schedule(cron="0 8 * * *", timezone="Europe/Paris", function="daily")(
+        lambda tick: seen.append(tick.native["time"])
+    )
+    handle = start("daily", "eventbridge-rule")
+    for hour in (6, 7):
+        for day in ("2026-01-10", "2026-07-10"):
+            handle({"time": f"{day}T0{hour}:00:00Z", "portable": "all"}, NATIVE)
+    assert seen == ["2026-07-10T06:00:00Z", "2026-01-10T07:00:00Z"]
+    with pytest.raises(ConfigError, match="says 'some', which this version does not know"):
+        handle({"time": "2026-01-10T07:00:00Z", "portable": "some"}, NATIVE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from portable.build.target import Finding
 from portable.errors import ConfigError
 from portable.manifest import Manifest, describe_app
 from portable_azure.build import TARGET
-from portable_azure.build.schedule import ncrontab_of_cron, ncrontab_of_interval
 
 
 def manifest(app: App) -> Manifest:
@@ -52,74 +50,58 @@ def app_with_schedule(**options: Any) -> App:
 # --- schedules
 
 
-@pytest.mark.parametrize(
-    ("cron", "ncrontab"),
-    [
-        ("0 8 * * *", "0 0 8 * * *"),
-        ("*/5 9-17/2 * * MON-FRI", "0 */5 9-17/2 * * 1-5"),
-        ("0 0 1 jan,JUL *", "0 0 0 1 1,7 *"),
-        ("0 0 * * 7", "0 0 0 * * 0"),
-        ("0 0 * * 5-7", "0 0 0 * * 5,6,0"),
-        ("0 0 * * 1,7", "0 0 0 * * 1,0"),
-        ("0 0 1-7 * *", "0 0 0 1-7 * *"),
-    ],
-)
-def test_cron(cron: str, ncrontab: str) -> None:
-    assert ncrontab_of_cron(cron) == ncrontab
+def registered(app: App) -> str:
+    """What the worker indexes, as the build writes it."""
+    [bundle] = TARGET.bundles(manifest(app), {})
+    return bundle.files["function_app.py"].decode()
 
 
-@pytest.mark.parametrize(
-    ("cron", "why"),
-    [
-        ("61 0 * * *", "minute"),
-        ("0 0 L * *", "Azure knows"),
-        ("0 0 * * 1#2", "Azure knows"),
-        ("*/0 * * * *", "minute"),
-        ("9-3 * * * *", "minute"),
-        ("0 0 * foo *", "Azure knows"),
-    ],
-)
-def test_cron_that_no_target_has(cron: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        ncrontab_of_cron(cron)
-    with pytest.raises(ConfigError, match=re.escape(cron)):
-        manifest(app_with_schedule(cron=cron))
+def test_a_schedule_in_utc_is_a_timer() -> None:
+    app = app_with_schedule(cron="*/5 9-17 * * MON-FRI")
+    assert findings(app) == []
+    assert "schedule='0 */5 9-17 * * 1-5'" in registered(app)
+    assert "drops=" not in registered(app)
 
 
-@pytest.mark.parametrize(("cron", "why"), [("0 0 13 * 5", "either of them"), ("5/15 * * * *", "no range")])
-def test_cron_that_azure_cannot_say(cron: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        ncrontab_of_cron(cron)
-    [finding] = [one for one in findings(app_with_schedule(cron=cron)) if one.severity == "error"]
-    assert cron in finding.message
+def test_a_day_and_a_weekday_are_two_timers() -> None:
+    app = app_with_schedule(cron="0 9 1-7 * 5")
+    [finding] = findings(app)
+    assert finding.severity == "info"
+    assert "'0 0 9 1-7 * *' and '0 0 9 8-31 * 5'" in finding.message
+    source = registered(app)
+    assert "app.function_name('report')" in source
+    assert "app.function_name('report_weekdays')" in source
+    assert "drops=" not in source
+
+
+def test_a_time_zone_is_covered_in_utc_with_a_warning() -> None:
+    app = app_with_schedule(cron="0 8 1 * 5", timezone="Europe/Paris")
+    [finding] = findings(app)
+    assert finding.severity == "warning"
     assert finding.where.startswith("test_build.py:")
+    assert "timers on Azure run in UTC" in finding.message
+    assert "'0 0 6,7 1 * *' and '0 0 6,7 * * 5' in UTC, and the entry drops what is not due" in finding.message
+    source = registered(app)
+    assert "drops='day'" in source
+    assert "drops='weekday'" in source
+    assert "tzdata>=2024.2" in TARGET.requirements(manifest(app), {})
 
 
-@pytest.mark.parametrize(
-    ("minutes", "ncrontab"),
-    [
-        (1, "0 */1 * * * *"),
-        (15, "0 */15 * * * *"),
-        (60, "0 0 */1 * * *"),
-        (360, "0 0 */6 * * *"),
-        (1440, "0 0 0 * * *"),
-    ],
-)
-def test_interval(minutes: int, ncrontab: str) -> None:
-    assert ncrontab_of_interval(minutes * 60) == ncrontab
+@pytest.mark.parametrize(("minutes", "ncrontab"), [(1, "0 * * * * *"), (15, "0 */15 * * * *"), (360, "0 0 */6 * * *")])
+def test_an_interval_is_a_timer(minutes: int, ncrontab: str) -> None:
+    app = app_with_schedule(every=timedelta(minutes=minutes))
+    assert findings(app) == []
+    assert f"schedule={ncrontab!r}" in registered(app)
 
 
-@pytest.mark.parametrize("minutes", [7, 90, 300, 2880])
-def test_interval_that_azure_cannot_space_evenly(minutes: int) -> None:
-    with pytest.raises(ValueError, match="whole part"):
-        ncrontab_of_interval(minutes * 60)
-    assert errors(app_with_schedule(every=timedelta(minutes=minutes)))
-
-
-def test_a_time_zone_is_refused() -> None:
-    assert errors(app_with_schedule(cron="0 8 * * *", timezone="Europe/Paris")) == [
-        "timezone 'Europe/Paris': timers of Linux apps on Azure run in UTC alone"
-    ]
+def test_an_interval_that_no_expression_has_is_dropped_in_the_entry() -> None:
+    app = app_with_schedule(every=timedelta(days=2))
+    [finding] = findings(app)
+    assert finding.severity == "warning"
+    assert "no cron expression is due at such an interval" in finding.message
+    assert "schedule='0 0 0 * * *'" in registered(app)
+    assert "drops='all'" in registered(app)
+    assert "tzdata>=2024.2" not in TARGET.requirements(manifest(app), {})
 
 
 # --- findings
@@ -250,7 +232,7 @@ def test_function_app_binds_through_settings() -> None:
     assert "app.function_name('shrink_uploads')" in files["shrink"]
     assert "path='%PORTABLE_BUCKETNAME_MORE%/{name}'" in files["shrink"]
     assert "is_async=True" in files["work"]
-    assert "schedule='0 0 */1 * * *'" in files["http"]
+    assert "schedule='0 0 * * * *'" in files["http"]
     assert "route='portable-invoke/recount'" in files["http"]
     assert "auth_level=func.AuthLevel.ANONYMOUS" in files["http"]
     for text in files.values():

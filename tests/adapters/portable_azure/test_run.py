@@ -106,6 +106,10 @@ def gone(event: BlobEvent) -> None:
 async def report(tick: Tick) -> None:
     await uploads.awrite("report", tick.scheduled_at.isoformat())
 
+@app.on_schedule(cron="0 8 13 * 5", timezone="Europe/Paris")
+async def friday(tick: Tick) -> None:
+    await uploads.awrite(f"friday/{tick.scheduled_at:%m-%dT%H}", b"")
+
 @app.function()
 def recount(payload: dict[str, int]) -> dict[str, Any]:
     return {"n": 10 // payload["n"]}
@@ -265,6 +269,18 @@ def test_deletions_come_through_event_grid(deployment: Deployment) -> None:
 def test_schedule(deployment: Deployment) -> None:
     assert deployment.deliver("report", Tick(NOW)).error is None
     assert blobs(deployment) == ["report"]
+
+
+def test_a_schedule_in_a_zone_is_two_timers_and_dropped_where_it_is_not_due(deployment: Deployment) -> None:
+    due = ["03-13T07", "03-20T07", "07-10T06", "08-13T06"]
+    ticks = {hour: Tick(datetime.fromisoformat(f"2026-{hour}:00+00:00")) for hour in (*due, "07-10T07", "03-20T06")}
+    # Both fire on Friday the 13th, and the first delivers it.
+    both = SAMPLES.native(deployment.manifest.function("friday"), ticks["03-13T07"])
+    deployment.invoke_native("friday", {**both, "resource": "weekdays"})
+    assert blobs(deployment) == []
+    for tick in ticks.values():
+        assert deployment.deliver("friday", tick).error is None
+    assert blobs(deployment) == [f"friday/{hour}" for hour in due]
 
 
 def test_direct(deployment: Deployment) -> None:

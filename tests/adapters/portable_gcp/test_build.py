@@ -123,8 +123,26 @@ def test_an_app_with_nothing_unusual_has_no_findings() -> None:
     app.get("/", memory=512, timeout=timedelta(minutes=60))(lambda: None)
     app.on_message(app.queue("q", max_attempts=5), batch_size=1, timeout=timedelta(minutes=10), function="m")(handler)
     app.on_blob(app.bucket("b"), timeout=timedelta(minutes=9), function="b")(handler)
-    app.on_schedule(every=timedelta(minutes=7), function="s")(handler)
+    app.on_schedule(cron="0 9 13 * 5", timezone="Europe/Paris", function="s")(handler)
+    app.on_schedule(every=timedelta(minutes=20), function="t")(handler)
     assert findings(app) == {"error": [], "warning": [], "info": []}
+
+
+def test_a_schedule_whose_job_runs_more_often_is_a_warning_and_dropped_in_the_entry() -> None:
+    app = App("probe")
+    app.on_schedule(cron="30 2 * * *", timezone="Europe/Paris", function="night")(handler)
+    app.on_schedule(every=timedelta(minutes=7), function="often")(handler)
+    night, often = (one.message for one in findings(app)["warning"])
+    assert "'30 0,1 * * *' in UTC, and the entry drops what is not due" in night
+    assert "every 0:07:00: no cron expression is due at such an interval; it becomes '* * * * *'" in often
+    [bundle] = TARGET.bundles(manifest(app), {})
+    scope: dict[str, Any] = {}
+    exec(bundle.files["main.py"], scope)
+    assert scope["_FUNCTIONS"] == {
+        "night": ("night", (), "scheduler", "all"),
+        "often": ("often", (), "scheduler", "all"),
+    }
+    assert "tzdata>=2024.2" in TARGET.requirements(manifest(app), {})
 
 
 def test_libraries_only_for_what_is_used() -> None:

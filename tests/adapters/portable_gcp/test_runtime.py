@@ -78,6 +78,10 @@ def make_thumbnail(event: BlobEvent) -> None:
 async def daily(tick: Tick) -> None:
     log.append(("tick", tick.scheduled_at.isoformat()))
 
+@app.on_schedule(cron="30 2 * * *", timezone="Europe/Paris")
+def nightly(tick: Tick) -> None:
+    log.append(("night", tick.scheduled_at.isoformat()))
+
 @app.function()
 async def recount(payload: dict) -> dict:
     if payload.get("fail"): raise ValueError("cannot count")
@@ -351,6 +355,16 @@ def test_a_tick(project: Project, payload: Callable[[str], Any]) -> None:
     assert client.post("/", headers=payload("scheduler")["headers"]).status_code == 204
     assert project.log[1:] == [("tick", "2019-10-12T07:20:50.520000+00:00")]
     assert client.post("/").status_code == 400
+
+
+def test_a_job_that_runs_at_two_offsets_is_dropped_at_one(project: Project) -> None:
+    client = project.client("nightly")
+    due = ["2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z", "2026-10-25T00:30:00Z"]
+    dropped = ["2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z", "2026-03-30T01:30:00Z", "2026-10-25T01:30:00Z"]
+    for instant in (*due, *dropped):
+        assert client.post("/", headers={"X-CloudScheduler-ScheduleTime": instant}).status_code == 204
+    assert project.log[-3:] == [("night", instant.replace("Z", "+00:00")) for instant in due]
+    assert ("night", "2026-03-29T01:30:00+00:00") not in project.log
 
 
 def test_a_direct_call(project: Project) -> None:

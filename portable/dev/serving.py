@@ -113,7 +113,7 @@ class Session:
         if self.application is not None:
             self.platform = adapter("local").platform()
             set_platform(self.platform)
-            invoker = Invoker(self.application.app)
+            invoker = Invoker(self.application.app, self.application.http.routes.mounts)
             self.desk = Desk(self.application, self.platform, self.state, invoker, self.journal)
             self.application.subscribe(self.platform)
             self.parts = _parts(self.desk)
@@ -143,6 +143,8 @@ class Session:
         delivering = loop.create_task(self._deliver())
         await self._server.serve(sockets=[self._listener])
         await delivering
+        if invoker is not None:
+            await invoker.stop()
         self.journal.flush()
         self.state.close()
         if self.application is not None:
@@ -156,7 +158,7 @@ class Session:
             for part in self.parts:
                 part.wake()
         if self._front is not None:
-            self._front.closing = True
+            self._front.close()
         if self._server is not None:
             self._server.should_exit = True
             self._server.stopping.set()
@@ -268,10 +270,10 @@ def callers(function: Any) -> str:
         return ", ".join(routes[:3]) + (f" and {len(routes) - 3} more" if len(routes) > 3 else "")
     if function.kind == "direct":
         return "called by name"
-    words = []
-    for trigger in function.triggers:
     if function.kind == "socket":
         return f"websocket {function.triggers[0].path}"
+    words = []
+    for trigger in function.triggers:
         if isinstance(trigger, BlobTrigger):
             pattern = f"{trigger.prefix}*{trigger.suffix}" if trigger.prefix or trigger.suffix else ""
             words.append(f"bucket {trigger.bucket.name} {pattern}".rstrip() + f" {'/'.join(trigger.kinds)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from _thread import RLock
 
 from portable.errors import ConfigError, HTTPError
-from portable.events import Request
+from portable.events import Request, Response
 from portable.triggers import HTTPRoute, _read_code
 
 TYPE_CHECKING = False
@@ -167,7 +167,7 @@ class HTTPMount(HTTPRoute):
         """Import the application, where it was mounted by name. Raises ConfigError, and what the import raises."""
         self.mounted.load()
 
-    def answer(self, request: Request) -> Any:
+    def answer(self, request: Request) -> Response:
         """The application's answer, or a coroutine that gives it. Raises HTTPError, and what the application raised."""
         if request.headers.get("upgrade", "").lower() == "websocket":
             raise HTTPError(501, "A mounted application gets no websockets here; declare them with @app.websocket")
@@ -180,7 +180,8 @@ class HTTPMount(HTTPRoute):
 
             lifespan = self.mounted.lifespan
             scope = asgi.make_scope(request, prefix, None if lifespan is None else lifespan.state)
-            return (asgi.stream if self.stream else asgi.call)(application, scope, request)
+            # It is awaited, since is_async says so.
+            return (asgi.stream if self.stream else asgi.call)(application, scope, request)  # type: ignore[return-value]
         from portable.http import wsgi
 
         return (wsgi.stream if self.stream else wsgi.call)(application, wsgi.make_environ(request, prefix), request)

@@ -76,10 +76,10 @@ def call(application: Any, environ: dict[str, Any], request: Request) -> Respons
         raise
     try:
         answer.close()
-    except Exception as error:
+    except Exception:
         from logging import getLogger
 
-        getLogger("portable").error("%s %s failed after its answer", request.method, request.raw_path, exc_info=error)
+        getLogger("portable").exception("%s %s failed after its answer", request.method, request.raw_path)
     return make_response(request, answer.status, answer.headers, body)
 
 

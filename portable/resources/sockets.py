@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from time import time
 
 from portable.errors import ConfigError, NotFoundError, ServiceError
@@ -274,7 +274,8 @@ class Sockets(Resource):
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(min(AT_ONCE, len(connections)), thread_name_prefix="portable-sockets") as threads:
-            return list(threads.map(attempt, connections))
+            sending = [threads.submit(copy_context().run, attempt, connection) for connection in connections]
+            return [sent.result() for sent in sending]
 
     async def _asend_each(self, connections: list[str], data: str | bytes) -> list[Exception | None]:
         from asyncio import Semaphore, gather

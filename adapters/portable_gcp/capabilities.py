@@ -115,6 +115,10 @@ _CACHE: dict[str, Capability] = {
     "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
 }
 
+_SOCKETS: dict[str, Capability] = {
+        "Cloud Run functions are called request by request, and functions-framework holds no websockets",
+        source="https://cloud.google.com/run/docs/triggering/websockets; functions-framework is a WSGI server",
+        way_out="a container of Cloud Run with `python -m portable_gcp.serving`, see docs/how-to/websockets.md; other "
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
@@ -144,6 +148,7 @@ NAMES: Mapping[str, Naming] = {
         "{name}-topic",
         r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}",
         "3 to 255 characters, not starting with 'goog'",
+    "sockets": _SOCKETS,
         "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names",
     ),
     "table": Naming(

@@ -36,3 +36,6 @@ EVENTARC_BYTES = 512 * 1024  # [page] of one event, https://cloud.google.com/eve
 SCHEDULER_DEADLINE = timedelta(minutes=30)  # [memory] Job.attempt_deadline of an HTTP target
 
 PYTHONS = ("3.13", "3.12", "3.11")  # [memory] https://cloud.google.com/run/docs/runtimes/python
+
+SOCKET_BYTES = 1024 * 1024
+"""Largest message of a websocket, of ours: as Azure has it, and well within what Pub/Sub takes."""

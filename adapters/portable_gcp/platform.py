@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "GoogleCloud"]
 
-KINDS = ("bucket", "cache", "config", "queue", "secret", "table", "topic")
+KINDS = ("bucket", "cache", "config", "queue", "secret", "sockets", "table", "topic")
 
 
 class GoogleCloud:

@@ -137,11 +137,11 @@ class Due:
 def gate(trigger: ScheduleTrigger, drops: str) -> Callable[[datetime], bool]:
     """Says of an aware instant whether the entry hands it to the handler.
 
-    ``drops``: what the build said of the cloud's trigger, see ``portable.build.schedules.Timer``. Raises ConfigError for
-    a word that is none of them.
+    ``drops``: what the build said of the cloud's trigger, see ``portable.build.schedules.Timer``. Raises ConfigError
+    for a word that is none of them.
     """
     if drops not in ("all", "day", "weekday", "overlap"):
-        raise ConfigError(f"a schedule's trigger says {drops!r}, which this version does not know; deploy what it built")
+        raise ConfigError(f"a trigger says {drops!r}, which this version does not know; deploy what it built")
     every = None if trigger.every is None else trigger.every.total_seconds()
     due = Due(trigger.cron, every, trigger.timezone, drops if drops in ("day", "weekday") else None)
     return due.at if drops != "overlap" else lambda instant: not due.overlaps(instant)

@@ -115,16 +115,40 @@ _CACHE: dict[str, Capability] = {
     "add_bytes": native("not on Upstash, see portable_cache.capabilities", source="portable_cache.redis"),
 }
 
+_HTTP: dict[str, Capability] = {
+    "stream": native(
+        "a caller that goes away is noticed with the next piece: an EventStream's ping makes that soon",
+        source="https://cloud.google.com/run/docs/triggering/https-request; tests/run/test_streaming.py",
+    ),
+    "background": native(
+        "with CPU that is always allocated; without, what is left stands still until the next request",
+        source="https://cloud.google.com/run/docs/configuring/cpu-allocation; tests/run/test_streaming.py",
+    ),
+}
+
 _SOCKETS: dict[str, Capability] = {
+    "serves": refused(
         "Cloud Run functions are called request by request, and functions-framework holds no websockets",
         source="https://cloud.google.com/run/docs/triggering/websockets; functions-framework is a WSGI server",
         way_out="a container of Cloud Run with `python -m portable_gcp.serving`, see docs/how-to/websockets.md; other "
+        "functions of the app can send to its connections",
+    ),
+    "binary": native("from the instance that holds it, or through the topic", source="portable.live.relay"),
+    "knows_gone": native(
+        "of an instance that is gone, up to 75 s later; a connection that another instance has closed leaves its "
+        "groups when the message reaches that",
+        source="portable.live.relay",
+    ),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
+    "http": _HTTP,
     "queue": _QUEUE,
     "secret": _SECRET,
+    "sockets": _SOCKETS,
     "table": _TABLE,
     "topic": _TOPIC,
 }
@@ -148,7 +172,6 @@ NAMES: Mapping[str, Naming] = {
         "{name}-topic",
         r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}",
         "3 to 255 characters, not starting with 'goog'",
-    "sockets": _SOCKETS,
         "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names",
     ),
     "table": Naming(

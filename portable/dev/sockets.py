@@ -58,7 +58,7 @@ class Sockets:
     def _note(
         self, function: DevFunction, event: SocketEvent, response: Response, context: Context, took: float
     ) -> None:
-        subject = f"{event.kind:<10} {function.triggers[0].path}"
+        subject = f"{event.kind:<10} {event.path}"
         refused = event.kind == "connect" and response.status >= 300
         outcome = str(response.status) if refused or response.status >= 500 else "ok"
         failure = self._failures.take(context.request_id) if response.status >= 500 else ""

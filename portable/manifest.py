@@ -16,6 +16,8 @@ from portable.app import App
 from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
+from portable.guards import GuardRecord, declared_by_guards, guards_of, security_of
+from portable.http.mounts import HTTPMount
 from portable.http.parameters import describe, flatten, has_form
 from portable.jsontext import needs_msgspec
 from portable.resources import Resource
@@ -50,7 +52,8 @@ class ResourceRecord(msgspec.Struct):
 class TriggerRecord(msgspec.Struct):
     """What calls a handler, and its options by kind.
 
-    http: method, path, status, auth, max_body, stream, background; message: batch_size, and queue, or topic and filter;
+    http: method, path, status, auth, max_body, stream, background, and security (schemes with their scopes) where a
+    check stands before it; message: batch_size, and queue, or topic and filter;
     stream: stream, batch_size, start, parallel, bisect, max_attempts, window (seconds), dead_letters (a queue);
     blob: bucket, prefix, suffix, kinds; change: table, old, key (name and
     type of each field of the key); schedule: cron, every (seconds), timezone; direct: none.
@@ -98,7 +101,7 @@ class FunctionRecord(msgspec.Struct):
 
 class Manifest(msgspec.Struct):
     """See the module. ``spec`` is ``module:variable``; ``models``: whether a body needs msgspec. ``forms``: whether a
-    parameter comes from a form.
+    parameter comes from a form. ``guards``: the checks before routes.
     """
 
     app: str
@@ -107,6 +110,7 @@ class Manifest(msgspec.Struct):
     resources: list[ResourceRecord]
     models: bool
     forms: bool = False
+    guards: list[GuardRecord] = []
 
     def function(self, name: str) -> FunctionRecord:
         """The function of this name. Raises ConfigError naming those there are."""
@@ -159,7 +163,7 @@ class Manifest(msgspec.Struct):
         kept = [function for function in self.functions if function.name in functions]
         used = {name for function in kept for name in function.uses}
         resources = [one for one in self.resources if f"{one.kind}:{one.name}" in used]
-        return Manifest(self.app, self.spec, kept, resources, self.models, self.forms)
+        return Manifest(self.app, self.spec, kept, resources, self.models, self.forms, self.guards)
 
 
 def describe_app(app: App, spec: str, root: Path) -> Manifest:
@@ -182,8 +186,11 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     untraced = set(declared) - set().union(*traced.values(), set())
     functions = []
     for name, triggers in grouped.items():
-        uses = sorted(f"{kind}:{known}" for kind, known in (traced[name] & set(declared)) | untraced)
+        # An application of another framework names its views in ways of its own: it may use whatever there is.
+        reached = set(declared) if any(isinstance(one, HTTPMount) for one in triggers) else traced[name] & set(declared)
+        uses = sorted(f"{kind}:{known}" for kind, known in reached | untraced)
         functions.append(_function(name, triggers, uses, root))
+        _add_security(app, functions[-1], triggers)
     records = [
         ResourceRecord(resource.kind, resource.name, resource.options, place(resource.where, root))
         for _, resource in sorted(declared.items())
@@ -191,7 +198,14 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     models = any(_needs_msgspec(trigger) for triggers in grouped.values() for trigger in triggers)
     models = models or any(needs_msgspec(_model_of(one)) for one in declared.values())
     forms = any(_reads_form(trigger) for triggers in grouped.values() for trigger in triggers)
-    return Manifest(app.name, spec, functions, records, models, forms)
+    guards = guards_of(app, (trigger for triggers in grouped.values() for trigger in triggers), root)
+    return Manifest(app.name, spec, functions, records, models, forms, guards)
+
+
+def _add_security(app: App, function: FunctionRecord, triggers: list[Trigger]) -> None:
+    for record, trigger in zip(function.triggers, triggers, strict=True):
+        if isinstance(trigger, HTTPRoute) and (asked := security_of(app, trigger)):
+            record.options["security"] = asked
 
 
 def _called(app: App, triggers: list[Trigger]) -> list[Any]:
@@ -254,6 +268,8 @@ def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[t
     for resource in app.resources.values():
         add(resource)
     for triggers in grouped.values():
+        for resource in declared_by_guards(app, triggers):
+            add(resource)
         for trigger in triggers:
             if isinstance(trigger, MessageTrigger):
                 add(trigger.source)
@@ -294,6 +310,8 @@ def _function(name: str, triggers: list[Trigger], uses: list[str], root: Path) -
 
 def _trigger(trigger: Trigger, root: Path) -> TriggerRecord:
     handler = f"{trigger.handler.__module__}:{getattr(trigger.handler, '__qualname__', '?')}"
+    if isinstance(trigger, HTTPMount):
+        handler = trigger.mounted.name
     return TriggerRecord(trigger.kind, handler, place(trigger.where, root), _options(trigger))
 
 

@@ -143,6 +143,8 @@ def test_a_whole_app(described: Any) -> None:
             {"kind": "queue", "name": "emails", "options": {"max_attempts": 3}, "where": "whole.py:10"},
         ],
         "models": False,
+        "forms": False,
+        "guards": [],
     }
     assert msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest) == manifest
 
@@ -158,7 +160,7 @@ def trigger(kind: str, handler: str, where: str, **options: Any) -> dict[str, An
 
 
 def http(handler: str, where: str, method: str, path: str, **given: Any) -> dict[str, Any]:
-    usual = {"status": None, "auth": "public", "max_body": None}
+    usual = {"status": None, "auth": "public", "max_body": None, "stream": False, "background": False}
     return trigger("http", handler, where, method=method, path=path, **{**usual, **given})
 
 

@@ -32,6 +32,7 @@ _TOOLS = (
     "checks.py",
     "cli",
     "dev",
+    "guards.py",
     "hookspecs.py",
     "manifest.py",
     "plugins.py",
@@ -55,6 +56,7 @@ _ADAPTER_TOOLS = (
 )
 _USES_MSGSPEC = re.compile(rb"^\s*(?:import|from)\s+msgspec\b", re.MULTILINE)
 _READS_FORMS = re.compile(rb"\.a?form\(")
+_VERIFIES_TOKENS = re.compile(rb"\bJWTBearer\b")
 
 
 class Lock(msgspec.Struct):
@@ -79,6 +81,8 @@ def wanted_requirements(
         wanted += _own_requirement("msgspec")
     if manifest.forms or any(_READS_FORMS.search(text) for text in python):
         wanted += _own_requirement("python-multipart")
+    if any(_VERIFIES_TOKENS.search(text) for text in python):
+        wanted += _own_requirement("pyjwt")
     return sorted(dict.fromkeys(wanted))
 
 

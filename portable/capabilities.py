@@ -154,6 +154,10 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "binary": "messages of bytes, in both directions",
         "knows_gone": "a send that says when the connection is gone",
     },
+    "http": {
+        "stream": "an answer sent while it is made",
+        "background": "work done after the answer",
+    },
     "cache": {
         "shared": "values that every instance sees",
         "add_bytes": "bytes that are no text, stored unless there is a value",
@@ -171,6 +175,7 @@ empty. An option that is on no list needs nothing: every driver has to give it."
 
 TRIGGER_ASKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "socket": {"sockets": ("serves",)},
+    "http": {"stream": ("stream",), "background": ("background",)},
     "stream": {"bisect": ("bisect",)},
     "change": {"table": ("changes",), "old": ("change_old", "change_delete")},
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Client", "Place", "register_snapshot", "retrying"]
+__all__ = ["Client", "Place", "register_snapshot", "retrying", "snapshot_hooks"]
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30  # above the 20 s that a receive may wait
@@ -222,3 +222,13 @@ def register_snapshot(save: Callable[[], None], restore: Callable[[], None]) -> 
         ) from error
     register_before_snapshot(save)
     register_after_restore(restore)
+
+
+def snapshot_hooks() -> tuple[list[Callable[[], Any]], list[Callable[[], Any]]]:
+    """What was registered to be called before SnapStart's snapshot, and after a restore, each in its order."""
+    from functools import partial
+
+    from snapshot_restore_py import get_after_restore, get_before_snapshot
+
+    before = [partial(*call[:1], *call[1], **call[2]) for call in reversed(get_before_snapshot())]
+    return [*before], [partial(*call[:1], *call[1], **call[2]) for call in get_after_restore()]

@@ -59,6 +59,24 @@ SERVICES: Mapping[str, Sequence[str]] = {
 }
 """What botocore calls the services that each kind of resource needs; a topic's subscriptions are queues."""
 
+_BOOTSTRAP = """\
+#!/bin/sh
+# Starts this framework's own runtime loop: as AWS_LAMBDA_EXEC_WRAPPER of a managed Python runtime, which hands over the
+# command of its own client, the interpreter first; or as an image's entry point, with the handler or nothing.
+# Written by `portable build`.
+case "${1-}" in
+    portable_entry.*) export _HANDLER="$1"; shift ;;
+esac
+cd "${LAMBDA_TASK_ROOT:-$(dirname "$0")}" || exit 1
+exec "${1:-python3}" -c "from portable_aws.runtime_loop import main; main()"
+"""
+
+PORTABLE = "portable"
+"""``[tool.portable.aws] runtime``: this framework's own runtime loop in place of AWS's client, ``"awslambdaric"``."""
+
+STREAMED = ("function-url", "rest-api")
+"""Sources that hand on an answer while it is made: an HTTP API and a load balancer do not."""
+
 CHOSEN = ("http", "blob", "schedule", "stream")
 """Trigger kinds whose event source is a setting: ``[tool.portable.aws] http = "function-url"``."""
 
@@ -71,7 +89,7 @@ class AWSTarget:
     reserved = frozenset({"portable_entry"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_aws",)
-    known_settings: Sequence[str] = CHOSEN
+    known_settings: Sequence[str] = (*CHOSEN, "runtime")
     glibc: Mapping[str, int] = limits.GLIBC
     capabilities = CAPABILITIES
     naming = NAMES
@@ -83,6 +101,8 @@ class AWSTarget:
             return found
         for function in manifest.functions:
             found += _check_function(function, _source(function.kind, settings))
+            if function.kind == "http":
+                found += _check_streams(function, _source("http", settings), settings.get("runtime"))
         found += _check_senders(manifest, _source("stream", settings))
         if _source("blob", settings) == "s3":
             found += _check_notifications(manifest)
@@ -109,12 +129,16 @@ class AWSTarget:
         sources = {function.name: _source(function.kind, settings) for function in manifest.functions}
         rows = "".join(
             f"    {handler_name(function.name)!r}: "
-            f"({function.name!r}, {tuple(function.modules)!r}, {sources[function.name]!r}),\n"
+            f"({function.name!r}, {tuple(function.modules)!r}, {sources[function.name]!r}"
+            f"{', True' if any(function.asks('stream')) and function.kind == 'http' else ''}),\n"
             for function in manifest.functions
         )
         first = handler_name(manifest.functions[0].name) if manifest.functions else "FUNCTION"
         entry = _ENTRY.format(rows=rows, spec=manifest.spec, first=first)
-        return [Bundle("", sources, {"portable_entry.py": entry.encode()})]
+        files = {"portable_entry.py": entry.encode()}
+        if settings.get("runtime") == PORTABLE:
+            files["bootstrap"] = _BOOTSTRAP.encode()
+        return [Bundle("", sources, files)]
 
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:
         """What EventBridge is told, by function."""
@@ -135,6 +159,10 @@ def _source(kind: str, settings: Mapping[str, Any]) -> str:
 
 
 def _check_settings(settings: Mapping[str, Any]) -> Iterator[Finding]:
+    runtime = settings.get("runtime", "awslambdaric")
+    if runtime not in ("awslambdaric", PORTABLE):
+        message = f"[tool.portable.aws] runtime = {runtime!r}: there is no such runtime client"
+        yield Finding("error", "pyproject.toml", message, f"'awslambdaric' or {PORTABLE!r}")
     for kind in CHOSEN:
         chosen = settings.get(kind)
         if chosen is not None and chosen not in CODECS[kind]:
@@ -225,6 +253,25 @@ def _check_http(function: FunctionRecord, source: str) -> Iterator[Finding]:
                 "and a binary body grows by a third in base64",
                 "let callers upload to a bucket",
             )
+
+
+def _check_streams(function: FunctionRecord, source: str, runtime: str | None) -> Iterator[Finding]:
+    """AWS's own client neither streams nor goes on after an answer; ours does both."""
+    own = f"[tool.portable.aws] runtime = {PORTABLE!r}, this framework's own runtime loop"
+    for trigger in function.triggers:
+        options = trigger.options
+        route = f"function {function.name}: {options['method']} {options['path']}"
+        if options.get("background") and runtime != PORTABLE:
+            message = f"{route} leaves work for after its answer; with awslambdaric nothing runs after it"
+            yield Finding("error", trigger.where, message, f"a queue, or {own}")
+        if not options.get("stream"):
+            continue
+        if runtime != PORTABLE:
+            message = f"{route} streams, and Lambda's Python client, awslambdaric, has no streaming"
+            yield Finding("error", trigger.where, message, f"{own}; or leave out stream=True and put it in a bucket")
+        if source not in STREAMED:
+            message = f"{route} streams, and {source} hands an answer on when it is whole"
+            yield Finding("error", trigger.where, message, "[tool.portable.aws] http = 'function-url' or 'rest-api'")
 
 
 def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:

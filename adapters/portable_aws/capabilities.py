@@ -122,10 +122,27 @@ _STREAM: dict[str, Capability] = {
     ),
 }
 
+_HTTP: dict[str, Capability] = {
+    "stream": portable(
+        "with runtime = 'portable', whose loop streams where awslambdaric does not, through a function URL or a REST "
+        "API: 200 MB at most, 2 MB a second after the first 6 MB; a caller that goes away "
+        "stops nothing, and all of it is billed",
+        source="https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html; "
+        "under a server of ours in Lambda's place: tests/run/test_streaming.py",
+    ),
+    "background": portable(
+        "with runtime = 'portable': between the answer and the next invocation, which waits for it; it is billed, and "
+        "the function's timeout holds for both",
+        source="https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, "
+        "the invoke phase; tests/run/test_streaming.py",
+    ),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
+    "http": _HTTP,
     "queue": _QUEUE,
     "secret": _SECRET,
     "stream": _STREAM,

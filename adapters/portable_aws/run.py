@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -22,6 +23,7 @@ from portable.run.processes import LOOPBACK, accepts, free_port, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_aws._sdk import Client
 from portable_aws.build import handler_name
+from portable_aws.lambda_api import BrokenAnswerError, Instance
 from portable_aws.provision import make_queue, make_secret, make_stream, make_table, make_topic
 from portable_aws.samples import physical_name
 
@@ -36,6 +38,7 @@ GRACE = 3.0
 _PATH = "/2015-03-31/functions/function/invocations"
 _ERROR_KEYS = {"errorMessage", "errorType", "requestId", "stackTrace"}
 _TIMED_OUT = b"Task timed out"
+_LOOP = "from portable_aws.runtime_loop import main; main()"
 _KEPT = ("HOME", "PATH", "TMPDIR")
 
 
@@ -67,7 +70,7 @@ RUNNER = AWSRunner()
 
 
 @contextlib.contextmanager
-def _gateway(manifest: Manifest) -> Iterator[Mapping[str, str]]:
+def _gateway(manifest: Manifest) -> Iterator[dict[str, str]]:
     """The addresses of the app's sockets, at a stand-in for the connections of its WebSocket APIs."""
     named = [address_variable("sockets", sockets.name) for sockets in manifest.of_kind("sockets")]
     if not named:
@@ -129,6 +132,7 @@ class AWSRunning:
         self.parts: Mapping[str, str] = {part.name: part.version for part in found}
         self._guard = Lock()
         self._instances: dict[str, _Instance] = {}
+        self._streams: dict[str, Instance] = {}
         self._closed = False
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
@@ -136,6 +140,12 @@ class AWSRunning:
     def invoke(self, function: str, native: Any, *, timeout: float | None = None) -> Any:
         """One at a time a function; several functions at a time. ``timeout`` counts from when its turn comes."""
         record = self._artifact.manifest.function(function)
+        if self._is_streamed(record):
+            head, body = self.stream(function, native, timeout=timeout)
+            try:
+                return _joined(head, b"".join(body))
+            except BrokenAnswerError as error:
+                raise InvocationError("BrokenAnswer", str(error), tail(self._log)) from error
         with self._guard:
             if self._closed:
                 raise InvocationError("Closed", "the artifact runs no more")
@@ -146,10 +156,34 @@ class AWSRunning:
             timeout = math.ceil(record.timeout) + GRACE  # the emulator ends it, as Lambda does, and starts anew
         return instance.invoke(native, timeout)
 
+    def stream(self, function: str, native: Any, *, timeout: float | None = None) -> tuple[Any, Iterator[bytes]]:
+        """See ``portable.run.target.Streaming``: under a server of ours that plays Lambda's API, see ``lambda_api``."""
+        record = self._artifact.manifest.function(function)
+        with self._guard:
+            if self._closed:
+                raise InvocationError("Closed", "the artifact runs no more")
+            instance = self._streams.get(function)
+            if instance is None:
+                (_, *program), environment, bundle = self._command(record)
+                instance = self._streams[function] = Instance(program, environment, bundle, self._log)
+        seconds = min(filter(None, (timeout, record.timeout)), default=None)
+        return instance.stream(native, seconds)
+
+    def _is_own(self, record: FunctionRecord) -> bool:
+        """Whether the artifact was built for this framework's own runtime loop."""
+        return (self._artifact.bundle_of(record.name) / "bootstrap").is_file()
+
+    def _is_streamed(self, record: FunctionRecord) -> bool:
+        return record.kind == "http" and any(record.asks("stream")) and self._is_own(record)
+
     def _command(self, record: FunctionRecord) -> tuple[list[str], dict[str, str], Path]:
         bundle = self._artifact.bundle_of(record.name)
         # -S: what this machine has installed is not in Lambda, where the bundle has to hold all.
         program = [str(self._python.path), "-S", "-m", "awslambdaric", f"portable_entry.{handler_name(record.name)}"]
+        libraries = [str(bundle), str(self._client.path)]
+        if self._is_own(record):
+            program[2:] = ["-c", _LOOP]
+            libraries = [str(bundle)]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {
             "AWS_LAMBDA_FUNCTION_NAME": record.name,
@@ -157,7 +191,8 @@ class AWSRunning:
             "LAMBDA_TASK_ROOT": str(bundle),
             "LANG": "en_US.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",  # the artifact stays as it was built
-            "PYTHONPATH": os.pathsep.join([str(bundle), str(self._client.path)]),
+            "PYTHONPATH": os.pathsep.join(libraries),
+            "_HANDLER": f"portable_entry.{handler_name(record.name)}",
             "TZ": ":UTC",
         }
         if record.timeout is not None:
@@ -172,9 +207,15 @@ class AWSRunning:
         """End every process."""
         with self._guard:
             self._closed = True
-            instances = list(self._instances.values())
+            instances: list[Any] = [*self._instances.values(), *self._streams.values()]
         for instance in instances:
             instance.stop()
+
+
+def _joined(head: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """A streamed answer as one that is there at once."""
+    text = base64.b64encode(body).decode()
+    return {**head, "body": text, "isBase64Encoded": True}
 
 
 class _Instance:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import modules
+
 from portable.events import Context, current_context
 from portable.instance import Instance
 from portable.invoke import run
@@ -27,12 +29,19 @@ def platform(environment: Mapping[str, str] | None = None) -> AWSPlatform:
     return AWSPlatform(environment)
 
 
-def entry(spec: str, function: str, modules: Iterable[str] | None = None, source: str | None = None) -> Handler:
-    """The handler of one function, for ``awslambdaric``.
+def entry(
+    spec: str,
+    function: str,
+    modules: Iterable[str] | None = None,
+    source: str | None = None,
+    streams: bool = False,
+) -> Handler:
+    """The handler of one function, for ``awslambdaric`` or this framework's own runtime loop.
 
     Args:
         spec: ``module:variable`` of the App. function: its name. modules: routers included by name that it needs.
         source: the event source that calls it, as the build chose; the trigger kind's default when left out.
+        streams: it has routes that stream, so all of its answers do; for the loop alone.
 
     Raises ConfigError for an unknown function or source; what the app's import or an ``on_start`` hook raises passes
     through, and fails the instance's init.
@@ -48,6 +57,10 @@ def entry(spec: str, function: str, modules: Iterable[str] | None = None, source
         raise ImportError(f"{spec} failed to start: AttributeError: {error}").with_traceback(
             error.__traceback__
         ) from error
+    if streams:
+        from portable_aws.streaming import serve_streams
+
+        return _in_context(instance, serve_streams(instance, codec))
     return _in_context(instance, _MAKERS[instance.kind](instance, codec))
 
 
@@ -98,9 +111,10 @@ def _in_context(instance: Instance, serve: Callable[[Any], Any]) -> Handler:
     kind = _context_class(instance)
     new, enter, leave = kind.__new__, current_context.set, current_context.reset
     cold = True
+    context: Context | None = None
 
     def handle(event: Any, native: Any) -> Any:
-        nonlocal cold
+        nonlocal cold, context
         context = new(kind)
         context.native = native
         if cold:
@@ -114,6 +128,15 @@ def _in_context(instance: Instance, serve: Callable[[Any], Any]) -> Handler:
             unwatch(context)
             leave(token)
 
+    def left() -> None:
+        """Do what the last invocation left to be done after its answer: called by our own runtime loop."""
+        if "portable.http.background" in modules:
+            from portable.http.background import take_tasks
+
+            if (tasks := take_tasks(context)) is not None:
+                tasks.run(run)
+
+    handle.left = left  # type: ignore[attr-defined]
     return handle
 
 

@@ -156,10 +156,26 @@ _STREAM: dict[str, Capability] = {
     "parallel": refused("one batch of a partition at a time", source="functions-bindings-event-hubs-trigger"),
 }
 
+_HTTP: dict[str, Capability] = {
+    "stream": refused(
+        "the Functions host takes an answer whole from this programming model; its streams are those of an extension "
+        "that puts FastAPI's requests and responses in place of azure.functions' in the whole app",
+        source="azure-functions-runtime: http_v2; "
+        "https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger",
+        way_out="leave stream=True out and answer whole, or choose another target",
+    ),
+    "background": refused(
+        "the host takes an invocation for over when its answer is there, and may end the instance",
+        source="https://learn.microsoft.com/azure/azure-functions/performance-reliability",
+        way_out="send a message to a queue, whose handler does the work",
+    ),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
+    "http": _HTTP,
     "queue": _QUEUE,
     "secret": _SECRET,
     "stream": _STREAM,

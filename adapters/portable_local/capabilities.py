@@ -82,10 +82,20 @@ _STREAM: dict[str, Capability] = {
     "parallel": portable("one batch of a partition at a time", source="portable.run.streams"),
 }
 
+_HTTP: dict[str, Capability] = {
+    "stream": native(
+        "by `portable dev`, which closes the body of a caller that goes away; a built local artifact answers when all "
+        "of it is there",
+        source="tests/run/test_streaming.py",
+    ),
+    "background": native("by `portable dev`; a built local artifact does it before it answers", source="tests/http"),
+}
+
 CAPABILITIES: Capabilities = {
     "bucket": _BUCKET,
     "cache": _CACHE,
     "config": _CONFIG,
+    "http": _HTTP,
     "queue": _QUEUE,
     "secret": _SECRET,
     "sockets": _SOCKETS,

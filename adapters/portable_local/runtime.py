@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import modules
+
 from portable.errors import Reject
 from portable.events import Context, Response, current_context
 from portable.instance import Instance
@@ -42,6 +44,18 @@ def entry(spec: str, function: str, modules: Iterable[str] | None = None, source
     return LocalFunction(instance, source)
 
 
+def _whole(response: Any) -> Response:
+    """A streamed answer once all of it is there: the line to whoever runs this takes no part of one.
+
+    Raises BrokenStreamError where its body failed.
+    """
+    from portable.http.streams import Pieces
+
+    pieces = Pieces(response, run_shared)
+    body = b"".join(pieces)
+    return Response(None if response.bare else body, response.status, response.header_pairs())
+
+
 class LocalFunction:
     """Takes local events, gives local answers. Raises ValueError for a malformed event, and what a handler raised."""
 
@@ -74,7 +88,13 @@ class LocalFunction:
         response = self._instance.call(self._codec.decode(event))
         if not isinstance(response, Response):
             response = run_shared(response)
-        return self._codec.encode(response)
+        answer = self._codec.encode(_whole(response) if response.streamed else response)
+        if "portable.http.background" in modules:
+            from portable.http.background import take_tasks
+
+            if (tasks := take_tasks(current_context.get())) is not None:
+                tasks.run(run_shared)
+        return answer
 
     def _serve_message(self, event: Any) -> Any:
         key, messages = self._codec.decode(event)

@@ -324,7 +324,7 @@ def test_what_is_no_iterable_of_pieces_is_refused(body: Any) -> None:
 
 def test_stream_is_true_or_false() -> None:
     with pytest.raises(ConfigError, match="stream is True or False"):
-        App("wrong").get("/", stream="yes")(lambda: None)  # type: ignore[typeddict-item]
+        App("wrong").get("/", stream="yes")(lambda: None)  # type: ignore[arg-type]
 
 
 # --- server-sent events

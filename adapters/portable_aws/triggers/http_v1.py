@@ -110,6 +110,11 @@ class RESTAPI:
         answer["multiValueHeaders"] = _multi(response)
         return answer
 
+    @staticmethod
+    def stream_head(response: Response) -> dict[str, Any]:
+        """What comes before the pieces of a streamed answer."""
+        return {"statusCode": response.status, "multiValueHeaders": _multi(response)}
+
 
 def _without_base(request: Request, path: str, resource: str, parameters: dict[str, str]) -> str:
     """Without what a custom domain's base path put before the resource that was matched."""

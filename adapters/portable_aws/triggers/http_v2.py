@@ -106,6 +106,19 @@ class FunctionURL:
                     headers[name] = given[name]
         return answer
 
+    @staticmethod
+    def stream_head(response: Response) -> dict[str, Any]:
+        """What comes before the pieces of a streamed answer: as :meth:`encode`, but for the body."""
+        headers: dict[str, str] = {}
+        head: dict[str, Any] = {"statusCode": response.status, "headers": headers}
+        found = Headers(response.header_pairs())
+        for name in found:
+            if name == "set-cookie":
+                head["cookies"] = found.get_all(name)
+            else:
+                headers[name] = found[name]
+        return head
+
 
 class HTTPAPI(FunctionURL):
     """An HTTP API with payload format 2.0.

@@ -88,9 +88,9 @@ def broken(kind: str) -> StreamResponse:
     return StreamResponse(on_loop() if kind == "async" else on_thread())
 
 
-@app.get("/endless/{kind}", stream=True)
-def endless(kind: str) -> StreamResponse:
-    def on_thread() -> Iterator[bytes]:
+@app.get("/endless/sync", stream=True, function="endless-sync")
+def endless() -> StreamResponse:
+    def pieces() -> Iterator[bytes]:
         made = 0
         try:
             while True:
@@ -98,9 +98,14 @@ def endless(kind: str) -> StreamResponse:
                 (folder() / "made").write_text(str(made))
                 yield b"." * 2**20
         finally:
-            note(f"closed {kind} endless")
+            note("closed sync endless")
 
-    async def on_loop() -> AsyncIterator[bytes]:
+    return StreamResponse(pieces())
+
+
+@app.get("/endless/async", stream=True, function="endless-async")
+async def endless_async() -> StreamResponse:
+    async def pieces() -> AsyncIterator[bytes]:
         made = 0
         try:
             while True:
@@ -109,9 +114,9 @@ def endless(kind: str) -> StreamResponse:
                 yield b"." * 2**20
         finally:
             await asyncio.sleep(0)
-            note(f"closed {kind} endless")
+            note("closed async endless")
 
-    return StreamResponse(on_loop() if kind == "async" else on_thread())
+    return StreamResponse(pieces())
 
 
 @app.get("/undeclared")

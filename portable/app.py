@@ -6,6 +6,7 @@ from portable.errors import ConfigError
 from portable.life import Life
 from portable.resources import Resource, check_name
 from portable.router import Router, import_object
+from portable.triggers import HTTPRoute, check_max_body
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,12 +46,19 @@ class App(Router):
     is_app = True
 
     def __init__(
-        self, name: str, *, dependencies: Iterable[Depends] = (), openapi: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        dependencies: Iterable[Depends] = (),
+        max_body: int | None = None,
+        openapi: Mapping[str, Any] | None = None,
     ) -> None:
-        """``dependencies``: called for each HTTP request before the handler, whatever they give. ``openapi``: laid over
-        the OpenAPI document: ``{"info": {"title": "Shop"}, "servers": [{"url": "https://api.example.com"}]}``.
+        """``dependencies``: called for each HTTP request before the handler, whatever they give. ``max_body``: bytes of
+        a body, for routes that do not say their own; more is a 413. ``openapi``: laid over the OpenAPI document:
+        ``{"info": {"title": "Shop"}, "servers": [{"url": "https://api.example.com"}]}``.
         """
         super().__init__(dependencies=dependencies)
+        self.max_body = check_max_body(max_body)
         self.name = check_name("app", name)
         self.openapi = openapi or {}
         self.resources: dict[tuple[str, str], Resource] = {}
@@ -330,6 +338,15 @@ class App(Router):
         """Call ``hook``, sync or async, in each instance restored from a snapshot: for what has to be its own."""
         self.life.after_restore.append(hook)
         return hook
+
+    def collect(self, modules: Iterable[str] | None = None) -> list[Trigger]:
+        """See :meth:`Router.collect`. Routes without a bound of the body have the app's."""
+        found = super().collect(modules)
+        if self.max_body is not None:
+            for trigger in found:
+                if isinstance(trigger, HTTPRoute) and trigger.max_body is None:
+                    trigger.max_body = self.max_body
+        return found
 
     def functions(self, modules: Iterable[str] | None = None) -> dict[str, list[Trigger]]:
         """The triggers of each function, by its name. Raises ConfigError for mixed kinds and duplicate names."""

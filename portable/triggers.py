@@ -111,6 +111,13 @@ class Trigger:
         return name.lower().replace("_", "-")
 
 
+def check_max_body(most: int | None) -> int | None:
+    """The same bound of a body, in bytes. Raises ConfigError for what is none."""
+    if most is not None and (type(most) is not int or most < 1):
+        raise ConfigError(f"max_body is a whole number of bytes above 0, got {most!r}")
+    return most
+
+
 class HTTPRoute(Trigger):
     """A method and a path. ``status`` is None unless the decorator said one; ``auth`` is ``"public"`` by default.
 
@@ -154,8 +161,6 @@ class HTTPRoute(Trigger):
             raise ConfigError(f"status is 200 to 599, got {status!r}")
         if auth != "public" and auth != "cloud":
             raise ConfigError(f"auth is 'public' or 'cloud', got {auth!r}")
-        if max_body is not None and (type(max_body) is not int or max_body < 1):
-            raise ConfigError(f"max_body is a whole number of bytes above 0, got {max_body!r}")
         if type(stream) is not bool:
             raise ConfigError(f"stream is True or False, got {stream!r}")
         super().__init__(handler, settings)
@@ -164,7 +169,7 @@ class HTTPRoute(Trigger):
         self.path = path
         self.status = status
         self.auth = auth
-        self.max_body = max_body
+        self.max_body = check_max_body(max_body)
         self.tags = tags
         self.dependencies = dependencies
         self.response_model = response_model
@@ -196,7 +201,7 @@ class MessageTrigger(Trigger):
     ``key`` tells the sources of one function apart: a queue's name, or ``topic:`` and a topic's.
     """
 
-    __slots__ = ("batch_size", "filter", "key", "source")
+    __slots__ = ("batch_size", "concurrency", "filter", "key", "source")
     kind = "message"
 
     def __init__(
@@ -206,13 +211,17 @@ class MessageTrigger(Trigger):
         settings: Settings,
         *,
         batch_size: int = 10,
+        concurrency: int = 1,
         filter: Mapping[str, Any] | None = None,
     ) -> None:
         if type(batch_size) is not int or batch_size < 1:
             raise ConfigError(f"batch_size is a whole number above 0, got {batch_size!r}")
+        if type(concurrency) is not int or concurrency < 1:
+            raise ConfigError(f"concurrency is a whole number above 0, got {concurrency!r}")
         super().__init__(handler, settings)
         self.source = source
         self.batch_size = batch_size
+        self.concurrency = concurrency
         self.key = source.name if source.kind == "queue" else f"topic:{source.name}"
         self.filter: Filter | None = None
         if filter is not None:

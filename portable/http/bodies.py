@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from portable.errors import HTTPError
 from portable.http.binding import Misfit, check_size, refuse
 from portable.http.parameters import flatten
 
@@ -21,13 +24,28 @@ __all__ = ["around_body"]
 
 def around_body(route: HTTPRoute, bindings: list[Binding], plan: Plan) -> Plan:
     """``plan`` with what its route says of the body: a bound for a handler that reads it by itself, files closed."""
-    places = {one.place for one in flatten(bindings)}
-    if "file" in places or any(one.is_whole_form for one in flatten(bindings)):
-        if not route.stream:  # there the answer may be read from them yet
+    form = [one for one in flatten(bindings) if one.place in ("form", "file")]
+    if form:
+        if route.is_async:
+            plan = _read_before(plan, route.max_body, form[0].file_bytes)
+        if not route.stream:  # there the answer may be read from its files yet
             plan = _closing(plan)
-    elif route.max_body is not None and "body" not in places and "form" not in places:
+    elif route.max_body is not None and all(one.place != "body" for one in flatten(bindings)):
         return _bounded(plan, route.max_body)
     return plan
+
+
+def _read_before(plan: Plan, most: int | None, file_bytes: dict[str, int]) -> Plan:
+    """Read the form in the thread of the request: a body that still arrives must not hold up the event loop."""
+
+    def call(request: Request) -> Any:
+        with suppress(Misfit, HTTPError):  # said again, with what else does not fit, when a parameter asks
+            if most is not None:
+                check_size(request, most)
+            request._read_form(None, file_bytes)
+        return plan(request)
+
+    return call
 
 
 def _bounded(plan: Plan, most: int) -> Plan:

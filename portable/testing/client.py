@@ -36,6 +36,7 @@ from portable.run.delivery import Settled, resource_of
 from portable.run.target import InvocationError
 from portable.samples import Event, Outcome
 from portable.samples.neutral import make_request
+from portable.testing.forms import Files, write_form
 
 if TYPE_CHECKING:
     from portable.testing.sockets import SocketSession
@@ -124,6 +125,8 @@ class Client:
         cookies: Mapping[str, str] | None = None,
         body: bytes | str = b"",
         json: Any = msgspec.UNSET,
+        form: Pairs | None = None,
+        files: Files = (),
         chunks: int | None = None,
     ) -> Answer:
         """Send a request.
@@ -132,16 +135,22 @@ class Client:
             path: as in a URL, with its query if it has one; ``%2F`` stays as it is, other characters are encoded.
             query: added to the path's. headers: pairs or a mapping. cookies: sent as one ``cookie`` header.
             body: a str as UTF-8. json: sent as ``application/json`` instead of ``body``.
+            form: fields, sent urlencoded, or multipart where there are ``files``. files: by the names of their fields;
+                each is bytes, ``(filename, bytes)`` or ``(filename, bytes, content_type)``.
             chunks: hang up after so many pieces of a streamed answer, of an app in this process.
         """
         pairs = _pairs(headers)
         names = {name.lower() for name, _ in pairs}
+        if sum((bool(body), json is not msgspec.UNSET, form is not None or bool(files))) > 1:
+            raise ValueError("a request has one body: give body, json, or form and files")
         if json is not msgspec.UNSET:
-            if body:
-                raise ValueError("a request has one body: give body or json")
-            body = encode_text(json)
-            if "content-type" not in names:
-                pairs.append(("content-type", "application/json"))
+            body, kind = encode_text(json), "application/json"
+        elif form is not None or files:
+            body, kind = write_form(_pairs(form or ()), files)
+        else:
+            kind = ""
+        if kind and "content-type" not in names:
+            pairs.append(("content-type", kind))
         if cookies:
             pairs.append(("cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
         target = quote(path, safe="/%:@!$&'()*+,;=~-._?")

@@ -10,15 +10,19 @@ https://cloud.google.com/run/docs/write-functions#http-functions, PEP 3333.
 
 from __future__ import annotations
 
+from portable.errors import HTTPError
 from portable.events import Headers, Query, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from portable.events import Response
 
 __all__ = ["HTTP", "FunctionsRequest"]
+
+PIECE_BYTES = 64 * 1024
 
 
 def _raw_path(request: FunctionsRequest) -> str:
@@ -65,10 +69,30 @@ def _scheme(request: FunctionsRequest) -> str:
     return scheme
 
 
+def _body(request: FunctionsRequest) -> bytes:
+    if request._form is not None:
+        raise RuntimeError(
+            "the body was read as a multipart form, of which nothing is kept; take request.body before it"
+        )
+    body: bytes = request.native.get_data()
+    return body
+
+
+def _received(read: Callable[[int], bytes], size: int) -> bytes:
+    """Up to ``size`` bytes. Raises HTTPError 400 where the caller is gone before the end, which werkzeug says so."""
+    try:
+        return read(size)
+    except Exception as error:
+        if getattr(error, "code", None) != 400:
+            raise
+        raise HTTPError(400, "The body is cut off") from error
+
+
 class FunctionsRequest(Request):
     """A request read from its WSGI environment as far as a handler looks."""
 
-    __slots__ = ()
+    __slots__ = ("_too_long",)
+    _too_long: int  # bytes of a body that was given up
     _lazy = {
         **Request._lazy,
         "raw_path": _raw_path,
@@ -77,13 +101,52 @@ class FunctionsRequest(Request):
         "headers": _headers,
         "client": _client,
         "scheme": _scheme,
-        "body": lambda request: request.native.get_data(),
+        "_too_long": lambda request: 0,
+        "body": _body,
     }
 
     def __init__(self, native: Any) -> None:
         self.native = native
         self.method = native.environ["REQUEST_METHOD"]
         self.root_path = ""
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The body as it arrives, unless it was read before."""
+        held = self._held_body()
+        if held is not None:
+            yield held
+            return
+        read = self.native.stream.read
+        while piece := _received(read, PIECE_BYTES):
+            yield piece
+
+    def _size(self, most: int) -> int:
+        """By what the request says; one that does not say it is read as far as ``most``."""
+        said = self.native.environ.get("CONTENT_LENGTH") or ""
+        if said.isdigit():
+            return int(said)
+        if self._too_long:
+            return self._too_long
+        held = self._held_body()
+        if held is None:
+            read, pieces, size = self.native.stream.read, [], 0
+            while size <= most and (piece := _received(read, most + 1 - size)):
+                pieces.append(piece)
+                size += len(piece)
+            held = b"".join(pieces)
+            if size <= most:
+                self.body = held
+            else:
+                self._too_long = size
+        return len(held)
+
+    def _held_body(self) -> bytes | None:
+        """What was read before; None where nothing was, and nothing is read for it."""
+        try:
+            body: bytes = vars(Request)["body"].__get__(self)
+        except AttributeError:
+            return None
+        return body
 
 
 class HTTP:

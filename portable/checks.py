@@ -12,6 +12,7 @@ from typing import Any
 from portable.app import App
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
+from portable.http.mounts import HTTPMount
 from portable.http.parameters import describe, flatten
 from portable.http.routing import Routes
 from portable.invoke import make_function
@@ -128,6 +129,8 @@ def _at(trigger: Trigger) -> str:
 
 def _check_trigger(trigger: Trigger) -> None:
     if isinstance(trigger, HTTPRoute):
+        if isinstance(trigger, HTTPMount):
+            trigger.load()
         for binding in flatten(describe(trigger)):
             if binding.place == "body":
                 check_type(binding.annotation, _at(trigger))

@@ -49,12 +49,13 @@ class Instance:
     def start(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         """Call the app's ``on_start`` hooks, once a process; see ``Life.start``. Handlers' coroutines are run so too.
 
-        What this function mounts is started next.
+        What this function mounts is started next, and stopped before the app's ``on_stop`` hooks.
         """
         prefer(run)
         self.app.life.start(run)
-        if self.kind == "http" and self.call.routes.mounts is not None:
-            self.call.routes.mounts.start(run)
+        mounts = self.call.routes.mounts if self.kind == "http" else None
+        if mounts is not None and mounts.start(run):
+            self.app.life.on_stop.append(lambda: mounts.stop(run))
 
     def stop_at_exit(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         """Call the app's ``on_stop`` hooks when the process ends by itself, as a server's does that is told to."""

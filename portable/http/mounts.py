@@ -171,8 +171,6 @@ class HTTPMount(HTTPRoute):
         """The application's answer, or a coroutine that gives it. Raises HTTPError, and what the application raised."""
         if request.headers.get("upgrade", "").lower() == "websocket":
             raise HTTPError(501, "A mounted application gets no websockets here; declare them with @app.websocket")
-        if self.max_body is not None and len(request.body) > self.max_body:
-            raise HTTPError(413, f"The body has at most {self.max_body} bytes here, and this one {len(request.body)}")
         application = self.mounted.load()
         prefix = "" if self.path == "/" else self.path
         if self.mounted.kind == "asgi":
@@ -220,15 +218,15 @@ class Mounts:
                 return found
         return None
 
-    def start(self, run: Run) -> None:
-        """Import what was mounted by name, and start each application's lifespan, once. Safe under threads: others
-        wait. Raises what the import or the start raised, and then the next call tries again.
+    def start(self, run: Run) -> bool:
+        """Import what was mounted by name, and start each application's lifespan, once: True when this call did. Safe
+        under threads: others wait. Raises what the import or the start raised, and then the next call tries again.
         """
         if self._started is not None:
-            return
+            return False
         with self._starting:
             if self._started is not None:
-                return
+                return False
             for mount in self._by_prefix.values():
                 if isinstance(mount, HTTPMount):
                     mount.load()
@@ -244,6 +242,7 @@ class Mounts:
                 _close_all(started, run)
                 raise
             self._started = started
+            return True
 
     def _applications(self) -> list[tuple[Mounted, list[Mounted]]]:
         """Each application once, and what else mounts the same object."""

@@ -26,6 +26,7 @@ import msgspec
 from portable.drivers.tags import decode, encode
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, Tick
+from portable.http.mounts import ANY
 from portable.http.routing import parse_path
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
@@ -366,6 +367,8 @@ def _sample_request(_: FunctionRecord, trigger: TriggerRecord) -> Request:
     segments = parse_path(trigger.options["path"])
     path = "/" + "/".join(_PARAMETERS[converter] if converter else name for converter, name in segments)
     method = trigger.options["method"]
+    if method == ANY:
+        method, path = "GET", path if path == "/" else f"{path}/"
     headers = [("host", "app.example.com"), ("user-agent", "curl/8.5.0"), ("accept", "*/*")]
     body = b""
     if method in ("POST", "PUT", "PATCH"):

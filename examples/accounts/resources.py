@@ -10,7 +10,9 @@ from portable import Bucket, Cache, Config, Secret, Table, Topic
 
 Plan = Literal["free", "pro", "team"]
 Team = Annotated[str, msgspec.Meta(max_length=40, description="A team's name", examples=["red"])]
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@/\s]+@[^@/\s]+$", examples=["ann@example.com"])]
+Email = Annotated[
+    str, msgspec.Meta(max_length=254, pattern=r"^[^\x00-\x20@/]+@[^\x00-\x20@/]+$", examples=["ann@example.com"])
+]
 
 
 class Account(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -139,8 +140,7 @@ def _operation_ids(routes: list[HTTPRoute]) -> list[str]:
     plain = [getattr(route.handler, "__name__", type(route.handler).__name__).strip("_") for route in routes]
     longer = [f"{name}_{route.method.lower()}" for name, route in zip(plain, routes, strict=True)]
     longest = [
-        f"{name}_{''.join(c if c.isalnum() else '_' for c in route.path).strip('_')}"
-        for name, route in zip(longer, routes, strict=True)
+        "_".join([name, *re.findall("[A-Za-z0-9]+", route.path)]) for name, route in zip(longer, routes, strict=True)
     ]
     found: list[str] = []
     for position, given in enumerate(wanted):

@@ -244,3 +244,35 @@ def test_errors_stop_a_build(project: Path, run: Run) -> None:
     assert err.startswith("error app.py:14: queue guests: ")
     assert "→ max_attempts=5" in err
     assert not (project / "dist").exists()
+
+
+# --- openapi
+
+
+def test_openapi_is_printed_and_written(project: Path, run: Run) -> None:
+    status, out, _ = run("openapi", "--server", "https://api.example.com")
+    assert status == 0
+    document = json.loads(out)
+    assert document["openapi"] == "3.1.0"
+    assert document["info"]["title"] == "shop"
+    assert document["servers"] == [{"url": "https://api.example.com"}]
+    assert document["paths"]
+    assert run("openapi", "--output", "openapi.json")[:2] == (0, "")
+    del document["servers"]
+    assert json.loads((project / "openapi.json").read_text("utf-8")) == document
+
+
+def test_openapi_as_yaml(project: Path, run: Run) -> None:
+    yaml = pytest.importorskip("yaml")
+    assert run("openapi", "--output", "openapi.yaml")[0] == 0
+    assert yaml.safe_load((project / "openapi.yaml").read_text("utf-8")) == json.loads(run("openapi")[1])
+    assert run("openapi", "--yaml")[1] == (project / "openapi.yaml").read_text("utf-8")
+
+
+def test_openapi_of_what_cannot_be_described(project: Path, run: Run) -> None:
+    route = '\n\n@app.get("/odd", responses={700: "x"})\ndef odd() -> None: ...\n'
+    (project / "app.py").write_text((project / "app.py").read_text() + route)
+    status, out, error = run("openapi")
+    assert (status, out) == (2, "")
+    assert "GET /odd at " in error
+    assert "a status is 200 to 599" in error

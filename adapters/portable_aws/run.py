@@ -212,6 +212,14 @@ class AWSRunning:
             instance.stop()
 
 
+def _is_error(answer: Any) -> bool:
+    """Whether this is the emulator's document of an error, and no answer of a function's."""
+    if not isinstance(answer, dict):
+        return False
+    own = set(answer) == {"errorMessage", "errorType"} and str(answer["errorType"]).startswith("Function.")
+    return own or set(answer) == _ERROR_KEYS
+
+
 def _joined(head: dict[str, Any], body: bytes) -> dict[str, Any]:
     """A streamed answer as one that is there at once."""
     text = base64.b64encode(body).decode()
@@ -264,7 +272,7 @@ class _Instance:
             words = text.decode("utf-8", "replace")
             kind = "Timeout" if text.startswith(_TIMED_OUT) else "InvalidAnswer"
             raise InvocationError(kind, words or f"an empty answer with status {status}", tail(self._log)) from error
-        if status == 200 and not (isinstance(answer, dict) and set(answer) == _ERROR_KEYS):
+        if status == 200 and not _is_error(answer):
             return answer
         failed = answer if isinstance(answer, dict) else {}
         trace = "".join(failed.get("stackTrace") or ()) or tail(self._log)

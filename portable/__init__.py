@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from portable.http.streams import StreamResponse as StreamResponse
     from portable.idempotency import idempotent as idempotent
     from portable.records import StreamRecord as StreamRecord
+    from portable.resources.backoff import Backoff as Backoff
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
     from portable.resources.config import Config as Config
@@ -108,6 +109,7 @@ _HOME = {
     "portable.http.streams": ("EventStream", "ServerSentEvent", "StreamResponse"),
     "portable.idempotency": ("idempotent",),
     "portable.records": ("StreamRecord",),
+    "portable.resources.backoff": ("Backoff",),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),
     "portable.resources.config": ("Config",),

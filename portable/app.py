@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from portable.connection import Connection
     from portable.http.params import Depends
+    from portable.resources.backoff import Backoff
     from portable.resources.bucket import Bucket
     from portable.resources.cache import Cache
     from portable.resources.config import Config
@@ -85,6 +86,7 @@ class App(Router):
             ordered: bool = False,
             dedup: bool = False,
             large: Bucket | None = None,
+            retry: Backoff | None = None,
         ) -> Queue[Any]: ...
         @overload
         def queue(
@@ -96,6 +98,7 @@ class App(Router):
             ordered: bool = False,
             dedup: bool = False,
             large: Bucket | None = None,
+            retry: Backoff | None = None,
         ) -> Queue[T]: ...
         @overload
         def queue(
@@ -107,6 +110,7 @@ class App(Router):
             ordered: bool = False,
             dedup: bool = False,
             large: Bucket | None = None,
+            retry: Backoff | None = None,
         ) -> Queue[Any]: ...
 
     def queue(
@@ -118,29 +122,44 @@ class App(Router):
         ordered: bool = False,
         dedup: bool = False,
         large: Bucket | None = None,
+        retry: Backoff | None = None,
     ) -> Queue[Any]:
         """Declare a queue of messages of ``type``. The same name with the same options again is the same queue."""
         from portable.resources.queue import Queue
 
         queue: Queue[Any] = Queue(
-            name, type, max_attempts=max_attempts, ordered=ordered, dedup=dedup, large=large, _depth=1
+            name, type, max_attempts=max_attempts, ordered=ordered, dedup=dedup, large=large, retry=retry, _depth=1
         )
         return self._declare(queue)
 
     if TYPE_CHECKING:
 
         @overload
-        def topic(self, name: str, *, ordered: bool = False, max_attempts: int = 5) -> Topic[Any]: ...
+        def topic(
+            self, name: str, *, ordered: bool = False, max_attempts: int = 5, retry: Backoff | None = None
+        ) -> Topic[Any]: ...
         @overload
-        def topic(self, name: str, type: type[T], *, ordered: bool = False, max_attempts: int = 5) -> Topic[T]: ...
+        def topic(
+            self,
+            name: str,
+            type: type[T],
+            *,
+            ordered: bool = False,
+            max_attempts: int = 5,
+            retry: Backoff | None = None,
+        ) -> Topic[T]: ...
         @overload
-        def topic(self, name: str, type: Any, *, ordered: bool = False, max_attempts: int = 5) -> Topic[Any]: ...
+        def topic(
+            self, name: str, type: Any, *, ordered: bool = False, max_attempts: int = 5, retry: Backoff | None = None
+        ) -> Topic[Any]: ...
 
-    def topic(self, name: str, type: Any = None, *, ordered: bool = False, max_attempts: int = 5) -> Topic[Any]:
+    def topic(
+        self, name: str, type: Any = None, *, ordered: bool = False, max_attempts: int = 5, retry: Backoff | None = None
+    ) -> Topic[Any]:
         """Declare a topic of messages of ``type``. The same name with the same options again is the same topic."""
         from portable.resources.topic import Topic
 
-        return self._declare(Topic(name, type, ordered=ordered, max_attempts=max_attempts, _depth=1))
+        return self._declare(Topic(name, type, ordered=ordered, max_attempts=max_attempts, retry=retry, _depth=1))
 
     if TYPE_CHECKING:
 

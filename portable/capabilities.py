@@ -166,8 +166,8 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
 """Every feature a driver may lack, by kind of resource: what is not here, every driver has to give."""
 
 ASKS: Mapping[str, Mapping[str, str]] = {
-    "queue": {"ordered": "ordered", "dedup": "dedup"},
-    "topic": {"ordered": "ordered"},
+    "queue": {"ordered": "ordered", "dedup": "dedup", "retry": "retry_after"},
+    "topic": {"ordered": "ordered", "retry": "retry_after"},
     "sockets": {"binary": "binary"},
 }
 """By kind of resource: a declared option, and the feature it needs when it is set to anything but None, False or

@@ -36,7 +36,14 @@ from portable.triggers import (
 __all__ = ["check_functions", "check_type"]
 
 _EVENTS = (BlobEvent, Change, Message, Request, SocketEvent, StreamRecord, Tick)
-_TAKES = {"message": Message, "stream": StreamRecord, "blob": BlobEvent, "change": Change, "schedule": Tick, "socket": SocketEvent}
+_TAKES = {
+    "message": Message,
+    "stream": StreamRecord,
+    "blob": BlobEvent,
+    "change": Change,
+    "schedule": Tick,
+    "socket": SocketEvent,
+}
 _SCALARS = (str, bytes, int, float, bool, dict)
 
 

@@ -784,12 +784,12 @@ class Context(Lazy):
     """
 
     __slots__ = (
+        "_message",
         "background",
         "cold_start",
         "deadline",
         "deadline_at",
         "function",
-        "message",
         "native",
         "request_id",
         "stage",
@@ -803,7 +803,6 @@ class Context(Lazy):
     cold_start: bool
     target: str
     stage: str
-    message: Any
     native: Any
 
     def __init__(
@@ -834,6 +833,12 @@ class Context(Lazy):
 
         return timedelta(seconds=max(0.0, self.deadline_at - time()))
 
+    @property
+    def message(self) -> Any:
+        """The message or record in hand. Of several at once, the one that this task is for."""
+        own = current_message.get()
+        return self._message if own is None else own
+
     @staticmethod
     def current() -> Context:
         """The context of the invocation under way. Raises ConfigError outside one."""
@@ -857,9 +862,10 @@ def _read_deadline(context: Context) -> datetime | None:
 
 
 Context._lazy = {
+    "_message": lambda context: None,
     "background": lambda context: None,
     "deadline": _read_deadline,
-    "message": lambda context: None,
 }
 
 current_context: ContextVar[Context | None] = ContextVar("portable_context", default=None)
+current_message: ContextVar[Any] = ContextVar("portable_message", default=None)

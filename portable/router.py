@@ -216,6 +216,7 @@ class Router:
         *,
         filter: Mapping[str, str | Mapping[str, str] | Sequence[str | Mapping[str, str]]] | None = None,
         batch_size: int = 10,
+        concurrency: int = 1,
         memory: int | None = None,
         timeout: timedelta | None = None,
         function: str | None = None,
@@ -228,13 +229,17 @@ class Router:
             filter: of a topic, only messages with these attributes: ``{"plan": ["pro", "team"]}`` is one of two
                 values, ``{"region": {"prefix": "eu-"}}`` a beginning; all that are named have to fit.
             batch_size: a maximum; a cloud may hand over fewer.
+            concurrency: how many messages of a batch an async handler has in hand at once; those of a group stay one
+                behind the other.
         """
         if getattr(source, "kind", None) not in ("queue", "topic"):
             raise ConfigError(f"on_message takes a queue or a topic, got {source!r}")
 
         def decorate(handler: Any) -> Any:
             settings = Settings(memory, timeout, function)
-            self.triggers.append(MessageTrigger(source, handler, settings, batch_size=batch_size, filter=filter))
+            self.triggers.append(
+                MessageTrigger(source, handler, settings, batch_size=batch_size, concurrency=concurrency, filter=filter)
+            )
             return handler
 
         return decorate

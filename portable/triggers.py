@@ -128,6 +128,7 @@ class HTTPRoute(Trigger):
         "auth",
         "dependencies",
         "documentation",
+        "exact",
         "max_body",
         "method",
         "path",
@@ -174,6 +175,7 @@ class HTTPRoute(Trigger):
         self.dependencies = dependencies
         self.response_model = response_model
         self.shape: Any = None  # what makes an answer the declared model; made with the plan
+        self.exact: Any = None  # the class whose objects are that model as they are
         self.documentation = documentation
 
     def included(self, prefix: str, dependencies: tuple[Depends, ...]) -> HTTPRoute:

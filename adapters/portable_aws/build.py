@@ -9,9 +9,10 @@ from typing import Any
 
 from portable.build.schedules import Timer, check_timers, cron_of, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
-from portable.manifest import FunctionRecord, Manifest, TriggerRecord
+from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_aws import limits
 from portable_aws.capabilities import CAPABILITIES, NAMES
+from portable_aws.gateway import authorizer_entry, authorizers_of, check_authorizer
 from portable_aws.schedules import timers_of
 from portable_aws.triggers import CODECS, source_of
 
@@ -86,10 +87,10 @@ class AWSTarget:
 
     name = "aws"
     pythons: Sequence[str] = limits.PYTHONS
-    reserved = frozenset({"portable_entry"})
+    reserved = frozenset({"portable_entry", "portable_authorizer"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_aws",)
-    known_settings: Sequence[str] = (*CHOSEN, "runtime")
+    known_settings: Sequence[str] = (*CHOSEN, "authorizer", "runtime")
     glibc: Mapping[str, int] = limits.GLIBC
     capabilities = CAPABILITIES
     naming = NAMES
@@ -103,6 +104,9 @@ class AWSTarget:
             found += _check_function(function, _source(function.kind, settings))
             if function.kind == "http":
                 found += _check_streams(function, _source("http", settings), settings.get("runtime"))
+        found += check_authorizer(manifest, settings.get("authorizer"), _source("http", settings))
+        for source in (*manifest.of_kind("queue"), *manifest.of_kind("topic")):
+            found += _check_wait(source)
         found += _check_senders(manifest, _source("stream", settings))
         if _source("blob", settings) == "s3":
             found += _check_notifications(manifest)
@@ -138,7 +142,13 @@ class AWSTarget:
         files = {"portable_entry.py": entry.encode()}
         if settings.get("runtime") == PORTABLE:
             files["bootstrap"] = _BOOTSTRAP.encode()
+        if settings.get("authorizer"):
+            files["portable_authorizer.py"] = authorizer_entry(settings["authorizer"], _source("http", settings))
         return [Bundle("", sources, files)]
+
+    def authorizers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What API Gateway can check before the function."""
+        return authorizers_of(manifest, _source("http", settings))
 
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:
         """What EventBridge is told, by function."""
@@ -289,6 +299,18 @@ def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:
             trigger.where,
             f"batch_size={asked}: above {limits.EVENT_BATCH_WITHOUT_WINDOW}, Lambda gathers messages for a second "
             f"at least before a call; a FIFO queue gives {limits.FIFO_EVENT_BATCH} at most",
+        )
+
+
+def _check_wait(source: ResourceRecord) -> Iterator[Finding]:
+    longest = source.options["retry"][2] if "retry" in source.options else 0
+    if longest > limits.VISIBILITY_SECONDS:
+        yield Finding(
+            "error",
+            source.where,
+            f"{source.kind} {source.name}, retry: a wait of {longest:g} s; SQS hides a message for "
+            f"{limits.VISIBILITY_SECONDS} at most",
+            f"limit=timedelta(seconds={limits.VISIBILITY_SECONDS})",
         )
 
 

@@ -53,12 +53,11 @@ class Delivery:
     def _in_order(self, trigger: MessageTrigger, batch: list[Message[Any]]) -> Outcomes:
         """After a failed message, the later ones of its group fail too, so that they come again behind it.
 
-        A handler of single messages does not see them. One that takes the batch has seen them all already.
+        A handler of single messages does not see them. One that takes the batch has seen them all already; so has one
+        that has several in hand, where a ``Reject`` could not be carried out.
         """
-        if trigger.plan is None:
-            trigger.plan = self._function._plan(trigger)
-        takes_batch = trigger.plan[1]
-        whole = self._call(trigger, batch) if takes_batch else None
+        at_once = trigger.plan[2]  # it minds the order of a group itself, as far as it hands messages over one by one
+        whole = self._call(trigger, batch) if at_once else None
         outcomes: Outcomes = []
         stopped: set[str | None] = set()
         for position, message in enumerate(batch):

@@ -56,6 +56,7 @@ class GoogleTarget:
         found: list[Finding] = []
         for source in (*manifest.of_kind("queue"), *manifest.of_kind("topic")):
             found += _check_attempts(source)
+            found += _check_wait(source)
         for function in manifest.functions:
             found += _check_function(function)
             if _source(function, settings) == "pubsub-eventarc":
@@ -130,6 +131,18 @@ def _check_attempts(source: ResourceRecord) -> Iterator[Finding]:
             f"attempts, not after {attempts}",
             f"max_attempts={min(max(attempts, least), most)}",
         )
+
+
+def _check_wait(source: ResourceRecord) -> Iterator[Finding]:
+    if "retry" not in source.options:
+        return
+    label, (_, _, longest, _) = f"{source.kind} {source.name}, retry", source.options["retry"]
+    most = limits.BACKOFF_SECONDS
+    if longest > most:
+        message = f"{label}: a wait of {longest:g} s; Pub/Sub's retry policy has {most} at most"
+        yield Finding("error", source.where, message, f"limit=timedelta(seconds={most})")
+    message = f"{label}: Pub/Sub has a first and a longest wait; how they grow is its own"
+    yield Finding("info", source.where, message)
 
 
 def _check_function(function: FunctionRecord) -> Iterator[Finding]:

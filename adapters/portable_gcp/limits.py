@@ -23,6 +23,7 @@ PUBLISH_BYTES = 10_000_000  # [page] of one publish request, and of one message
 PUBLISH_MESSAGES = 1000  # [memory] in one publish request
 ACK_DEADLINE_MAX = 600  # [client] seconds, ModifyAckDeadlineRequest and Subscription
 DELIVERY_ATTEMPTS = (5, 100)  # [client] DeadLetterPolicy.max_delivery_attempts
+BACKOFF_SECONDS = 600  # [client] RetryPolicy: minimum_backoff and maximum_backoff are 0 to 600 seconds
 PUSH_BATCH = 1  # [page] messages a push request holds, https://cloud.google.com/pubsub/docs/push#receive_push
 
 # Firestore, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields.

@@ -54,6 +54,9 @@ def _subscribe(
         "deadLetterPolicy": {"deadLetterTopic": dead, "maxDeliveryAttempts": attempts},
         "enableMessageOrdering": bool(options.get("ordered")),
     }
+    if "retry" in options:
+        first, _, longest, _ = options["retry"]
+        settings["retryPolicy"] = {"minimumBackoff": f"{first:g}s", "maximumBackoff": f"{longest:g}s"}
     if wanted is not None:
         settings["filter"] = filter_expression(wanted)
     call("PUT", f"{endpoint}/v1/{dead}", {})

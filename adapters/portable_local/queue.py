@@ -139,6 +139,7 @@ class LocalQueue:
         ordered: bool = False,
         dedup: bool = False,  # noqa: ARG002 - every queue can
         large: str | None = None,  # noqa: ARG002 - the portable type's
+        retry: object = None,  # noqa: ARG002 - of the function that handles it
     ) -> None:
         self._resource = f"queue {name}"
         self._max_attempts = max_attempts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from portable.errors import ConfigError, Reject, Retry
-from portable.invoke.calls import event_call, log_failure, refuse_coroutine
+from portable.events import current_context
+from portable.invoke.calls import event_call, log_failure, name_of, refuse_coroutine
 from portable.invoke.loops import step
 
 TYPE_CHECKING = False
@@ -15,17 +16,22 @@ if TYPE_CHECKING:
     from portable.triggers import MessageTrigger
 
     Outcomes = list[BaseException | None]
+    Call = Callable[[Any], Any]
+    Deliver = Callable[[MessageTrigger, Call, list[Message[Any]]], Coroutine[Any, Any, Outcomes]]
 
 __all__ = ["MessageFunction"]
 
 
 class MessageFunction:
-    """Hands messages over, one by one or as a batch, and says of each whether it is done.
+    """Hands messages over, one by one, several at once or as a batch, and says of each whether it is done.
 
     Called with messages whose ``body`` is the text as sent, which it replaces by what that says: a message delivered
     again is a new one. Answers with a list as long as the batch: None for a message that is done, else why not: Retry
     (with ``after``), Reject, or what the handler raised. A body that does not fit the queue's type fails that message
-    alone, before the handler sees it.
+    alone, before the handler sees it. Where the queue or topic has a ``Backoff``, a failure comes as the Retry that it
+    makes of it, caused by what was raised; but for the last attempt, which nothing has to wait for.
+
+    A trigger's ``plan`` is how it is called, how a batch is handed over, and whether that takes the batch as a whole.
     """
 
     kind = "message"
@@ -54,8 +60,7 @@ class MessageFunction:
         if trigger is None:
             names = ", ".join(one.key for one in self.triggers)
             raise ConfigError(f"a batch of {source!r} for a function of {names}")
-        call, whole = trigger.plan
-        deliver = _deliver_batch if whole else _deliver_each
+        call, deliver, _ = trigger.plan
         if trigger.filter is not None:
             delivery = _deliver_wanted(trigger, deliver, call, batch)
         elif self._has_large and (large := getattr(trigger.source, "large_bodies", None)) is not None:
@@ -64,11 +69,24 @@ class MessageFunction:
             delivery = deliver(trigger, call, batch)
         return delivery if trigger.is_async else step(delivery)
 
-    def _plan(self, trigger: MessageTrigger) -> tuple[Callable[[Any], Any], bool]:
+    def _plan(self, trigger: MessageTrigger) -> tuple[Call, Deliver, bool]:
         call, annotation = event_call(trigger, True, self._middleware)
         origin = getattr(annotation, "__origin__", annotation)
         # Sequence[Message[User]] and the like come from collections.abc.
-        return call, origin is list or getattr(origin, "__module__", "") == "collections.abc"
+        whole = origin is list or getattr(origin, "__module__", "") == "collections.abc"
+        deliver: Deliver = _deliver_batch if whole else _deliver_each
+        if trigger.source.backoff is not None:
+            deliver = _backing_off(deliver)
+        if trigger.concurrency > 1:
+            if whole or not trigger.is_async:
+                raise ConfigError(
+                    f"{name_of(trigger)}: concurrency={trigger.concurrency} is for an async handler of single "
+                    "messages; write async def, with one Message"
+                )
+            from portable.invoke.concurrent import deliver_together
+
+            deliver = deliver_together(deliver)
+        return call, deliver, whole or trigger.concurrency > 1
 
 
 def _decode_bodies(trigger: MessageTrigger, batch: list[Message[Any]], outcomes: Outcomes) -> list[Message[Any]]:
@@ -92,12 +110,20 @@ def _explain(failed: BaseException | bool) -> BaseException | None:
     return Retry("message.fail()") if failed is True else failed
 
 
-async def _deliver_each(trigger: MessageTrigger, call: Callable[[Any], Any], batch: list[Message[Any]]) -> Outcomes:
+class _Aside:
+    """Stands in for the context where there is none."""
+
+    __slots__ = ("_message",)
+
+
+async def _deliver_each(trigger: MessageTrigger, call: Call, batch: list[Message[Any]]) -> Outcomes:
     outcomes: Outcomes = []
     decode = trigger.source.decode
     waits = trigger.is_async
+    context: Any = current_context.get() or _Aside()
     for message in batch:
         message._failed = False
+        context._message = message
         try:
             message.body = decode(message.body)
             result = call(message)
@@ -109,10 +135,11 @@ async def _deliver_each(trigger: MessageTrigger, call: Callable[[Any], Any], bat
         except Exception as error:
             log_failure(trigger, f"message {message.id}", error)
             outcomes.append(error)
+    context._message = None
     return outcomes
 
 
-async def _deliver_batch(trigger: MessageTrigger, call: Callable[[Any], Any], batch: list[Message[Any]]) -> Outcomes:
+async def _deliver_batch(trigger: MessageTrigger, call: Call, batch: list[Message[Any]]) -> Outcomes:
     outcomes: Outcomes = [None] * len(batch)
     fit = _decode_bodies(trigger, batch, outcomes)
     if not fit:
@@ -133,9 +160,29 @@ async def _deliver_batch(trigger: MessageTrigger, call: Callable[[Any], Any], ba
     return outcomes
 
 
-async def _deliver_wanted(
-    trigger: MessageTrigger, deliver: Any, call: Callable[[Any], Any], batch: list[Message[Any]]
-) -> Outcomes:
+def _backing_off(deliver: Deliver) -> Deliver:
+    """Each failure that says no time of its own waits as long as the source's policy has it."""
+
+    async def back_off(trigger: MessageTrigger, call: Call, batch: list[Message[Any]]) -> Outcomes:
+        outcomes = await deliver(trigger, call, batch)
+        policy, most = trigger.source.backoff, trigger.source.max_attempts
+        for position, (message, outcome) in enumerate(zip(batch, outcomes, strict=True)):
+            if outcome is None or isinstance(outcome, Reject) or message.attempt >= most:
+                continue
+            if not isinstance(outcome, Retry):
+                again = Retry(f"{type(outcome).__name__}: {outcome}", after=policy.after(message.attempt))
+            elif outcome.after is None:
+                again = Retry(outcome.reason, after=policy.after(message.attempt))
+            else:
+                continue
+            again.__cause__ = outcome
+            outcomes[position] = again
+        return outcomes
+
+    return back_off
+
+
+async def _deliver_wanted(trigger: MessageTrigger, deliver: Deliver, call: Call, batch: list[Message[Any]]) -> Outcomes:
     """What the filter leaves out is done: it was not for this handler."""
     wanted = [trigger.wants(message.attributes) for message in batch]
     theirs = [message for message, wants in zip(batch, wanted, strict=True) if wants]

@@ -93,7 +93,7 @@ async def _deliver_each(trigger: StreamTrigger, call: Callable[[Any], Any], batc
             continue
         data = record.body
         if context is not None:
-            context.message = record
+            context._message = record
         outcome = _decode(trigger, record)
         if outcome is None:
             outcome = await _call(trigger, call, record)
@@ -101,6 +101,8 @@ async def _deliver_each(trigger: StreamTrigger, call: Callable[[Any], Any], batc
         if outcome is not None:
             stopped.add(record.partition)
         outcomes.append(outcome)
+    if context is not None:
+        context._message = None
     return outcomes
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from portable.drivers import QueueDriver, Received, SendFailure
     from portable.events import Message
+    from portable.resources.backoff import Backoff
     from portable.resources.bucket import Bucket
     from portable.resources.delivery import Delivery
     from portable.resources.large import LargeBodies
@@ -58,15 +59,22 @@ class Modelled(Resource, Generic[T]):
 
 
 class Typed(Modelled[T]):
-    """What queues and topics share: their attributes, and how often a message is tried."""
+    """What queues and topics share: their attributes, how often a message is tried, and after how long a wait."""
 
-    __slots__ = ()
+    __slots__ = ("backoff",)
 
-    def __init__(self, name: str, type: Any, options: dict[str, Any], where: tuple[str, int]) -> None:
+    def __init__(
+        self, name: str, type: Any, options: dict[str, Any], where: tuple[str, int], retry: Backoff | None = None
+    ) -> None:
         attempts = options["max_attempts"]
         if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= 1000:
             raise ConfigError(f"{self.kind} {name!r}: max_attempts is 1 to 1000, got {attempts!r}")
+        if retry is not None:
+            if not hasattr(retry, "after"):
+                raise ConfigError(f"{self.kind} {name!r}: retry is a Backoff, got {retry!r}")
+            options["retry"] = retry.options
         super().__init__(name, type, options, where)
+        self.backoff = retry
 
     @property
     def max_attempts(self) -> int:
@@ -99,6 +107,8 @@ class Queue(Typed[T]):
         type: the type of bodies; ``Any`` when left out.
         max_attempts: deliveries before the dead-letter queue, 1 to 1,000; what a cloud cannot give is refused at build.
         ordered: messages sent with one ``group`` are received in their order. dedup: ``dedup`` ids are kept.
+        retry: how long a failed message waits for its next attempt, see :class:`portable.Backoff`; where it is left
+            out, as the cloud's queue has it.
         large: a bucket for the bodies that are too large for the cloud's queue; see ``portable.resources.large``.
     """
 
@@ -116,6 +126,7 @@ class Queue(Typed[T]):
             ordered: bool = False,
             dedup: bool = False,
             large: Bucket | None = None,
+            retry: Backoff | None = None,
             _depth: int = 0,
         ) -> None: ...
         @overload
@@ -128,6 +139,7 @@ class Queue(Typed[T]):
             ordered: bool = False,
             dedup: bool = False,
             large: Bucket | None = None,
+            retry: Backoff | None = None,
             _depth: int = 0,
         ) -> None: ...
         @overload
@@ -140,6 +152,7 @@ class Queue(Typed[T]):
             ordered: bool = False,
             dedup: bool = False,
             large: Bucket | None = None,
+            retry: Backoff | None = None,
             _depth: int = 0,
         ) -> None: ...
 
@@ -152,6 +165,7 @@ class Queue(Typed[T]):
         ordered: bool = False,
         dedup: bool = False,
         large: Bucket | None = None,
+        retry: Backoff | None = None,
         _depth: int = 0,
     ) -> None:
         if large is not None and getattr(large, "kind", None) != "bucket":
@@ -159,7 +173,7 @@ class Queue(Typed[T]):
         options: dict[str, Any] = {"max_attempts": max_attempts}
         asked = {"ordered": bool(ordered), "dedup": bool(dedup), "large": None if large is None else large.name}
         options |= {option: value for option, value in asked.items() if value}
-        super().__init__(name, type, options, declared_at(_depth + 1))
+        super().__init__(name, type, options, declared_at(_depth + 1), retry)
         self.large_bodies: LargeBodies | None = None
         if large is not None:
             from portable.resources.large import LargeBodies

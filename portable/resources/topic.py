@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, overload
 
     from portable.drivers import SendFailure, TopicDriver
+    from portable.resources.backoff import Backoff
 
 __all__ = ["Topic", "subscription_name"]
 
@@ -39,6 +40,7 @@ class Topic(Typed[T]):
         ordered: messages of one ``group`` reach a function in the order they were published, one at a time.
         max_attempts: deliveries to a function before its dead letters, 1 to 1,000; what a cloud cannot give is refused
             at build.
+        retry: how long a failed message waits for its next attempt, see :class:`portable.Backoff`.
     """
 
     __slots__ = ()
@@ -48,24 +50,51 @@ class Topic(Typed[T]):
 
         @overload
         def __init__(
-            self: Topic[Any], name: str, *, ordered: bool = False, max_attempts: int = 5, _depth: int = 0
+            self: Topic[Any],
+            name: str,
+            *,
+            ordered: bool = False,
+            max_attempts: int = 5,
+            retry: Backoff | None = None,
+            _depth: int = 0,
         ) -> None: ...
         @overload
         def __init__(
-            self, name: str, type: type[T], *, ordered: bool = False, max_attempts: int = 5, _depth: int = 0
+            self,
+            name: str,
+            type: type[T],
+            *,
+            ordered: bool = False,
+            max_attempts: int = 5,
+            retry: Backoff | None = None,
+            _depth: int = 0,
         ) -> None: ...
         @overload
         def __init__(
-            self: Topic[Any], name: str, type: Any, *, ordered: bool = False, max_attempts: int = 5, _depth: int = 0
+            self: Topic[Any],
+            name: str,
+            type: Any,
+            *,
+            ordered: bool = False,
+            max_attempts: int = 5,
+            retry: Backoff | None = None,
+            _depth: int = 0,
         ) -> None: ...
 
     def __init__(
-        self, name: str, type: Any = None, *, ordered: bool = False, max_attempts: int = 5, _depth: int = 0
+        self,
+        name: str,
+        type: Any = None,
+        *,
+        ordered: bool = False,
+        max_attempts: int = 5,
+        retry: Backoff | None = None,
+        _depth: int = 0,
     ) -> None:
         if not isinstance(ordered, bool):
             raise ConfigError(f"topic {name!r}: ordered is True or False, got {ordered!r}")
         options = {"max_attempts": max_attempts, "ordered": ordered}
-        super().__init__(name, type, options, declared_at(_depth + 1))
+        super().__init__(name, type, options, declared_at(_depth + 1), retry)
 
     if TYPE_CHECKING:
 

@@ -33,6 +33,7 @@ from portable.events import BlobEvent, Change, Message
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable.records import StreamRecord
 from portable.resources import Resource
+from portable.resources.backoff import Backoff
 from portable.resources.bucket import Bucket
 from portable.resources.filters import fits
 from portable.resources.queue import Queue
@@ -335,7 +336,7 @@ def resource_of(record: ResourceRecord) -> Resource:
     if record.kind == "queue":
         return Queue(record.name, **_arguments(record.options))
     if record.kind == "topic":
-        return Topic(record.name, **record.options)
+        return Topic(record.name, **_arguments(record.options))
     if record.kind == "stream":
         return Stream(record.name, **record.options)
     if record.kind == "table":
@@ -349,7 +350,12 @@ def _frozen(value: Any) -> Any:
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
-    return options | {"large": Bucket(options["large"])} if "large" in options else options
+    found = dict(options)
+    if "large" in options:
+        found["large"] = Bucket(options["large"])
+    if "retry" in options:
+        found["retry"] = Backoff.of_options(options["retry"])
+    return found
 
 
 def open_resource(platform: Platform, record: ResourceRecord) -> Any:

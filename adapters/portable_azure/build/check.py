@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from portable.build.schedules import check_timers
 from portable.build.target import Finding
-from portable.manifest import FunctionRecord, Manifest, TriggerRecord
+from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_azure import limits
 from portable_azure.build.files import DIRECT_ROUTE, source_of
 from portable_azure.build.plan import Settings, bus_sources, needs_of, plan_apps
@@ -33,6 +33,10 @@ def check_app(manifest: Manifest, settings: Settings) -> Iterator[Finding]:
             yield from _check_blob(function, settings)
         elif function.kind == "schedule":
             yield from _check_schedule(function)
+        elif function.kind == "change":
+            yield from _check_change(function, settings)
+    for queue in manifest.of_kind("queue"):
+        yield from _check_wait(queue)
     yield from _check_senders(manifest)
     if settings.apps == "one" and manifest.functions:
         yield from _check_union(manifest, settings)
@@ -74,7 +78,16 @@ def _check_duration(function: FunctionRecord, settings: Settings) -> Iterator[Fi
         yield Finding("error", _where(function), message, "answer sooner, and put the work on a queue")
 
 
+def _check_bodies(function: FunctionRecord) -> Iterator[Finding]:
+    for trigger in function.triggers:
+        most = trigger.options["max_body"]
+        if most is not None and most > limits.REQUEST_BYTES:
+            message = f"max_body of {most} bytes: the Functions host takes requests of {limits.REQUEST_BYTES}"
+            yield Finding("warning", trigger.where, message, "let callers upload to a bucket")
+
+
 def _check_http(function: FunctionRecord, manifest: Manifest) -> Iterator[Finding]:
+    yield from _check_bodies(function)
     first = next(one for one in manifest.functions if one.kind == "http")
     if function is not first:
         message = f"functions {first.name!r} and {function.name!r} both take requests; on Azure one function takes all"
@@ -114,6 +127,19 @@ def _check_message(function: FunctionRecord, bus: Mapping[str, bool]) -> Iterato
         yield Finding("warning", trigger.where, message)
 
 
+def _check_wait(queue: ResourceRecord) -> Iterator[Finding]:
+    if "retry" not in queue.options:
+        return
+    label, longest = f"queue {queue.name!r}, retry", queue.options["retry"][2]
+    if queue.options.get("ordered"):
+        message = f"{label}: a failed message of an ordered queue comes back at once, for a copy would lose its place"
+        yield Finding("error", queue.where, message, "leave retry= out, or ordered=")
+    elif not queue.options.get("dedup") and longest > limits.QUEUE_DELAY_SECONDS:
+        message = f"{label}: a wait of {longest:g} s; a storage queue hides a message for "
+        message += f"{limits.QUEUE_DELAY_SECONDS} at most"
+        yield Finding("error", queue.where, message, f"limit=timedelta(seconds={limits.QUEUE_DELAY_SECONDS})")
+
+
 def _check_stream(function: FunctionRecord) -> Iterator[Finding]:
     for trigger in function.triggers:
         stream, parallel = f"stream {trigger.options['stream']!r}", trigger.options["parallel"]
@@ -125,6 +151,21 @@ def _check_stream(function: FunctionRecord) -> Iterator[Finding]:
         if any(trigger.options[name] != first.options[name] for name in ("batch_size", "start", "window")):
             message = f"function {function.name!r}: batch_size, start and window are one for all streams of an app"
             yield Finding("error", trigger.where, message, "give each stream its own function")
+
+
+def _check_change(function: FunctionRecord, settings: Settings) -> Iterator[Finding]:
+    for trigger in function.triggers:
+        table = f"changes of table {trigger.options['table']!r}"
+        if settings.changes == "latest":
+            message = f"{table}: writes of one item that follow one another come as one change, and each as an 'update'"
+            yield Finding("warning", trigger.where, message)
+            continue
+        message = (
+            f"{table}: Cosmos DB hands over an item as it is now, so writes that follow one another are one change, "
+            "and an insertion is not told from an update"
+        )
+        way_out = "[tool.portable.azure] changes = 'latest' takes that, or send a message where the item is written"
+        yield Finding("error", trigger.where, message, way_out)
 
 
 def _check_senders(manifest: Manifest) -> Iterator[Finding]:

@@ -6,6 +6,10 @@ a deployment makes of them:
 * ``PORTABLE_QUEUENAME_<NAME>``, ``PORTABLE_BUCKETNAME_<NAME>``: the queue's or container's name
 * ``PORTABLE_QUEUEACCOUNT_<NAME>``, ``PORTABLE_BUCKETACCOUNT_<NAME>``: the connection of its storage account, which is a
   connection string, or ``…__queueServiceUri`` and, for a bucket, ``…__blobServiceUri`` too for the app's identity
+* ``PORTABLE_TABLEACCOUNT_<NAME>``: the connection of the Cosmos DB account, or ``…__accountEndpoint``;
+  ``PORTABLE_TABLEDATABASE_<NAME>``, ``PORTABLE_TABLENAME_<NAME>``: the database and the container;
+  ``PORTABLE_TABLELEASES_<NAME>``: a container of that database with the partition key ``/id``, where each function's
+  position in the change feed is kept, under a prefix of its own
 * ``PORTABLE_STREAMNAME_<NAME>``, ``PORTABLE_STREAMACCOUNT_<NAME>``: the event hub's name, and the connection of its
   namespace, or ``…__fullyQualifiedNamespace``; ``PORTABLE_CONSUMERGROUP_<NAME>_<FUNCTION>``: a consumer group for each
   function that handles it, for two that share one would share the records
@@ -39,6 +43,13 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 '''
 
 
+_RETRY_FOR_EVER = (
+    "app.retry(strategy='exponential_backoff', max_retry_count='-1', "
+    "minimum_interval='00:00:01', maximum_interval='00:01:00')"
+)
+"""Of changes: without a retry policy the feed moves on behind a batch that failed."""
+
+
 def source_of(function: FunctionRecord, settings: Settings, bus: Collection[str] = ()) -> str:
     """The event source that calls a function. ``bus``: the queues on Service Bus."""
     if function.kind == "message" and (function.asks("topic") or any(queue in bus for queue in function.asks("queue"))):
@@ -51,6 +62,7 @@ def source_of(function: FunctionRecord, settings: Settings, bus: Collection[str]
         "http": "http",
         "message": "storage-queue",
         "stream": "event-hub",
+        "change": "cosmos-db",
         "schedule": "timer",
         "direct": "direct",
         "socket": "web-pubsub",
@@ -115,6 +127,8 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
         if function.kind == "message":
             arguments.append(f"max_dequeue_count={app.max_dequeue_count}")
         layers = [_decorator(source, function, resource, triggers, bool(app.bus.get(resource)))]
+        if source == "cosmos-db":
+            layers.insert(0, _RETRY_FOR_EVER)
         if source == "event-hub" and triggers[0].options["max_attempts"] != 1:
             layers.insert(0, _retries(triggers[0]))
         call = f"entry({', '.join(arguments)})"
@@ -143,7 +157,7 @@ def _resources(function: FunctionRecord) -> dict[str, list[TriggerRecord]]:
     """The triggers of a function by what they are on: a message's key, a bucket; "" where there is nothing."""
     found: dict[str, list[TriggerRecord]] = {}
     for trigger in function.triggers:
-        resource = trigger.options.get("bucket") or ""
+        resource = trigger.options.get("bucket") or trigger.options.get("table") or ""
         if function.kind in ("message", "stream"):
             resource = trigger.key if function.kind == "message" else trigger.options["stream"]
         found.setdefault(resource, []).append(trigger)
@@ -169,6 +183,8 @@ def _decorator(
         return _event_hub(function, triggers[0])
     if source == "event-grid":
         return "app.event_grid_trigger(arg_name='event')"
+    if source == "cosmos-db":
+        return _cosmos(function, resource)
     if source == "storage-queue":
         name, account = (address_variable(kind, resource) for kind in ("queuename", "queueaccount"))
         return f"app.queue_trigger(arg_name='event', queue_name='%{name}%', connection={account!r})"
@@ -186,6 +202,15 @@ def _decorator(
     path = f"%{name}%/{_directory(triggers)}{{name}}"
     via = ", source=func.BlobSource.EVENT_GRID" if source == "blob-eventgrid" else ""
     return f"app.blob_trigger(arg_name='event', path={path!r}, connection={account!r}{via})"
+
+
+def _cosmos(function: FunctionRecord, table: str) -> str:
+    account, database, container, leases = (
+        address_variable(kind, table) for kind in ("tableaccount", "tabledatabase", "tablename", "tableleases")
+    )
+    place = f"connection={account!r}, database_name='%{database}%', container_name='%{container}%'"
+    own = f"lease_container_name='%{leases}%', lease_container_prefix={function.name!r}"
+    return f"app.cosmos_db_trigger(arg_name='event', {place}, {own})"
 
 
 def _event_hub(function: FunctionRecord, trigger: TriggerRecord) -> str:

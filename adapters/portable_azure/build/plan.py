@@ -24,17 +24,21 @@ class Settings:
         plan: ``"flex"``, ``"premium"`` or ``"consumption"``.
         apps: ``"split"``: functions that disagree get an app each; ``"one"``: one app with the union of what they ask.
         blob_source: ``"eventgrid"`` or ``"poll"``, for blob triggers.
+        changes: ``"latest"``: handlers of a table's changes take the latest version of an item, and every change as an
+            update; ``"all"`` refuses what Cosmos DB does not give.
     """
 
     plan: str = "flex"
     apps: str = "split"
     blob_source: str = "eventgrid"
+    changes: str = "all"
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "plan": tuple(limits.PLAN_TIMEOUTS),
     "apps": ("split", "one"),
     "blob_source": ("eventgrid", "poll"),
+    "changes": ("all", "latest"),
 }
 
 

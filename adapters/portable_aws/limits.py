@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "ALB_ANSWER_BYTES",
+    "ALB_BODY_BYTES",
     "BATCH_BYTES",
     "BATCH_MESSAGES",
     "CHANGE_EVENT_BATCH",
@@ -61,6 +62,7 @@ LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024  # [botocore] Invoke, synchronous, either
 # What calls a function over HTTP. The whole answer has to be there by then.
 HTTP_API_SECONDS = 30  # [botocore] apigatewayv2 CreateIntegration, TimeoutInMillis
 REST_API_SECONDS = 29  # [botocore] apigateway PutIntegration, timeoutInMillis; a regional API can be given more
+ALB_BODY_BYTES = 1024 * 1024  # [aws] the same page as the next: of a request's body
 ALB_ANSWER_BYTES = 1024 * 1024  # [aws] elasticloadbalancing/latest/application/lambda-functions.html
 
 # WebSocket APIs

@@ -6,6 +6,10 @@ in a page that is not Microsoft's reference; treat it as likely.
 
 from __future__ import annotations
 
+REQUEST_BYTES = 100 * 1024 * 1024
+"""Largest body of a request; of answers no bound is documented. Documented: functions-bindings-http-webhook-trigger
+"Limits"."""
+
 HTTP_SECONDS = 230
 """The load balancer before every Function App closes an idle request. Documented: functions-scale, "Function app
 timeout duration"."""

@@ -19,6 +19,7 @@ from portable.resources import set_platform
 from portable.watchdog import enter as watch
 from portable.watchdog import leave as unwatch
 from portable_gcp import _sdk
+from portable_gcp.limits import REQUEST_BYTES
 from portable_gcp.platform import GoogleCloud
 from portable_gcp.triggers import codec
 
@@ -69,6 +70,23 @@ def entry(spec: str, function: str, modules: Iterable[str] | None, source: str, 
             _sdk.refuse(response)
 
     return _sdk.cloud_event_target(take, name)
+
+
+def _fitting(response: Response) -> Response:
+    """The answer, or a 500 that says it was too large: Google's front end would cut it off without a word."""
+    body = response.body
+    size = len(body.encode() if isinstance(body, str) else body)
+    if size <= REQUEST_BYTES:
+        return response
+    from logging import getLogger
+
+    getLogger("portable").error(
+        "an answer of %d bytes is more than Cloud Run carries unless it is streamed (%d bytes); put it into a bucket "
+        "and answer with a URL, or answer with a StreamResponse",
+        size,
+        REQUEST_BYTES,
+    )
+    return problem(500, f"The answer is larger than the {REQUEST_BYTES} bytes that can be sent")
 
 
 def _request_id(context: Context) -> str:
@@ -134,6 +152,8 @@ class Entry:
         """
         context = self._context(native)
         response = self._answer(context, native, None)
+        if not response.streamed and len(response.body or "") > REQUEST_BYTES // 4:
+            response = _fitting(response)
         made = _sdk.native_response(response, _pieces(response) if response.streamed else response.body)
         if "portable.http.background" in modules:
             from portable.http.background import take_tasks

@@ -25,7 +25,7 @@ from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
 from portable_gcp.bucket import name_of
 from portable_gcp.documents import encode_item
-from portable_gcp.limits import DOCUMENT_NAME_BYTES
+from portable_gcp.limits import DOCUMENT_NAME_BYTES, REQUEST_BYTES
 from portable_gcp.triggers import SOURCES
 from portable_gcp.triggers.firestore import EVENT_TYPE
 from portable_gcp.triggers.pubsub import PubSubEventarc
@@ -57,6 +57,10 @@ class GoogleSamples:
             raise ConfigError(f"{source!r} is no source of {function.kind} events; {', '.join(SOURCES[function.kind])}")
         made: dict[str, Any] = _MAKERS[source](function, event)
         return made
+
+    def too_large(self, native: Any, *, source: str) -> int | None:  # noqa: ARG002 - one for all
+        """Cloud Run's bound of a request's body, where there is more of it."""
+        return REQUEST_BYTES if len(body_of(native)) > REQUEST_BYTES else None
 
     def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:  # noqa: ARG002 - an answer says the same whatever brought the event
         """What the answer says."""

@@ -170,9 +170,16 @@ class Deployment:
         except InvocationError as error:
             return Outcome(error=str(error))
 
+    def _too_large(self, native: Any, source: str) -> int | None:
+        """As the cloud's gateway refuses it, before the function: see ``Samples``."""
+        check = getattr(self._samples, "too_large", None)
+        return None if check is None else check(native, source=source)
+
     def _invoke(self, function: FunctionRecord, event: Event) -> Outcome:
         source = self.artifact.sources[function.name]
         native = self._samples.native(function, event, source=source)
+        if isinstance(event, Request) and (most := self._too_large(native, source)) is not None:
+            return Outcome(response=problem(413, f"{self.artifact.target} hands a function {most} bytes at most"))
         answer = self._running.invoke(function.name, native, timeout=_deadline(function))
         return self._samples.outcome(function, event, answer, source=source)
 

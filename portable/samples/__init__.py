@@ -45,6 +45,9 @@ class Outcome:
 class Samples(Protocol):
     """One adapter's translation between neutral and native events: the inverse of its codecs.
 
+    One of a cloud that bounds requests has ``too_large(native, *, source) -> int | None`` too: the most bytes that this
+    cloud hands to a function, where an HTTP event has more; None where it fits.
+
     Attributes:
         batch_limit: the most messages one event of this cloud carries; None where the queue's ``batch_size`` decides.
     """

@@ -11,11 +11,13 @@ from urllib.parse import quote_plus
 
 from portable.build.schedules import firing
 from portable.events import BlobEvent, Change, Message, Response, Tick
+from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.records import StreamRecord
 from portable.samples import Event, Outcome
 from portable_aws.capabilities import NAMES
 from portable_aws.items import VERSION, encode_item
+from portable_aws.limits import ALB_BODY_BYTES, LAMBDA_PAYLOAD_BYTES
 from portable_aws.samples.http import alb, function_url, http_api, rest_api
 from portable_aws.samples.websocket import websocket_api
 from portable_aws.schedules import timers_of
@@ -46,6 +48,17 @@ class AWSSamples:
         if function.kind == "direct":
             return event
         return _NATIVE[source_of(function.kind, source)](function, event)
+
+    def too_large(self, native: Any, *, source: str) -> int | None:
+        """The bound of Lambda's event, or of a load balancer's body, where there is more."""
+        text = native.get("body") or ""
+        body = len(text)
+        sent = body // 4 * 3 - text[-2:].count("=") if native.get("isBase64Encoded") else body
+        if source == "alb" and sent > ALB_BODY_BYTES:
+            return ALB_BODY_BYTES
+        if body < LAMBDA_PAYLOAD_BYTES // 6 - 65_536:  # a character takes six bytes of JSON at most
+            return None
+        return LAMBDA_PAYLOAD_BYTES if len(encode_text(native).encode()) > LAMBDA_PAYLOAD_BYTES else None
 
     def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:
         """What the function's answer says. An answer the source would refuse is an error."""

@@ -9,8 +9,9 @@ import pytest
 from flask import Request as FlaskRequest
 from werkzeug.test import EnvironBuilder
 
-from portable import App, FormLimits, HTTPError, Request, Upload
+from portable import App, FormLimits, HTTPError, Request, Response, Upload
 from portable.invoke import make_function
+from portable_gcp.runtime import Entry
 from portable_gcp.triggers.http import HTTP
 
 pytest.importorskip("python_multipart")
@@ -135,3 +136,31 @@ def test_a_body_within_the_bound_is_read_whole(chunked: bool) -> None:
     request, _ = arriving(b"x" * 100_000, chunked=chunked)
     answer: Any = make_function(app.functions()["http"])(request)
     assert (answer.status, answer.body) == (200, "100000")
+
+
+class Answered:
+    """An instance of one HTTP function that gives the same answer to all."""
+
+    function, stage, kind = "http", "", "http"
+
+    def __init__(self, response: Response) -> None:
+        self.call = lambda request: response
+
+    def start(self, run: Any) -> None: ...
+
+    def take_cold_start(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("body", ["é" * 16 * 1024 * 1024, b"x" * 32 * 1024 * 1024])
+def test_an_answer_that_is_too_large_is_a_500_that_says_so(body: str | bytes, caplog: pytest.LogCaptureFixture) -> None:
+    def answered(body: str | bytes) -> Any:
+        instance: Any = Answered(Response(body, media_type="text/plain"))
+        environ = EnvironBuilder(method="GET", path="/").get_environ()
+        return Entry(instance, "http").respond(FlaskRequest(environ))
+
+    assert answered(body).status_code == 200
+    assert not caplog.records
+    answer = answered(body + body[:1])  # type: ignore[operator]
+    assert (answer.status_code, "33554432" in answer.get_data(as_text=True)) == (500, True)
+    assert "StreamResponse" in caplog.text

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 
 from portable.build.schedules import firing
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Message, Request, Response, SocketEvent, Tick
+from portable.events import BlobEvent, Change, Message, Request, Response, SocketEvent, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
@@ -31,6 +31,7 @@ from portable_azure.build.schedule import timers_of
 from portable_azure.capabilities import NAMES
 from portable_azure.keys import encode_key
 from portable_azure.queue import Envelope, pack
+from portable.samples.sockets import outcome_of
 
 __all__ = ["PUBSUB_KEY", "SAMPLES", "SOURCES", "AzureSamples"]
 
@@ -92,7 +93,7 @@ class AzureSamples:
         source: str | None = None,  # noqa: ARG002
     ) -> Outcome:
         if function.kind == "socket":
-            return Outcome(response=_socket_response(_response(answer["return"]["http"])))
+            return outcome_of(event, _socket_response(_response(answer["return"]["http"])))
         if function.kind == "http":
             return Outcome(response=_response(answer["return"]["http"]))
         if function.kind != "direct":

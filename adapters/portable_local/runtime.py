@@ -117,6 +117,11 @@ class LocalFunction:
         outcomes = call(records)
         return self._codec.encode(records, run_shared(outcomes) if call.is_async else outcomes)
 
+    def _serve_socket(self, event: Any) -> Any:
+        call = self._instance.call
+        response = call(self._codec.decode(event))
+        return self._codec.encode(run_shared(response) if call.is_async else response)
+
     def _serve_direct(self, event: Any) -> Any:
         call = self._instance.call
         value = call(self._codec.decode(event))

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from portable.drivers.tags import encode
-from portable.events import BlobEvent, Change, Request, Response, Tick
+from portable.events import BlobEvent, Change, Request, Response, SocketEvent, Tick
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
+from portable.samples.sockets import outcome_of
 from portable_local.triggers import bytes_to_text, text_to_bytes
 
 __all__ = ["SAMPLES", "LocalSamples"]
@@ -40,6 +41,8 @@ class LocalSamples:
         if function.kind == "message":
             kind, name = function.triggers[0].source
             return {kind: name, "messages": [_message(message) for message in event]}
+        if isinstance(event, SocketEvent):
+            return _socket(event)
         if function.kind == "stream":
             return {"stream": event[0].stream, "records": [_record(record) for record in event]}
         return event
@@ -53,7 +56,7 @@ class LocalSamples:
         source: str | None = None,  # noqa: ARG002
     ) -> Outcome:
         """What the answer says."""
-        if function.kind == "http":
+        if function.kind in ("http", "socket"):
             body = text_to_bytes(answer) if answer["base64"] else answer["body"]
             return Outcome(response=Response(body, answer["status"], [tuple(pair) for pair in answer["headers"]]))
         if function.kind == "message":
@@ -91,6 +94,21 @@ def _change(change: Change[Any]) -> dict[str, Any]:
 
 
 def _message(message: Any) -> dict[str, Any]:
+def _socket(event: SocketEvent) -> dict[str, Any]:
+    native: dict[str, Any] = {"kind": event.kind, "connection": event.connection}
+    if event.kind == "connect":
+        pairs = {"query": event.query, "headers": event.headers}
+        native |= {name: [list(pair) for pair in found.items()] for name, found in pairs.items()}
+        native["client"] = event.client
+    elif event.kind == "message":
+        body = event.body
+        text = isinstance(body, str)
+        native |= {"body": body if isinstance(body, str) else b64encode(body).decode(), "base64": not text}
+    else:
+        native |= {"code": event.code, "reason": event.reason}
+    return native
+
+
     sent_at: datetime | None = message.sent_at
     return {
         "id": message.id,

@@ -9,6 +9,8 @@
                fields as a list
     schedule  {"scheduled_at"}
     stream    {"stream", "records": [{"partition", "offset", "data", "key", "time", "attempt"}]}; "data" is base64
+    socket    {"kind", "connection"}, and of a connect event "query", "headers", "client", of a message "body" and
+               "base64", of a disconnect "code", "reason"
     direct    the payload
 
 An event that lacks what it needs raises ValueError naming that.
@@ -21,7 +23,7 @@ from datetime import datetime
 
 from portable.drivers.tags import decode
 from portable.errors import ConfigError, Retry
-from portable.events import BlobEvent, Change, Headers, Message, Query, Request, Tick
+from portable.events import BlobEvent, Change, Headers, Message, Query, Request, SocketEvent, Tick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from portable.events import Response
     from portable.records import StreamRecord
 
-__all__ = ["SOURCES", "Blob", "Changed", "Direct", "HTTP", "Queued", "Schedule", "Streamed", "codec_of"]
+__all__ = ["SOURCES", "Blob", "Changed", "Direct", "HTTP", "Queued", "Schedule", "Socket", "Streamed", "codec_of"]
 
 
 def _need(event: Any, source: str, *names: str) -> None:
@@ -188,6 +190,36 @@ class Schedule:
         return Tick(_instant(event, "scheduled_at", "schedule"), event)
 
 
+class Socket:
+    """Events of a websocket. The answer is as HTTP's: of a connect, whether it is accepted."""
+
+    source = "socket"
+
+    @staticmethod
+    def decode(event: Any) -> SocketEvent:
+        """The event."""
+        _need(event, "socket", "kind", "connection")
+        if event["kind"] not in ("connect", "message", "disconnect"):
+            raise ValueError(f"'kind' of a local socket event is connect, message or disconnect, got {event['kind']!r}")
+        body = event.get("body") or ""
+        return SocketEvent(
+            event["kind"],
+            event["connection"],
+            b64decode(body) if event.get("base64") else body,
+            query=event.get("query") or (),
+            headers=event.get("headers") or (),
+            client=event.get("client"),
+            code=event.get("code"),
+            reason=event.get("reason") or "",
+            native=event,
+        )
+
+    @staticmethod
+    def encode(response: Response) -> dict[str, Any]:
+        """The answer."""
+        return HTTP.encode(response)
+
+
 class Direct:
     """Calls by name: the event is the payload, and the answer is the value."""
 
@@ -228,7 +260,9 @@ class Streamed:
         return {"failed": [{"partition": one.partition, "offset": one.offset} for one in failed]}
 
 
-SOURCES: dict[str, Any] = {codec.source: codec for codec in (HTTP, Queued, Blob, Changed, Schedule, Streamed, Direct)}
+SOURCES: dict[str, Any] = {
+    codec.source: codec for codec in (HTTP, Queued, Blob, Changed, Schedule, Streamed, Direct, Socket)
+}
 """By trigger kind, which names the source too: there is one for each."""
 
 

@@ -107,7 +107,7 @@ def _call(app: App, function: FunctionRecord, event: Any, platform: Platform) ->
 
 def _show(function: FunctionRecord, value: Any) -> int:
     """Print what a function made of its event; the status to end with."""
-    if function.kind == "http":
+    if function.kind in ("http", "socket"):
         return _show_response(value)
     if function.kind == "message":
         for outcome in value:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size", "timer_lines"]
 
 WIDTH = 79
-_NOUNS = {"http": "route", "direct": "direct call"}
+_NOUNS = {"http": "route", "direct": "direct call", "socket": "websocket"}
 _LISTENING = ("message", "blob", "change")  # their noun is what they listen to
 
 

@@ -9,6 +9,7 @@ what ``portable events`` prints::
     blob      {"kind": "created", "key": "in/cat.png", "size": 1024}
     change    {"kind": "update", "key": "ann", "old": {…}, "new": {…}} items as ``portable.drivers.tags`` has them
     schedule  {"scheduled_at": "2026-03-29T08:00:00Z"}
+    socket    {"kind": "message", "text": "hello"}                     see ``portable.samples.sockets``
     direct    the payload itself
 """
 
@@ -25,13 +26,15 @@ import msgspec
 
 from portable.drivers.tags import decode, encode
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Change, Message, Request, Tick
+from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
 from portable.http.mounts import ANY
 from portable.http.routing import parse_path
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable.records import StreamRecord
 from portable.samples import Event
+from portable.samples.sockets import SocketDocument, sample, socket_document
+from portable.samples.sockets import event_of as socket_event_of
 from portable.schedules.due import Due
 
 __all__ = [
@@ -162,6 +165,8 @@ def event_document(function: FunctionRecord, event: Event) -> Any:
         )
     elif isinstance(event, Tick):
         document = TickDocument(event.scheduled_at)
+    elif isinstance(event, SocketEvent):
+        document = socket_document(event)
     elif function.kind == "message":
         document = MessagesDocument([_message_document(message) for message in event])
     elif function.kind == "stream":
@@ -360,6 +365,7 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "blob": (BlobDocument, _blob),
     "change": (ChangeDocument, _change),
     "schedule": (TickDocument, _tick),
+    "socket": (SocketDocument, socket_event_of),
 }
 
 
@@ -415,4 +421,5 @@ _SAMPLES: dict[str, Any] = {
     "change": _sample_change,
     "schedule": _sample_tick,
     "direct": lambda function, trigger: {"name": "Ada", "count": 3},
+    "socket": sample,
 }

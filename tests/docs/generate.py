@@ -23,7 +23,7 @@ PAGES = (REFERENCE / "capabilities.md", REFERENCE / "errors.md", REFERENCE / "na
 TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
 HOLDERS = TARGETS | {"nats": "NATS"}
 """The targets, and what holds resources without running functions."""
-_KINDS = ("http", "message", "stream", "blob", "change", "schedule", "direct")
+_KINDS = ("http", "message", "stream", "blob", "change", "schedule", "direct", "socket")
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

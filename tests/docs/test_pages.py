@@ -84,7 +84,7 @@ def test_every_method_of_a_portable_type_is_documented() -> None:
     # Of the build, of drivers and of adapters: nothing an app calls.
     inner = {"App.functions", "App.start", "Bucket.driver", "Queue.driver", "Queue.same_as", "Response.header_pairs"}
     inner |= {"Cache.driver", "Cache.same_as", "Config.driver", "Config.same_as", "Secret.driver"}
-    inner |= {"Topic.driver", "Table.driver", "Table.same_as", "Table.decode_change", "Table.of_options"}
+    inner |= {"Sockets.driver", "Topic.driver", "Table.driver", "Table.same_as", "Table.decode_change", "Table.of_options"}
     assert sorted(set(missing) - inner) == []
 
 
@@ -123,6 +123,7 @@ def test_every_variable_that_is_read_is_documented() -> None:
         "CACHE",
         "CONFIG",
         "SECRET",
+        "SOCKETS",
     )
     found = set()
     for folder in ("portable", "adapters"):

@@ -15,6 +15,7 @@ from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.records import StreamRecord
 from portable.samples import Event, Outcome
+from portable.samples.sockets import outcome_of
 from portable_aws.capabilities import NAMES
 from portable_aws.items import VERSION, encode_item
 from portable_aws.limits import ALB_BODY_BYTES, LAMBDA_PAYLOAD_BYTES
@@ -63,7 +64,10 @@ class AWSSamples:
     def outcome(self, function: FunctionRecord, event: Event, answer: Any, *, source: str | None = None) -> Outcome:
         """What the function's answer says. An answer the source would refuse is an error."""
         del source  # every source's answer has the same keys, where it has them
-        if function.kind in ("http", "socket"):
+        if function.kind == "socket":
+            found = _http_outcome(answer)
+            return found if found.response is None else outcome_of(event, found.response)
+        if function.kind == "http":
             return _http_outcome(answer)
         if function.kind == "message":
             return Outcome(failed=[row["itemIdentifier"] for row in (answer or {}).get("batchItemFailures", ())])

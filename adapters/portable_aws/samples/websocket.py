@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from time import time
 from typing import Any
 
 from portable.events import SocketEvent
@@ -12,6 +11,7 @@ __all__ = ["websocket_api"]
 
 HOST = "abcdef1234.execute-api.us-east-1.amazonaws.com"
 STAGE = "live"
+AT = 1_774_771_200_000  # as portable.samples.neutral.SAMPLE_TIME
 
 
 def websocket_api(event: SocketEvent) -> dict[str, Any]:
@@ -21,11 +21,11 @@ def websocket_api(event: SocketEvent) -> dict[str, Any]:
         "routeKey": {"CONNECT": "$connect", "MESSAGE": "$default", "DISCONNECT": "$disconnect"}[kind],
         "eventType": kind,
         "extendedRequestId": "ABCDEFGHIJKLMNO=",
-        "requestTime": "29/Mar/2026:06:00:00 +0000",
+        "requestTime": "29/Mar/2026:08:00:00 +0000",
         "messageDirection": "IN",
         "stage": STAGE,
-        "connectedAt": int(time() * 1000),
-        "requestTimeEpoch": int(time() * 1000),
+        "connectedAt": AT,
+        "requestTimeEpoch": AT,
         "identity": {"userAgent": "python-websockets", "sourceIp": "203.0.113.7"},
         "requestId": "ABCDEFGHIJKLMNO=",
         "domainName": HOST,

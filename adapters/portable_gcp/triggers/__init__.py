@@ -21,6 +21,7 @@ SOURCES = {
     "stream": (),
     "schedule": ("scheduler",),
     "direct": ("direct",),
+    "socket": (),
 }
 """The event sources of each kind of trigger, the default first."""
 

@@ -246,6 +246,11 @@ class _Work(msgspec.Struct):
         }
         if timers := timers_of(self.description.manifest, self.target, self.project.settings(self.target.name)):
             document["schedules"] = timers
+        authorizers: Callable[..., Any] | None = getattr(self.target, "authorizers", None)
+        if authorizers is not None and (
+            found := authorizers(self.description.manifest, self.project.settings(self.target.name))
+        ):
+            document["authorizers"] = found
         (fresh / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(document)))
 
     def _refuse_broken(self, app: Layer) -> None:

@@ -46,6 +46,7 @@ _ADAPTER_TOOLS = (
     "build",
     "build.py",
     "capabilities.py",
+    "gateway.py",
     "plugin.py",
     "provision.py",
     "run",

@@ -52,6 +52,8 @@ class BuildTarget(Protocol):
         naming: by kind of resource, how the cloud calls what is declared; left out, no name is refused.
         timers: a method of manifest and settings that gives the ``portable.build.schedules.Timer`` of each schedule, by
             function; left out where nothing but an event calls a schedule's function.
+        authorizers: a method of manifest and settings that gives the checks which the cloud can make itself, as it
+            takes them, for ``manifest.json``; may be left out.
     """
 
     name: str

@@ -97,9 +97,9 @@ class JWTBearer(Guard):
         self.issuer = issuer
         self.jwks = jwks
         self.leeway = 0.0 if leeway is None else leeway.total_seconds()
-        self._roles = tuple_of(roles)
+        self.roles = tuple_of(roles)
         self._require = tuple(require)
-        self._audience_claim = audience_claim
+        self.audience_claim = audience_claim
         self._key = key
         self._read_key: tuple[Any, list[VerifyingKey]] | None = None
         self._variants: dict[tuple[str, ...], RequiredScopes] = {}
@@ -123,6 +123,11 @@ class JWTBearer(Guard):
         if isinstance(source, str):
             check_address("issuer" if self.jwks is None else "jwks", source)
         return PublishedKeys(lambda: str(read_text(source)), self.jwks is None, ttl, cooldown)
+
+    @property
+    def discovers(self) -> bool:
+        """Whether the keys are found by the issuer's discovery document."""
+        return self._key is None and self.jwks is None
 
     def requires(self, *scopes: str) -> RequiredScopes:
         """A dependency, or middleware, that asks for these scopes too. Equal ones give the same object."""
@@ -209,7 +214,7 @@ class JWTBearer(Guard):
 
         issuer = read_text(self.issuer)
         audience = self.audience if isinstance(self.audience, tuple) else read_text(self.audience)
-        by_aud = audience is not None and self._audience_claim == "aud"
+        by_aud = audience is not None and self.audience_claim == "aud"
         try:
             payload = decode(
                 token,
@@ -224,11 +229,11 @@ class JWTBearer(Guard):
             names = (kind.__name__ for kind in type(error).__mro__)
             reason = next((_REASONS[name] for name in names if name in _REASONS), "The token cannot be read")
             raise self._invalid(reason) from error
-        if audience is not None and not by_aud and not self._is_for(payload.get(self._audience_claim), audience):
+        if audience is not None and not by_aud and not self._is_for(payload.get(self.audience_claim), audience):
             raise self._invalid(_REASONS["InvalidAudienceError"])
         claims = Claims(payload)
-        if self._roles:
-            claims.grant(_words_at(payload, self._roles))
+        if self.roles:
+            claims.grant(_words_at(payload, self.roles))
         return claims
 
     @staticmethod

@@ -8,9 +8,7 @@ from portable.events import Context, current_context
 from portable.instance import Instance
 from portable.invoke import run
 from portable.resources import set_platform
-from portable.watchdog import SIGTERM, interrupt_main, on_signal
-from portable.watchdog import enter as watch
-from portable.watchdog import leave as unwatch
+from portable.watchdog import SIGTERM, attend, on_signal
 from portable_aws.platform import AWSPlatform
 from portable_aws.triggers import codec_of
 
@@ -69,7 +67,6 @@ def _attend(instance: Instance, platform: AWSPlatform) -> None:
     from os import environ
 
     life = instance.app.life
-    interrupt_main()
 
     def end(_number: int, _frame: object) -> None:
         life.stop(run)
@@ -110,6 +107,7 @@ def _in_context(instance: Instance, serve: Callable[[Any], Any]) -> Handler:
     """``serve`` with each invocation's context in force around it."""
     kind = _context_class(instance)
     new, enter, leave = kind.__new__, current_context.set, current_context.reset
+    single = attend()
     cold = True
     context: Context | None = None
 
@@ -121,11 +119,11 @@ def _in_context(instance: Instance, serve: Callable[[Any], Any]) -> Handler:
             cold = False
             context.cold_start = instance.take_cold_start()
         token = enter(context)
-        watch(context)
+        single[0] = context
         try:
             return serve(event)
         finally:
-            unwatch(context)
+            single[0] = None
             leave(token)
 
     def left() -> None:
@@ -150,7 +148,8 @@ def _deadline_at(context: Context) -> float:
 def _serve_http(instance: Instance, codec: Any) -> Callable[[Any], Any]:
     from portable.events import Response
 
-    call, decode, encode, limit = instance.call, codec.decode, codec.encode, codec.limit
+    # The bound method: calling the object itself would look it up each time.
+    call, decode, encode, limit = instance.call.__call__, codec.decode, codec.encode, codec.limit
     # A character takes six bytes at most in Lambda's JSON (\\u0000): below that nothing has to be measured.
     surely_fits = limit // 6 - 16_384
 

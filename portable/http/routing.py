@@ -12,6 +12,7 @@ from portable.errors import ConfigError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from portable.http.mounts import Mounts
     from portable.triggers import HTTPRoute
@@ -102,10 +103,11 @@ class Routes:
     ``mounts``: those among them, None where there are none.
     """
 
-    __slots__ = ("_root", "_static", "mounts")
+    __slots__ = ("_ends", "_root", "_static", "mounts")
 
     def __init__(self, routes: Iterable[HTTPRoute] = ()) -> None:
         self._static: dict[tuple[str, str], tuple[HTTPRoute, dict[str, str]]] = {}
+        self._ends: dict[tuple[str, str], tuple[HTTPRoute, str, Callable[[str], bool] | None, list[Any]]] = {}
         self._root = _Node()
         self.mounts: Mounts | None = None
         for route in routes:
@@ -136,8 +138,26 @@ class Routes:
         leaf[route.method] = hit = (route, names)
         if route.method == "GET":
             leaf.setdefault("HEAD", hit)
-        if not names and route.path.isascii():
+        if not names:
             self._static[route.method, route.path] = (route, {})
+            if route.method == "GET":
+                self._static.setdefault(("HEAD", route.path), (route, {}))
+        elif len(names) == 1 and segments[-1][0] not in ("", "path"):
+            self._add_end(route, *segments[-1])
+
+    def _add_end(self, route: HTTPRoute, converter: str, name: str) -> None:
+        """Remember a route whose last segment is its one parameter, the commonest after static ones, by what is before.
+
+        :meth:`find` takes it as long as that segment can be nothing else.
+        """
+        before = route.path.rpartition("/")[0]
+        node = self._root
+        for segment in before.split("/")[1:]:
+            node = node.static[segment]
+        end = (route, name, CONVERTERS[converter], node.params)
+        self._ends[route.method, before] = end
+        if route.method == "GET":
+            self._ends.setdefault(("HEAD", before), end)
 
     def _add_mount(self, mount: HTTPRoute) -> None:
         if self.mounts is None:
@@ -155,6 +175,12 @@ class Routes:
         hit = self._static.get((method, raw_path))
         if hit is not None:
             return hit
+        before, _, last = raw_path.rpartition("/")
+        end = self._ends.get((method, before))
+        if end is not None and last and "%" not in last:
+            route, name, fits, kinds = end
+            if len(kinds) == 1 and (fits is None or fits(last)):
+                return route, {name: last}
         segments = _segments(raw_path)
         values: list[str] = []
         found = _stride(self._root, segments, values, method)

@@ -14,6 +14,7 @@ import pytest
 
 from portable import App, ConfigError, Request, Response
 from portable.checks import check_functions
+from portable.http.answers import answer, choose_encoder
 from portable.invoke import run
 from portable.invoke.http import HTTPFunction
 from portable.triggers import HTTPRoute
@@ -170,14 +171,15 @@ def route_of(annotation: Any, **options: Any) -> HTTPRoute:
     return route
 
 
-def test_an_object_of_the_declared_class_is_not_copied() -> None:
-    route = route_of(User)
-    HTTPFunction([route])._plan(route)
-    user, users = User(1), [User(1)]
-    assert route.shape(user) is user
-    many = route_of(list[User])
-    HTTPFunction([many])._plan(many)
-    assert many.shape(users) is users
+@pytest.mark.parametrize(("annotation", "value"), [(User, User("x")), (list[User], [User("x")]), (Row, Row("x"))])
+def test_an_object_of_the_declared_class_is_taken_at_its_word(annotation: Any, value: Any) -> None:
+    assert b'"x"' in encoded(answer_of(value, annotation))
+    assert answer_of(value, response_model=annotation).status == 500
+
+
+def encoded(answer: Response) -> bytes:
+    assert isinstance(answer.body, str)
+    return answer.body.encode()
 
 
 def test_async_handlers_and_callables() -> None:

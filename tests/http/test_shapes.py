@@ -14,7 +14,6 @@ import pytest
 
 from portable import App, ConfigError, Request, Response
 from portable.checks import check_functions
-from portable.http.answers import answer, choose_encoder
 from portable.invoke import run
 from portable.invoke.http import HTTPFunction
 from portable.triggers import HTTPRoute

@@ -109,7 +109,7 @@ def _show(function: FunctionRecord, value: Any) -> int:
     """Print what a function made of its event; the status to end with."""
     if function.kind in ("http", "socket"):
         return _show_response(value)
-    if function.kind == "message":
+    if function.kind in ("message", "stream"):
         for outcome in value:
             print("done" if outcome is None else f"{type(outcome).__name__}: {outcome}")
         return 0 if all(outcome is None for outcome in value) else 1

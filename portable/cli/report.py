@@ -16,7 +16,7 @@ __all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size", 
 
 WIDTH = 79
 _NOUNS = {"http": "route", "direct": "direct call", "socket": "websocket"}
-_LISTENING = ("message", "blob", "change")  # their noun is what they listen to
+_LISTENING = ("message", "stream", "blob", "change")  # their noun is what they listen to
 
 
 def size(count: int) -> str:

@@ -27,7 +27,7 @@ from portable.dev.state import State
 from portable.dev.threads import Threads
 from portable.plugins import adapter
 from portable.resources import set_platform
-from portable.triggers import BlobTrigger, ChangeTrigger, ScheduleTrigger, SocketTrigger
+from portable.triggers import BlobTrigger, ChangeTrigger, ScheduleTrigger, SocketTrigger, StreamTrigger
 
 __all__ = ["GRACE", "Session"]
 
@@ -247,6 +247,10 @@ def _parts(desk: Desk) -> list[Part]:
         from portable.dev.changes import ChangeDelivery
 
         parts += [ChangeDelivery(desk, function, table) for function, table in tables]
+    if application.triggers(StreamTrigger):
+        from portable.dev.streams import stream_parts
+
+        parts += stream_parts(desk)
     if schedules := application.triggers(ScheduleTrigger):
         from portable.dev.schedules import ScheduleDelivery
 
@@ -279,6 +283,8 @@ def callers(function: Any) -> str:
             words.append(f"bucket {trigger.bucket.name} {pattern}".rstrip() + f" {'/'.join(trigger.kinds)}")
         elif isinstance(trigger, ChangeTrigger):
             words.append(f"table {trigger.table.name}{', old items too' if trigger.old else ''}")
+        elif isinstance(trigger, StreamTrigger):
+            words.append(f"{trigger.stream}, {trigger.batch_size} at a time")
         elif isinstance(trigger, ScheduleTrigger):
             from portable.dev.times import expression
 

@@ -173,10 +173,13 @@ class State:
 
     # --- changes of tables
 
-    def begin_changes(self, function: str, table: str, last: int) -> None:
-        """A function listens to a table: from the change behind ``last`` on, unless it did before."""
+    def begin_changes(self, function: str, table: str, last: int, first: int | None = None) -> None:
+        """A function listens to a table or stream, whose latest change is ``last``: to what comes behind that, or behind
+        ``first``, unless it did before.
+        """
         with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO changes VALUES (?, ?, ?)", (function, table, last))
+            begin = last if first is None else first
+            connection.execute("INSERT OR IGNORE INTO changes VALUES (?, ?, ?)", (function, table, begin))
             # A log that was begun anew, its folder deleted, counts from the start again.
             connection.execute(
                 "UPDATE changes SET last = min(last, ?) WHERE function = ? AND source = ?", (last, function, table)

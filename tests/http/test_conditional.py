@@ -120,7 +120,7 @@ def test_a_handler_asks_before_it_works() -> None:
     assert check_conditions(asked(), etag="7") is None
     response = check_conditions(asked(if_none_match='"7"'), etag="7", modified=CHANGED)
     assert response is not None
-    assert (response.status, response.headers.items()) == (304, [("etag", '"7"'), ("last-modified", SAME)])
+    assert (response.status, response.headers.items()) == (304, [("etag", '"7"')])
     moscow = CHANGED.astimezone(timezone(timedelta(hours=3)))
     assert check_conditions(asked(if_modified_since=SAME), modified=moscow) is not None
     assert check_conditions(asked(if_modified_since=BEFORE), modified=moscow) is None

@@ -76,6 +76,20 @@ def test_an_example_is_the_same_on_every_target(
     assert [one.target for one in report.targets] == targets
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_forms_and_the_ready_made_middleware_are_the_same_on_every_target(
+    require_target: Callable[[str], None], tmp_path: Path
+) -> None:
+    targets = ["local", "aws", "gcp", "azure"]
+    for target in targets:
+        require_target(target)
+    report = verify(find_project(shutil.copytree(FIDELITY.with_name("forms"), tmp_path / "forms")), targets)
+    assert report.status == 0, report.text()
+    assert report.steps > 40
+    assert [one.target for one in report.targets] == targets
+
+
 def log_of(root: Path, target: str) -> str:
     log = root / ".portable" / "verify" / f"{target}.log"
     return log.read_text("utf-8")[-3000:] if log.is_file() else ""

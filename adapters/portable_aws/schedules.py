@@ -12,6 +12,7 @@ so, and the entry leaves that day to the first.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from portable.build.schedules import Drops, Timer, cover, cron_of, numbers, running_in_utc
@@ -84,13 +85,15 @@ def _expression(cron: Cron, days: tuple[int, ...], weekdays: tuple[int, ...]) ->
         (tuple(day + 1 for day in weekdays), 1, 7),
     ]
     everything = 4 if len(weekdays) == 7 else 2
-    for write in (_plain, _short):
-        texts = [write(*field) for field in fields]
-        texts[everything] = "?"
-        expression = f"cron({' '.join(texts)} *)"
-        if len(expression) <= limits.SCHEDULE_CHARACTERS:
-            return expression
-    raise AssertionError(f"{expression} is longer than any can be")
+    expression = _written(_plain, fields, everything)
+    # Two of three numbers in ranges are the most there can be, and they fit.
+    return expression if len(expression) <= limits.SCHEDULE_CHARACTERS else _written(_short, fields, everything)
+
+
+def _written(write: Callable[..., str], fields: Sequence[tuple[tuple[int, ...], int, int]], everything: int) -> str:
+    texts = [write(*field) for field in fields]
+    texts[everything] = "?"
+    return f"cron({' '.join(texts)} *)"
 
 
 def _plain(values: tuple[int, ...], least: int, most: int) -> str:
@@ -98,7 +101,7 @@ def _plain(values: tuple[int, ...], least: int, most: int) -> str:
 
 
 def _short(values: tuple[int, ...], least: int, most: int) -> str:
-    """A list of ranges: two of three numbers at most are written, and then any expression fits."""
+    """A list of ranges."""
     if len(values) == most - least + 1:
         return "*"
     starts = [values[0], *(after for before, after in pairwise(values) if after > before + 1)]

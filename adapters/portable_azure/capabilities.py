@@ -91,19 +91,18 @@ _TABLE: dict[str, Capability] = {
         "each item's own 'ttl', counted from its last write; the container's defaultTtl has to be -1",
         source="https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live",
     ),
-    "changes": refused(
-        "Cosmos DB's change feed tells neither an insertion from an update nor that an item was deleted, and portable "
-        "does not read it",
+    "changes": native(
+        "with the setting changes = 'latest': the latest version of each item, every change as an update",
         source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",
-        way_out="send a message where the item is written",
     ),
     "change_old": refused(
-        "the change feed has the item as it is now; keep the old value in the item",
-        source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",
+        "the change feed that Python functions get has the item as it is now; keep the old value in the item",
+        source="azure-functions 1.26: cosmos_db_trigger has no change_feed_mode",
     ),
     "change_delete": refused(
-        "the change feed has no deletions; mark the item as deleted and give it a time to live",
-        source="https://learn.microsoft.com/azure/cosmos-db/change-feed-modes",
+        "the change feed that Python functions get has no deletions; mark the item as deleted and give it a time to "
+        "live",
+        source="azure-functions 1.26: cosmos_db_trigger has no change_feed_mode",
     ),
 }
 
@@ -209,6 +208,13 @@ NAMES: Mapping[str, Naming] = {
         r"[A-Za-z0-9]([A-Za-z0-9._-]{0,254}[A-Za-z0-9])?",
         "1 to 256 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
         "Naming rules and restrictions for Azure resources, Microsoft.EventHub",
+    ),
+    "sockets": Naming(
+        "{name}",
+        r"[A-Za-z][A-Za-z0-9_]{0,127}",
+        "1 to 128 letters, digits and underscores",
+        "rest/api/webpubsub: hub",
+        dash="_",
     ),
     "table": Naming(
         "{name}",

@@ -217,6 +217,23 @@ async def _serve_timer(function: _Function, handle: Any, native: Any, call: Call
     await call(handle, tick)
 
 
+async def _serve_changes(function: _Function, handle: Any, native: Any, call: Call) -> None:
+    if function.codec is None:
+        from portable.drivers.table import Schema
+        from portable_azure.triggers.cosmos import CosmosTrigger
+
+        table = next(one.table for one in function.triggers if one.table.name == function.resource)
+        function.codec = CosmosTrigger(table.name, Schema(table.options))
+    changes = function.codec.decode(native)
+    for position, change in enumerate(changes):
+        try:
+            await call(handle, change)
+        except BaseException:  # the worker may cancel it
+            function.codec.failed(changes[:position])
+            raise
+    function.codec.finished(native)
+
+
 async def _serve_socket(function: _Function, handle: Any, native: Any, call: Call) -> Any:
     from portable.events import Response
     from portable_azure.triggers.http import HTTPTrigger
@@ -243,6 +260,7 @@ _SERVES: dict[str, Callable[[_Function, Any, Any, Call], Coroutine[Any, Any, Any
     "blob-eventgrid": _serve_blob,
     "event-grid": _serve_event_grid,
     "timer": _serve_timer,
+    "cosmos-db": _serve_changes,
     "web-pubsub": _serve_socket,
 }
 
@@ -264,7 +282,7 @@ def entry(
     Args:
         spec: ``module:variable`` of the App. function: its name. modules: routers included by name that it imports.
         source: the event source, as ``portable_azure.samples`` names them.
-        resource: the declared queue or bucket the trigger is bound to.
+        resource: the declared queue, bucket or table the trigger is bound to.
         is_async: whether the function has async handlers, as the manifest says; its sync ones then run on threads too.
         timeout: seconds until the host ends an invocation. max_dequeue_count: of host.json.
         drops: of a timer that fires more often than its schedule is due, what is left out; see

@@ -3,7 +3,8 @@
 An invocation is ``{"data": {"http": {…}}, "metadata": {…}, "resource": "emails"}``. ``data`` and each value of
 ``metadata`` are a ``TypedData``: one of ``string``, ``json`` (as text), ``bytes`` (base64), ``http``,
 ``collection_bytes`` (a list). ``retry_count`` is that of the function's retry policy, 0 when left out.
-``resource`` is the declared queue or bucket the trigger is bound to. Answers are ``{"return": TypedData or null}``.
+``resource`` is the declared queue, bucket or table the trigger is bound to. Answers are ``{"return": TypedData or
+null}``.
 
 Shapes: the host's GrpcMessageConversionExtensions (RpcHttp), and Microsoft's pages functions-bindings-storage-queue-
 trigger, functions-bindings-storage-blob-trigger (metadata), functions-bindings-timer and event-schema-blob-storage.
@@ -20,18 +21,23 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, unquote
+from uuid import uuid4
 
 from portable.build.schedules import firing
+from portable.drivers.places import name_of
+from portable.drivers.tags import DOUBLE_INTEGERS, encode
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, Response, SocketEvent, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
-from portable_azure.build.schedule import timers_of
+from portable.samples.sockets import outcome_of
+from portable_azure import limits
 from portable_azure.capabilities import NAMES
 from portable_azure.keys import encode_key
+from portable_azure.limits import REQUEST_BYTES
 from portable_azure.queue import Envelope, pack
-from portable.samples.sockets import outcome_of
+from portable_azure.schedules import timers_of
 
 __all__ = ["PUBSUB_KEY", "SAMPLES", "SOURCES", "AzureSamples"]
 
@@ -43,7 +49,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "message": ("storage-queue", "service-bus"),
     "stream": ("event-hub",),
     "blob": ("blob-eventgrid", "blob", "event-grid"),
-    "change": (),
+    "change": ("cosmos-db",),
     "schedule": ("timer",),
     "direct": ("direct",),
     "socket": ("web-pubsub",),
@@ -60,8 +66,6 @@ class AzureSamples:
         return SOURCES[kind]
 
     def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:
-        if not SOURCES[function.kind]:
-            raise ConfigError(f"function {function.name!r}: no {function.kind} of a resource calls a function on Azure")
         source = source or SOURCES[function.kind][0]
         if source not in SOURCES[function.kind]:
             raise ConfigError(f"{source!r} is no event source of {function.kind} on Azure")
@@ -78,16 +82,24 @@ class AzureSamples:
             return _message(function, event)
         if source == "service-bus":
             return _bus_message(function, event)
+        if source == "cosmos-db":
+            return _cosmos(event)
         if source == "event-hub":
             return _event_hub(event)
         if source == "timer":
             return _timer(function, event)
         return _event_grid(event) if source == "event-grid" else _blob(event)
 
+    def too_large(self, native: Any, *, source: str) -> int | None:  # noqa: ARG002 - one for all
+        """The host's bound of a request's body, where there is more of it."""
+        body = native["data"]["http"].get("body")
+        size = 0 if body is None else len(body["bytes"]) // 4 * 3 - body["bytes"][-2:].count("=")
+        return REQUEST_BYTES if size > REQUEST_BYTES else None
+
     def outcome(
         self,
         function: FunctionRecord,
-        event: Event,  # noqa: ARG002
+        event: Event,
         answer: Any,
         *,
         source: str | None = None,  # noqa: ARG002
@@ -137,7 +149,7 @@ def _http(request: Request, url: str | None = None) -> Any:
 def _socket(function: FunctionRecord, event: Event) -> tuple[Request, str]:
     """What Web PubSub posts, signed with the key of the emulator, and where."""
     assert isinstance(event, SocketEvent)
-    hub = function.asks("sockets")[0].replace("-", "_")
+    hub = NAMES["sockets"].physical(function.asks("sockets")[0])
     name = {"connect": "connect", "message": "message", "disconnect": "disconnected"}[event.kind]
     space = "user" if event.kind == "message" else "sys"
     signature = hmac.new(PUBSUB_KEY.encode(), event.connection.encode(), "sha256").hexdigest()
@@ -147,7 +159,7 @@ def _socket(function: FunctionRecord, event: Event) -> tuple[Request, str]:
         "ce-type": f"azure.webpubsub.{space}.{name}",
         "ce-source": f"/hubs/{hub}/client/{event.connection}",
         "ce-id": "2",
-        "ce-time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "ce-time": "2026-03-29T08:00:00Z",
         "ce-hub": hub,
         "ce-connectionid": event.connection,
         "ce-eventname": name,
@@ -283,6 +295,26 @@ def _event_grid(event: Event) -> Any:
         "metadataVersion": "1",
     }
     return {"data": {"json": json.dumps(document)}, "metadata": {}, "resource": event.bucket}
+
+
+def _cosmos(event: Event) -> Any:
+    """A batch of one. The feed says nothing of a deletion: that is an empty batch."""
+    assert isinstance(event, Change)
+    documents = []
+    if event.new is not None:
+        key = event.key if isinstance(event.key, tuple) else (event.key,)
+        seconds = int(event.time.timestamp())
+        document = {
+            "id": name_of(key[-1:], limits.ITEM_ID_BYTES),
+            "partition": str(key[0]),
+            "item": {field: encode(value, integers=DOUBLE_INTEGERS) for field, value in event.new.items()},
+            "_rid": "8bVkAL0gwHQBAAAAAAAAAA==",
+            "_etag": f'"{uuid4()}"',
+            "_ts": seconds,
+            "_lsn": seconds,
+        }
+        documents.append(document)
+    return {"data": {"json": json.dumps(documents)}, "metadata": {}, "resource": event.table}
 
 
 def _event_hub(event: Event) -> Any:

@@ -19,7 +19,7 @@ from portable.schedules.due import Due, gate
 from portable.schedules.expression import parse
 from portable.triggers import ScheduleTrigger, Settings
 from portable_aws.schedules import timers_of as aws_timers
-from portable_azure.build.schedule import timers_of as azure_timers
+from portable_azure.schedules import timers_of as azure_timers
 from portable_gcp.schedules import timers_of as gcp_timers
 
 EACH = 250

@@ -11,8 +11,8 @@ from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
 from portable_azure.build.plan import CHOICES, bus_sources, plan_apps, read_settings
-from portable_azure.build.schedule import timers_of
 from portable_azure.capabilities import CAPABILITIES, NAMES
+from portable_azure.schedules import timers_of
 
 __all__ = ["TARGET", "AzureTarget"]
 

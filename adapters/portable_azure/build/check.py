@@ -10,8 +10,8 @@ from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerR
 from portable_azure import limits
 from portable_azure.build.files import DIRECT_ROUTE, source_of
 from portable_azure.build.plan import Settings, bus_sources, needs_of, plan_apps
-from portable_azure.build.schedule import timers_of
 from portable_azure.capabilities import CAPABILITIES
+from portable_azure.schedules import timers_of
 from portable_azure.topic import filter_rule
 
 __all__ = ["check_app"]

@@ -26,8 +26,8 @@ from portable.drivers import address_variable
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable.resources.topic import subscription_name
 from portable_azure.build.plan import FunctionApp, Settings
-from portable_azure.build.schedule import timers_of
 from portable_azure.keys import encode_key
+from portable_azure.schedules import timers_of
 
 __all__ = ["DIRECT_ROUTE", "SOCKET_ROUTE", "files_of", "source_of"]
 

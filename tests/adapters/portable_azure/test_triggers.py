@@ -10,7 +10,7 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from azure.functions import blob, eventgrid, eventhub, http, meta, queue, servicebus, timer
+from azure.functions import blob, cosmosdb, eventgrid, eventhub, http, meta, queue, servicebus, timer
 
 from portable.errors import HTTPError, Reject, Retry
 from portable.events import BlobEvent, Message, Request, Response, Tick
@@ -35,6 +35,8 @@ CONVERTERS = {
     "event-grid": eventgrid.EventGridEventInConverter,
     "event-hub": eventhub.EventHubTriggerConverter,
     "timer": timer.TimerRequestConverter,
+    "cosmos-db": cosmosdb.CosmosDBTriggerConverter,
+    "web-pubsub": http.HttpRequestConverter,
 }
 
 

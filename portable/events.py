@@ -245,6 +245,7 @@ class Request(Lazy):
     state: dict[Any, Any]
     native: Any
     _form: FormData | HTTPError | None
+    encodes_cookies = False  # whether the cloud percent-encodes what Set-Cookie holds, so that it comes back encoded
     _lazy = {
         "_form": lambda request: None,
         "body": _spent_body,
@@ -795,6 +796,7 @@ class Context(Lazy):
         "stage",
         "target",
     )
+    _message: Any
     background: Any  # the invocation's BackgroundTasks, where it has any
     function: str
     request_id: str

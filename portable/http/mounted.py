@@ -20,11 +20,26 @@ def sent_headers(request: Request) -> list[tuple[str, str]]:
     """The request's headers, with the host and the length of the body whoever left them out."""
     given = request.headers
     pairs = [pair for pair in given.items() if pair[0] not in _REPLACED]
+    if request.encodes_cookies:
+        pairs = [(name, _decode_cookies(value) if name == "cookie" else value) for name, value in pairs]
     if "host" not in given and request.host:
         pairs.insert(0, ("host", request.host))
     if request.body or "content-length" in given:
         pairs.append(("content-length", str(len(request.body))))
     return pairs
+
+
+def _decode_cookies(line: str) -> str:
+    """The cookies with the values that were set; one that could not be written in this line stays as it came."""
+    from urllib.parse import unquote
+
+    parts = []
+    for part in line.split(";"):
+        name, equals, value = part.strip().partition("=")
+        decoded = unquote(value)
+        safe = decoded.isascii() and decoded.isprintable() and ";" not in decoded and "," not in decoded
+        parts.append(name + equals + (decoded if safe else value))
+    return "; ".join(parts)
 
 
 def server_of(request: Request) -> tuple[str, int]:

@@ -70,12 +70,24 @@ def observe_response(response: Response, ignore: Sequence[str] = ()) -> Observat
     row = {"status": str(response.status)}
     for name, values in sorted(headers.items()):
         if name == "set-cookie":
-            row.update({f"header:set-cookie {number + 1}": value for number, value in enumerate(sorted(values))})
+            cookies = sorted(_read_cookie(value) for value in values)
+            row.update({f"header:set-cookie {number + 1}": value for number, value in enumerate(cookies)})
         else:
             row[f"header:{name}"] = ",".join(part.strip() for value in values for part in value.split(","))
     body = response.body.encode() if isinstance(response.body, str) else bytes(response.body or b"")
     row["body"] = _show(_masked(body, row.get("header:content-type", ""), ignore))
     return row
+
+
+def _read_cookie(line: str) -> str:
+    """A ``Set-Cookie`` with its attributes as a browser reads them: in any order and any case (RFC 6265, 5.2)."""
+    cookie, *attributes = (part.strip() for part in line.split(";"))
+    read = []
+    for attribute in attributes:
+        name, equals, value = attribute.partition("=")
+        name = name.strip().lower()
+        read.append(f"{name}{equals}{value.strip().lower() if name == 'samesite' else value.strip()}")
+    return "; ".join([cookie, *sorted(read)])
 
 
 def observe_outcome(event: Event, outcome: Outcome, ignore: Sequence[str] = ()) -> Observation:

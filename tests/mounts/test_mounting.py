@@ -141,13 +141,13 @@ def _line(word: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if f'function="{word}"' in line)
 
 
-def test_a_function_with_a_mount_may_use_every_resource() -> None:
+def test_a_function_with_a_mount_may_use_every_resource(tmp_path: Path) -> None:
     app = App("uses")
     used = app.queue("mount-jobs")
     app.on_message(used)(_take)
     app.mount("/in", named("inner"))
     app.get("/x", function="other")(lambda: None)
-    manifest = describe_app(app, "app:app", Path())
+    manifest = describe_app(app, "app:app", tmp_path)
     assert manifest.function("http").uses == ["queue:mount-jobs"]
     assert manifest.function("other").uses == []
 
@@ -237,3 +237,16 @@ def test_a_websocket_handshake_is_refused_clearly() -> None:
         found = client.get("/ws", headers={"connection": "upgrade", "upgrade": "websocket"})
         assert found.status == 501
         assert "@app.websocket" in found.json()["detail"]
+
+
+def test_cookies_that_a_cloud_encodes_are_what_the_application_set() -> None:
+    from portable.http.mounted import sent_headers
+
+    class Encoded(Request):
+        __slots__ = ()
+        encodes_cookies = True
+
+    sent = [("host", "h"), ("cookie", "session=a%3D%3D; plain=1; not%20me=2; list=a%3Bb; odd")]
+    decoded = "session=a==; plain=1; not%20me=2; list=a%3Bb; odd"
+    assert sent_headers(Encoded("GET", "/", headers=sent)) == [("host", "h"), ("cookie", decoded)]
+    assert sent_headers(Request("GET", "/", headers=sent)) == sent

@@ -48,6 +48,7 @@ class AzureRequest(Request):
     """A request whose fields are read from the host's on first use."""
 
     __slots__ = ()
+    encodes_cookies = True
     _lazy = {
         **Request._lazy,
         "body": lambda request: request.native.get_body(),

@@ -23,6 +23,8 @@ __all__ = ["JWTBearer"]
 PUBLIC = tuple(algorithm for family in FAMILIES.values() for algorithm in family)
 SHARED = {"HS256": 32, "HS384": 48, "HS512": 64}  # bytes of a key at least: RFC 7518, section 3.2
 
+HEADERS = 32  # of tokens, kept read
+
 LONGEST = 16_384  # bytes of a token: more than any of the clouds takes in a header
 
 _TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=")
@@ -102,6 +104,7 @@ class JWTBearer(Guard):
         self.audience_claim = audience_claim
         self._key = key
         self._read_key: tuple[Any, list[VerifyingKey]] | None = None
+        self._headers: dict[str, tuple[str, str | None]] = {}
         self._variants: dict[tuple[str, ...], RequiredScopes] = {}
         self._published = self._published_keys(
             TTL if ttl is None else ttl.total_seconds(), COOLDOWN if cooldown is None else cooldown.total_seconds()
@@ -194,10 +197,14 @@ class JWTBearer(Guard):
 
     def _header(self, token: str) -> tuple[str, str | None]:
         """Algorithm and key id of a token, neither believed yet."""
-        from jwt import get_unverified_header
-
         if len(token) > LONGEST:
             raise self._invalid("The token is too long")
+        first = token.partition(".")[0]
+        known = self._headers.get(first)
+        if known is not None:  # the tokens of one key begin alike
+            return known
+        from jwt import get_unverified_header
+
         try:
             header = get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
@@ -207,6 +214,9 @@ class JWTBearer(Guard):
             raise self._invalid("The token is signed with an algorithm that is not allowed here")
         if "crit" in header:  # RFC 7515, section 4.1.11: what is critical and not understood is refused
             raise self._invalid("The token asks for something that is not known here")
+        if len(self._headers) >= HEADERS:
+            self._headers.clear()
+        self._headers[first] = algorithm, kid
         return algorithm, kid
 
     def _decoded(self, token: str, key: VerifyingKey, algorithm: str) -> Claims:

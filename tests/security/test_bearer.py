@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portable import App, ConfigError, HTTPError, Request
+from portable.drivers import SecretVersion
 from portable.security import JWTBearer
 from portable.testing import TestClient
 
@@ -96,6 +97,32 @@ class TestTaken:
             assert bearer.check(asked(token)).subject == "ada"
             other = jwt.encode({"sub": "ada", "aud": AUDIENCE, "exp": time.time() + 60}, LONG_SECRET + "x", "HS256")
             assert refused(bearer, other).detail == "The token is signed by another key"
+
+    def test_a_secret_that_is_rotated(self) -> None:
+        app = App("shop")
+        signer = app.secret("signer", ttl=timedelta(0))
+        bearer = JWTBearer(audience=AUDIENCE, key=signer, algorithms=["HS256"])
+        current = LONG_SECRET
+
+        class Rotating:
+            def read(self) -> SecretVersion:
+                return SecretVersion(current.encode(), "1")
+
+        def token() -> str:
+            return jwt.encode({"sub": "ada", "aud": AUDIENCE, "exp": time.time() + 60}, current, "HS256")
+
+        with TestClient(app, overrides={signer: Rotating()}):
+            old = token()
+            assert bearer.check(asked(old)).subject == "ada"
+            current = "another shared key of as many bytes"
+            assert bearer.check(asked(token())).subject == "ada"
+            assert refused(bearer, old).status == 401
+
+    def test_headers_that_are_kept_read_are_few(self, bearer: JWTBearer, make_key: Any) -> None:
+        for number in range(200):
+            refused(bearer, f"{part({'alg': 'RS256', 'kid': str(number)})}.e30.e30")
+        assert len(bearer._headers) <= 32
+        assert [bearer.check(asked(make_key().sign())).subject for _ in range(2)] == ["ada", "ada"]
 
     def test_issuer_and_audience_of_a_stage(self, make_key: Any) -> None:
         app = App("shop")

@@ -86,7 +86,7 @@ def _many_getter(binding: Binding, read: Callable[[Request], FormData]) -> Gette
 
     def get(request: Request) -> Any:
         texts = read(request).get_all(name)
-        if not texts:
+        if not texts and binding.default is not MISSING:
             return _missing(binding)
         try:
             values = texts if convert is None else [convert(text) for text in texts]

@@ -100,6 +100,13 @@ def test_fields() -> None:
     assert refused(handler, data={"title": "", "number": ""}) == (422, [("number", "is required")])
 
 
+def test_a_list_of_which_nothing_was_sent_is_empty() -> None:
+    def handler(tags: Annotated[list[int], Form()], some: Annotated[list[str] | None, Form()] = None) -> list[Any]:
+        return [tags, some]
+
+    assert given(handler, data={"x": "1"}) == [[], None]
+
+
 def test_files() -> None:
     kept: list[Upload] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 
-from portable.schedules.due import Due
+from portable.schedules.due import Due, read_zone
 from portable.triggers import ScheduleTrigger
 
 __all__ = ["expression", "last_due", "next_due"]
@@ -17,12 +17,14 @@ def expression(trigger: ScheduleTrigger) -> str:
 
 
 def next_due(trigger: ScheduleTrigger, after: datetime) -> datetime:
-    """The first instant after ``after`` at which a schedule is due, in UTC."""
-    return next(_due(trigger).after(after))
+    """The first instant after ``after`` at which a schedule is due, in its time zone."""
+    return next(_due(trigger).after(after)).astimezone(read_zone(trigger.timezone))
 
 
 def last_due(trigger: ScheduleTrigger, after: datetime, until: datetime) -> datetime | None:
-    """The last instant after ``after`` and not after ``until`` at which a schedule was due; None when it was not."""
+    """The last instant after ``after`` and not after ``until`` at which a schedule was due, in UTC; None when it was
+    not.
+    """
     return _due(trigger).last(after, until)
 
 

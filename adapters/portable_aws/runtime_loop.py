@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from os import environ, getcwd
+from os.path import isdir
 
 from portable_aws.invocation import LambdaContext
 from portable_aws.runtime_api import HTTPStream, RuntimeAPI, RuntimeAPIError
@@ -52,6 +53,15 @@ def load(name: str) -> Handler:
     root = environ.get("LAMBDA_TASK_ROOT")
     if root and root not in sys.path:
         sys.path.insert(0, root)
+    # As AWS's own client has it: what layers bring, and what the runtime does.
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for folder in (
+        f"/opt/python/lib/python{version}/site-packages",
+        "/opt/python",
+        environ.get("LAMBDA_RUNTIME_DIR", ""),
+    ):
+        if folder and folder not in sys.path and isdir(folder):
+            sys.path.append(folder)
     __import__(module.replace("/", "."))
     handler: Handler = getattr(sys.modules[module.replace("/", ".")], attribute)
     return handler

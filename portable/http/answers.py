@@ -143,6 +143,9 @@ def _complete(given: Response) -> Response:
     body, status, media_type, headers = given.body, given.status, given.media_type, given._headers
     _check_head(given)
     if given.streamed:
+        if not given.begun:  # type: ignore[attr-defined]
+            given.drop()  # type: ignore[attr-defined]
+            raise TypeError("a StreamResponse is the answer of a route declared with stream=True, and of nothing else")
         return given
     if status in _NO_CONTENT:
         body = None

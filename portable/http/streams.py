@@ -91,6 +91,11 @@ class StreamResponse(Response):
         self._bare = True
         return self
 
+    @property
+    def begun(self) -> bool:
+        """Whether a declared route has answered with it."""
+        return self._variables is not None
+
     def remember(self) -> None:
         """Keep the context variables in force here: the body runs with them. Called within the invocation."""
         if self._variables is None:
@@ -439,6 +444,11 @@ class _Pump:
             if self._answer is None or self._answer.done():  # nobody waits for it
                 raise
             self._answer.set_exception(error)
+        except (SystemExit, KeyboardInterrupt) as end:  # it would end the loop, which is not this body's alone
+            if self._answer is not None and not self._answer.done():
+                broken = RuntimeError(f"the body raised {type(end).__name__}")
+                broken.__cause__ = end
+                self._answer.set_exception(broken)
         finally:
             self._over = True
             await _aclose(iterator)

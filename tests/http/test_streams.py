@@ -8,17 +8,39 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 
-from portable import App, ConfigError, Context, EventStream, Request, Response, ServerSentEvent, StreamResponse
+from portable import (
+    CORS,
+    App,
+    ConfigError,
+    Context,
+    Depends,
+    ETag,
+    EventStream,
+    GZip,
+    Ranges,
+    Request,
+    Response,
+    ServerSentEvent,
+    StreamResponse,
+)
 from portable.http.streams import AsyncPieces, BrokenStreamError, Pieces
 from portable.invoke import run_shared
 from portable.testing import TestClient
 
 colour: ContextVar[str] = ContextVar("colour", default="none")
+
+
+seen: list[str] = []
+
+
+def opened() -> Iterator[str]:
+    yield "opened"
+    seen.append("cleaned up")
 
 
 class Recorded:
@@ -137,6 +159,16 @@ def test_an_error_midway_is_logged_and_raised_and_the_body_closed(
     assert "broke off" in record.message
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
+
+
+def test_a_body_that_wants_to_end_the_process_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:
+    async def generate() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise SystemExit(3)
+
+    with pytest.raises(BrokenStreamError, match="SystemExit"):
+        read(StreamResponse(generate()), "threads")
+    assert "broke off" in caplog.text
 
 
 def test_a_generator_is_closed_where_it_stands() -> None:
@@ -412,3 +444,84 @@ def test_the_request_is_at_hand_while_the_body_is_made() -> None:
 
     with TestClient(app) as client:
         assert client.get("/3").chunks == [b"GET0", b"GET1", b"GET2"]
+
+
+# --- beside the rest
+
+
+def test_middleware_sees_the_head_and_leaves_the_body_alone() -> None:
+    body = Recorded([b"a" * 5000, b"b" * 5000])
+    app = streaming(lambda: StreamResponse(body, media_type="text/plain"))
+    app.middleware(GZip())
+    app.middleware(ETag())
+    app.middleware(Ranges())
+    app.middleware(CORS(["https://shop.example"]))
+
+    @app.middleware
+    def mark(request: Request, call_next: Callable[[Request], Response]) -> Response:
+        response = call_next(request)
+        assert body.asked == 0
+        response.headers["x-marked"] = "1"
+        return response
+
+    with TestClient(app) as client:
+        headers = {"accept-encoding": "gzip", "origin": "https://shop.example", "range": "bytes=0-1"}
+        answer = client.get("/", headers=headers)
+    assert [len(chunk) for chunk in answer.chunks] == [5000, 5000]
+    assert (answer.status, answer.headers["x-marked"]) == (200, "1")
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "content-encoding" not in answer.headers
+    assert "etag" not in answer.headers
+    assert body.closed == 1
+
+
+def test_a_middleware_that_breaks_the_head_is_a_500_and_the_body_is_closed() -> None:
+    body = Recorded([b"a"])
+    app = streaming(lambda: StreamResponse(body))
+
+    @app.middleware
+    def garble(request: Request, call_next: Callable[[Request], Response]) -> Response:
+        response = call_next(request)
+        response.headers["x-garbled"] = "a\nb"
+        return response
+
+    with TestClient(app, raise_errors=False) as client:
+        assert client.get("/").status == 500
+    assert body.asked == 0
+
+
+def test_middleware_and_exception_handlers_stream_nothing_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    app = streaming(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+
+    @app.exception_handler(ZeroDivisionError)
+    def answer(request: Request, error: ZeroDivisionError) -> StreamResponse:
+        return StreamResponse([b"a"])
+
+    with TestClient(app, raise_errors=False) as client:
+        assert client.get("/").status == 500
+    assert "declared with stream=True, and of nothing else" in caplog.text
+
+
+def test_async_middleware_and_dependencies_go_with_streams() -> None:
+    seen.clear()
+    app = App("together")
+
+    @app.middleware
+    async def around(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        response.headers["x-around"] = "1"
+        return response
+
+    @app.get("/", stream=True)
+    async def handler(dependency: Annotated[str, Depends(opened)]) -> StreamResponse:
+        async def pieces() -> AsyncIterator[str]:
+            seen.append("body")
+            yield dependency
+
+        return StreamResponse(pieces())
+
+    with TestClient(app) as client:
+        answer = client.get("/")
+        assert (answer.text(), answer.headers["x-around"]) == ("opened", "1")
+        assert client.head("/").body == b""
+    assert seen == ["cleaned up", "body", "cleaned up"]

@@ -44,13 +44,14 @@ class LocalSamples:
         if isinstance(event, SocketEvent):
             return _socket(event)
         if function.kind == "stream":
-            return {"stream": event[0].stream, "records": [_record(record) for record in event]}
+            batch: Any = event
+            return {"stream": batch[0].stream, "records": [_record(record) for record in batch]}
         return event
 
     def outcome(
         self,
         function: FunctionRecord,
-        event: Event,  # noqa: ARG002 - a local answer says all itself
+        event: Event,
         answer: Any,
         *,
         source: str | None = None,  # noqa: ARG002
@@ -58,7 +59,8 @@ class LocalSamples:
         """What the answer says."""
         if function.kind in ("http", "socket"):
             body = text_to_bytes(answer) if answer["base64"] else answer["body"]
-            return Outcome(response=Response(body, answer["status"], [tuple(pair) for pair in answer["headers"]]))
+            response = Response(body, answer["status"], [tuple(pair) for pair in answer["headers"]])
+            return Outcome(response=response) if function.kind == "http" else outcome_of(event, response)
         if function.kind == "message":
             rows = answer["failed"]
             after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
@@ -93,7 +95,6 @@ def _change(change: Change[Any]) -> dict[str, Any]:
     }
 
 
-def _message(message: Any) -> dict[str, Any]:
 def _socket(event: SocketEvent) -> dict[str, Any]:
     native: dict[str, Any] = {"kind": event.kind, "connection": event.connection}
     if event.kind == "connect":
@@ -109,6 +110,7 @@ def _socket(event: SocketEvent) -> dict[str, Any]:
     return native
 
 
+def _message(message: Any) -> dict[str, Any]:
     sent_at: datetime | None = message.sent_at
     return {
         "id": message.id,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portable.events import Message
+    from portable.resources.backoff import Backoff
     from portable.triggers import MessageTrigger
 
     Outcomes = list[BaseException | None]
@@ -76,7 +77,7 @@ class MessageFunction:
         whole = origin is list or getattr(origin, "__module__", "") == "collections.abc"
         deliver: Deliver = _deliver_batch if whole else _deliver_each
         if trigger.source.backoff is not None:
-            deliver = _backing_off(deliver)
+            deliver = _backing_off(deliver, trigger.source.backoff)
         if trigger.concurrency > 1:
             if whole or not trigger.is_async:
                 raise ConfigError(
@@ -160,12 +161,12 @@ async def _deliver_batch(trigger: MessageTrigger, call: Call, batch: list[Messag
     return outcomes
 
 
-def _backing_off(deliver: Deliver) -> Deliver:
+def _backing_off(deliver: Deliver, policy: Backoff) -> Deliver:
     """Each failure that says no time of its own waits as long as the source's policy has it."""
 
     async def back_off(trigger: MessageTrigger, call: Call, batch: list[Message[Any]]) -> Outcomes:
         outcomes = await deliver(trigger, call, batch)
-        policy, most = trigger.source.backoff, trigger.source.max_attempts
+        most = trigger.source.max_attempts
         for position, (message, outcome) in enumerate(zip(batch, outcomes, strict=True)):
             if outcome is None or isinstance(outcome, Reject) or message.attempt >= most:
                 continue

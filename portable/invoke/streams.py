@@ -122,7 +122,7 @@ async def _call(trigger: StreamTrigger, call: Callable[[Any], Any], record: Stre
 def _explain(failed: BaseException | bool) -> BaseException | None:
     if failed is False:
         return None
-    return Retry("record.fail()") if failed is True else failed  # type: ignore[return-value]
+    return Retry("record.fail()") if failed is True else failed
 
 
 def _decode(trigger: StreamTrigger, record: StreamRecord[Any]) -> BaseException | None:

@@ -170,7 +170,8 @@ def event_document(function: FunctionRecord, event: Event) -> Any:
     elif function.kind == "message":
         document = MessagesDocument([_message_document(message) for message in event])
     elif function.kind == "stream":
-        document = _records_document(event)
+        records: Any = event
+        document = _records_document(records)
     else:
         return event
     return msgspec.to_builtins(document)

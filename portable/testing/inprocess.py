@@ -153,7 +153,8 @@ class InProcess:
                 raise
             return Outcome(error=f"{type(error).__name__}: {error}")
         if function.kind == "stream":
-            return Outcome(failed=[one.id for one in first_failures(event, value)])
+            batch: Any = event
+            return Outcome(failed=[one.id for one in first_failures(batch, value)])
         return Outcome(value=value if function.kind == "direct" else None)
 
     def _deliver_messages(self, function: FunctionRecord, batch: Any) -> Outcome:

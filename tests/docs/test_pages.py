@@ -73,6 +73,7 @@ def test_every_method_of_a_portable_type_is_documented() -> None:
         portable.Config,
         portable.Queue,
         portable.Secret,
+        portable.Stream,
         portable.Table,
     )
     for kind in (*kinds, portable.Response, portable.Context):
@@ -128,6 +129,9 @@ def test_every_variable_that_is_read_is_documented() -> None:
         "CONFIG",
         "SECRET",
         "SOCKETS",
+        "STREAM",
+        "STREAMNAME",
+        "STREAMACCOUNT",
     )
     found = set()
     for folder in ("portable", "adapters"):
@@ -135,8 +139,8 @@ def test_every_variable_that_is_read_is_documented() -> None:
             found |= set(re.findall(r"PORTABLE_[A-Z_]+[A-Z]", file.read_text("utf-8")))
     for kind in kinds:
         assert f"`PORTABLE_{kind}_<NAME>`" in text
-    pairs = ("SUBSCRIPTION", "SUBSCRIPTIONDEADLETTER", "SUBSCRIPTIONNAME")
-    assert all(f"`PORTABLE_{kind}_<TOPIC>_<FUNCTION>`" in text for kind in pairs)
+    pairs = ("SUBSCRIPTION", "SUBSCRIPTIONDEADLETTER", "SUBSCRIPTIONNAME", "CONSUMERGROUP")
+    assert all(re.search(f"`PORTABLE_{kind}_<(TOPIC|STREAM)>_<FUNCTION>`", text) for kind in pairs)
     named = tuple(f"PORTABLE_{kind}" for kind in (*kinds, *pairs))
     others = {name for name in found if name not in named and not name.startswith(tuple(f"{one}_" for one in named))}
     assert len(others) > 5

@@ -33,6 +33,8 @@ from portable import (
     Retry,
     Router,
     Sort,
+    Stream,
+    StreamRecord,
     Table,
     Tick,
     Topic,
@@ -51,12 +53,15 @@ photos = Bucket("photos")
 orders = Queue("orders", Order)
 anything = app.queue("anything")
 sales = app.topic("sales", Order, ordered=True)
+clicks = app.stream("clicks", Order, partitions=2)
 
 assert_type(app.queue("orders", Order), Queue[Order])
 assert_type(anything, Queue[Any])
 assert_type(sales, Topic[Order])
 assert_type(Topic("sales"), Topic[Any])
 assert_type(app.topic("sales", list[Order]), Topic[list[Order]])
+assert_type(clicks, Stream[Order])
+assert_type(app.stream("anything"), Stream[Any])
 assert_type(app.bucket("photos"), Bucket)
 
 
@@ -180,6 +185,40 @@ def no_message() -> None:
 
 app.on_message(photos)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.on_message("orders")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- streams
+
+
+@app.on_stream(clicks, batch_size=50, start="trim", max_attempts=3, dead_letters=orders, window=timedelta(seconds=1))
+def one_record(record: StreamRecord[Order]) -> None:
+    """One record."""
+    assert_type(record.body, Order)
+    assert_type(record.time, datetime | None)
+    record.fail(Reject("enough"))
+
+
+@app.on_stream(clicks, parallel=2, bisect=True)
+async def records(batch: list[StreamRecord[Order]], *, context: Context) -> None:
+    """A batch."""
+
+
+@app.on_stream(clicks)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def wrong_record(record: StreamRecord[str]) -> None:
+    """The stream holds orders."""
+
+
+@app.on_stream(clicks)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
+def a_message(message: Message[Order]) -> None:
+    """A stream has records."""
+
+
+app.on_stream(sales)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.on_stream(clicks, start="first")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+clicks.send({"id": 1}, key="a")
+clicks.send("text", key="a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+clicks.send({"id": 1})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+clicks.send_many([("a", {"id": 1})])
 
 
 # --- blobs

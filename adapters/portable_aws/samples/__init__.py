@@ -72,7 +72,8 @@ class AWSSamples:
         if function.kind == "message":
             return Outcome(failed=[row["itemIdentifier"] for row in (answer or {}).get("batchItemFailures", ())])
         if function.kind == "stream":
-            return Outcome(failed=_again(event, answer))
+            batch: Any = event
+            return Outcome(failed=_again(batch, answer))
         if function.kind == "change" and (answer or {}).get("batchItemFailures"):
             return Outcome(error="the function asks for the change again")
         return Outcome(value=answer if function.kind == "direct" else None)

@@ -11,7 +11,7 @@ a deployment makes of them:
   ``PORTABLE_TABLELEASES_<NAME>``: a container of that database with the partition key ``/id``, where each function's
   position in the change feed is kept, under a prefix of its own
 * ``PORTABLE_STREAMNAME_<NAME>``, ``PORTABLE_STREAMACCOUNT_<NAME>``: the event hub's name, and the connection of its
-  namespace, or ``…__fullyQualifiedNamespace``; ``PORTABLE_CONSUMERGROUP_<NAME>_<FUNCTION>``: a consumer group for each
+  namespace, or ``…__fullyQualifiedNamespace``; ``PORTABLE_CONSUMERGROUP_<STREAM>_<FUNCTION>``: a consumer group for each
   function that handles it, for two that share one would share the records
 """
 

@@ -19,11 +19,12 @@ from portable.events import Context
 from portable.guards import GuardRecord, declared_by_guards, guards_of, security_of
 from portable.http.mounts import HTTPMount
 from portable.http.parameters import describe, flatten, has_form
-from portable.jsontext import needs_msgspec
+from portable.http.shapes import declared_answer, without_responses
+from portable.jsontext import is_pydantic, needs_msgspec
 from portable.resources import Resource
 from portable.resources.cache import Cache
 from portable.resources.config import Config
-from portable.signatures import MISSING, parameters_of, split_optional
+from portable.signatures import MISSING, holds_model, parameters_of, split_optional
 from portable.triggers import (
     BlobTrigger,
     ChangeTrigger,
@@ -366,4 +367,12 @@ def _needs_msgspec(trigger: Trigger) -> bool:
     if isinstance(trigger, DirectTrigger):
         annotations = [one.annotation for one in parameters_of(trigger.handler) if one.annotation is not MISSING]
         return any(needs_msgspec(one) for one in annotations if split_optional(one)[0] is not Context)
-    return isinstance(trigger, HTTPRoute) and any(one.needs_msgspec for one in flatten(describe(trigger)))
+    if not isinstance(trigger, HTTPRoute):
+        return False
+    return any(one.needs_msgspec for one in flatten(describe(trigger))) or _answers_need_msgspec(trigger)
+
+
+def _answers_need_msgspec(route: HTTPRoute) -> bool:
+    """Whether an answer may have to be made the model the route declares."""
+    annotation = without_responses(declared_answer(route))
+    return annotation is not MISSING and holds_model(annotation) and not is_pydantic(annotation)

@@ -200,6 +200,11 @@ def test_a_part_keeps_the_functions_asked_for_and_their_resources(described: Any
         ("@app.post('/')\ndef f(body: list[Model]): ...", False),
         ("@app.function()\ndef f(payload: dict[str, object], context: Context): ...", False),
         ("app.queue('q')", False),
+        ("@app.get('/')\ndef f() -> Item: ...", True),
+        ("@app.get('/', response_model=list[Item])\ndef f(): ...", True),
+        ("@app.get('/', response_model=None)\ndef f() -> Item: ...", False),
+        ("@app.get('/')\ndef f() -> Model | None: ...", False),
+        ("@app.get('/')\ndef f() -> dict[str, int]: ...", False),
     ],
 )
 def test_whether_an_app_needs_msgspec(described: Any, handler: str, models: bool) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Shape = Callable[[Any], Any]
 
-__all__ = ["declared_answer", "shape_of"]
+__all__ = ["declared_answer", "shape_of", "without_responses"]
 
 _UNIONS = ("UnionType", "_UnionGenericAlias", "Union")
 
@@ -40,7 +40,7 @@ def shape_of(route: HTTPRoute) -> Shape | None:
     None where nothing is declared that has fields. Objects of the class ``route.exact`` need not go through it.
     """
     explicit = route.response_model is not ...
-    annotation = _without_responses(declared_answer(route))
+    annotation = without_responses(declared_answer(route))
     if annotation is None or annotation is MISSING or not holds_model(annotation):
         return None
     convert: list[Shape] = []
@@ -72,7 +72,7 @@ def _is_class(annotation: Any) -> bool:
     )
 
 
-def _without_responses(annotation: Any) -> Any:
+def without_responses(annotation: Any) -> Any:
     """A union without Response, which goes out as it says, and None, which is 204."""
     annotation = resolve_alias(annotation)
     if type(annotation).__name__ not in _UNIONS:

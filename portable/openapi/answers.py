@@ -142,8 +142,8 @@ def _media_type(annotation: Any) -> str:
     annotation = resolve_alias(split_annotated(resolve_alias(annotation))[0])
     if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
         if issubclass(annotation, Response):
-            kind = getattr(annotation, "media_type", "")
-            return kind if isinstance(kind, str) else ""
+            kind = getattr(annotation, "usual_media_type", "")
+            return str(kind) if kind == "text/event-stream" else ""
         if issubclass(annotation, str):
             return "text/plain"
         if issubclass(annotation, (bytes, bytearray, memoryview)):

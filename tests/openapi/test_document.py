@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import jsonschema
 import msgspec
@@ -12,13 +12,20 @@ import pydantic
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from portable import App, ConfigError, Depends, Request, Response, Router
+from portable import App, ConfigError, Depends, EventStream, Request, Response, Router
 from portable import Path as PathMarker
 from portable.build.description import imported_app
 from portable.build.project import find_project
 from portable.openapi import make_document, project_info
 from portable.security import APIKey
 from portable.testing import TestClient
+
+T = TypeVar("T")
+
+
+class Rows(msgspec.Struct, Generic[T]):
+    rows: list[T]
+
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -510,6 +517,34 @@ def test_a_guard_around_the_whole_app() -> None:
 
 
 # --- what cannot be written
+
+
+def test_two_generics_that_cannot_be_told_apart_are_refused() -> None:
+    first = msgspec.defstruct("Item", [("a", int)], module="shop.first")
+    second = msgspec.defstruct("Item", [("b", int)], module="shop.second")
+    app = App("clash")
+
+    def take(body: Any) -> Any: ...
+
+    take.__annotations__ = {"body": Rows[first], "return": Rows[second]}  # type: ignore[valid-type]
+    app.post("/")(take)
+    with pytest.raises(ConfigError, match="a generic of two classes of one name"):
+        make_document(app)
+
+
+def test_events_are_documented_and_mounts_are_not() -> None:
+    app = App("stream")
+
+    @app.get("/events", stream=True)
+    def events() -> EventStream: ...
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None: ...
+
+    app.mount("/legacy", mounted)
+    document = make_document(app)
+    check(document)
+    assert list(document["paths"]) == ["/events"]
+    assert list(content(document, "GET /events")) == ["text/event-stream"]
 
 
 def test_answers_of_a_class_json_knows_nothing_of_are_left_open() -> None:

@@ -222,7 +222,7 @@ def _read_parts(request: Request, options: str, limits: FormLimits, file_bytes: 
         boundary = parse_options_header(f"{MULTIPART};{options}")[1].get(b"boundary", b"")
         if not 0 < len(boundary) <= 70:  # RFC 2046, 5.1.1
             raise HTTPError(400, "The content type has no boundary of 1 to 70 characters")
-        most = 2 * limits.header_bytes  # the reader counts a part's headers together, and says which bound it was
+        most = 1 << 31  # the reader counts a part's headers together, and says which bound it was
         parser = MultipartParser(boundary, reader.callbacks(), max_header_count=most, max_header_size=most)
         for piece in request._pieces():
             parser.write(piece)
@@ -293,12 +293,12 @@ class _PartReader:
         self._header_size = 0
 
     def _on_header_name(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
         self._count_header(end - start)
+        self._header_name += data[start:end]
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
         self._count_header(end - start)
+        self._header_value += data[start:end]
 
     def _count_header(self, size: int) -> None:
         self._header_size += size

@@ -192,6 +192,7 @@ TOO_MUCH = {
     "text": (whole(FIELD, FIELD, FIELD), FormLimits(text_bytes=2), "2 bytes"),
     "a file": (whole(FILE), FormLimits(file_bytes=4), "'f'"),
     "a header": (whole(part('form-data; name="a"', b"", f"X: {'y' * 200}")), FormLimits(header_bytes=200), "200 bytes"),
+    "a header's name": (f"--{BOUNDARY}\r\n{'x' * 9000}".encode(), FormLimits(), "8192 bytes"),
     "many headers": (
         whole(part('form-data; name="a"', b"", *["X: 1234567890"] * 30)),
         FormLimits(header_bytes=200),

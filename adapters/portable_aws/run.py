@@ -126,10 +126,11 @@ class AWSRunning:
         self._environment = dict(environment)
         self._log = log
         self._python = parts.need("python", artifact.python)
-        self._client = parts.need("awslambdaric", artifact.python)
         self._emulator = parts.need("aws-lambda-rie")
+        self._own = any((bundle / "bootstrap").is_file() for bundle in artifact.bundles.values())
+        self._client = None if self._own else parts.need("awslambdaric", artifact.python)
         found = (self._emulator, self._client, self._python)
-        self.parts: Mapping[str, str] = {part.name: part.version for part in found}
+        self.parts: Mapping[str, str] = {part.name: part.version for part in found if part is not None}
         self._guard = Lock()
         self._instances: dict[str, _Instance] = {}
         self._streams: dict[str, Instance] = {}
@@ -169,21 +170,18 @@ class AWSRunning:
         seconds = min(filter(None, (timeout, record.timeout)), default=None)
         return instance.stream(native, seconds)
 
-    def _is_own(self, record: FunctionRecord) -> bool:
-        """Whether the artifact was built for this framework's own runtime loop."""
-        return (self._artifact.bundle_of(record.name) / "bootstrap").is_file()
-
     def _is_streamed(self, record: FunctionRecord) -> bool:
-        return record.kind == "http" and any(record.asks("stream")) and self._is_own(record)
+        return self._own and record.kind == "http" and any(record.asks("stream"))
 
     def _command(self, record: FunctionRecord) -> tuple[list[str], dict[str, str], Path]:
         bundle = self._artifact.bundle_of(record.name)
         # -S: what this machine has installed is not in Lambda, where the bundle has to hold all.
         program = [str(self._python.path), "-S", "-m", "awslambdaric", f"portable_entry.{handler_name(record.name)}"]
-        libraries = [str(bundle), str(self._client.path)]
-        if self._is_own(record):
+        libraries = [str(bundle)]
+        if self._client is None:
             program[2:] = ["-c", _LOOP]
-            libraries = [str(bundle)]
+        else:
+            libraries.append(str(self._client.path))
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {
             "AWS_LAMBDA_FUNCTION_NAME": record.name,

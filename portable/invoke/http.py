@@ -23,7 +23,7 @@ class HTTPFunction:
     """Answers requests. Never raises: a request that fits no route is a 404, a handler's mistake a 500."""
 
     kind = "http"
-    _bodiless = "HEAD"
+    _bare = staticmethod(without_body)
 
     def __init__(self, routes: Sequence[HTTPRoute]) -> None:
         self.routes = Routes(routes)
@@ -47,7 +47,7 @@ class HTTPFunction:
             if not isinstance(failed, Response):
                 return failed
             response = failed
-        return without_body(response) if request.method == self._bodiless else response
+        return self._bare(response) if request.method == "HEAD" else response
 
     @staticmethod
     def _plan(route: HTTPRoute) -> Callable[[Request], Any]:
@@ -78,7 +78,7 @@ class HTTPFunction:
         except Exception as error:
             failed = self._failed(request, error)
             response = failed if isinstance(failed, Response) else await failed
-        return without_body(response) if request.method == self._bodiless else response
+        return self._bare(response) if request.method == "HEAD" else response
 
     def _failed(self, request: Request, error: Exception) -> Response | Coroutine[Any, Any, Response]:
         """The answer to what was raised. It raises nothing."""
@@ -92,4 +92,4 @@ class HTTPFunction:
             response = problem(405, f"{request.method} is not allowed here", headers={"allow": ", ".join(methods)})
         else:
             response = problem(404, "Nothing is here")
-        return without_body(response) if request.method == self._bodiless else response
+        return self._bare(response) if request.method == "HEAD" else response

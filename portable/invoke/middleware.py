@@ -39,7 +39,7 @@ class GuardedHTTPFunction(HTTPFunction):
     Middleware sees what a HEAD request asks about whole, so that its tag and length are those of a GET.
     """
 
-    _bodiless = ""
+    _bare = staticmethod(lambda response: response)
 
     def __init__(
         self,
@@ -97,6 +97,12 @@ class GuardedHTTPFunction(HTTPFunction):
         if hasattr(middleware, "before") or hasattr(middleware, "after"):
             before = getattr(middleware, "before", None)
             after = getattr(middleware, "after", None)
+            if before is not None and getattr(middleware, "blocks", False):
+                return lambda request: (
+                    self._looked_at_apart(request, before, after, inner)
+                    if running_loop() is not None and needs_thread()
+                    else self._looked_at(request, before, after, inner)
+                )
             return lambda request: self._looked_at(request, before, after, inner)
         if _is_async(middleware):
             return lambda request: self._awaited(request, middleware, inner)
@@ -121,6 +127,23 @@ class GuardedHTTPFunction(HTTPFunction):
             return self._look_after(request, after, response)
         except Exception as error:
             return self._failed(request, error)
+
+    async def _looked_at_apart(
+        self,
+        request: Request,
+        before: Callable[[Request], Response | None],
+        after: Callable[[Request, Response], Response] | None,
+        inner: Callable[[Request], Answering],
+    ) -> Response:
+        """One that says it ``blocks``, where others share the loop: it asks a cache, or fetches keys."""
+        try:
+            early = await call_apart(before, request)
+            if early is not None:
+                return _complete(early)
+            response = await _settled(inner(request))
+            return response if after is None else _complete(after(request, response))
+        except Exception as error:
+            return await _settled(self._failed(request, error))
 
     async def _look_after(self, request: Request, after: Callable[..., Response], answering: Any) -> Response:
         try:

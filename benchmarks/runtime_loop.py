@@ -16,7 +16,6 @@ import resource
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from itertools import pairwise
@@ -103,7 +102,7 @@ class API:
     def serve(self, calls: int) -> list[float]:
         """The instants at which the answers were there."""
         assert self.connection is not None or not self.data
-        instants = []
+        instants: list[float] = []
         while len(instants) < calls:
             if b"invocation/next" in self.request():
                 assert self.connection is not None
@@ -198,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -84,10 +84,10 @@ def _before(app: App, route: HTTPRoute) -> Iterator[Guard]:
 
 def _spec_of(guard: Guard, root: Path) -> str:
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file is not None and in_project(Path(file), root):
-            for name, value in vars(module).items():
-                if value is guard:
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if value is guard:
+                file = getattr(module, "__file__", None)
+                if file is not None and in_project(Path(file), root):
                     return f"{module.__name__}:{name}"
     return ""
 

@@ -38,10 +38,13 @@ class Guard:
         except_paths: as a middleware, leave these alone: a path (``/health``), or all below one (``/docs/*``).
 
     Attributes:
+        blocks: it may wait for a secret, a key set or a cache; as a middleware it then runs on a thread where others
+            share the loop.
         requirements: distributions a bundle needs for it. resources: what it reads, for the build.
         security_scheme: what OpenAPI says of it.
     """
 
+    blocks = True
     requirements: tuple[str, ...] = ()
     scheme = ""  # of the challenge
 

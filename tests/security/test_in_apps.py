@@ -82,16 +82,15 @@ class TestMiddleware:
             assert client.get("/docs/a/b").text() == "a/b"
             assert client.post("/health").status == 405
 
-    @pytest.mark.parametrize(
-        "path",
-        ["/health/", "/healthy", "/HEALTH", "/docs", "/docs/../open", "/docs/%2e%2E/open", "/docs//open",
-         "/docs/a%2f..%2fopen", "/docs/.%2e/open", "/docs/..%5copen", "/docs/a\\..\\open", "/%64ocs/a", "//docs/a"],
-    )  # fmt: skip
-    def test_what_is_not_left_alone(self, shop: Any, path: str) -> None:
+    def test_what_is_not_left_alone(self, shop: Any) -> None:
         app, bearer, _ = shop
         app.middleware(bearer)
+        paths = [
+            "/health/", "/healthy", "/HEALTH", "/docs", "/docs/../open", "/docs/%2e%2E/open", "/docs//open",
+            "/docs/a%2f..%2fopen", "/docs/.%2e/open", "/docs/..%5copen", "/docs/a\\..\\open", "/%64ocs/a", "//docs/a",
+        ]  # fmt: skip
         with TestClient(app) as client:
-            assert client.get(path).status == 401
+            assert {path: client.get(path).status for path in paths} == dict.fromkeys(paths, 401)
 
     def test_what_is_left_alone_below_a_path(self, shop: Any) -> None:
         app, bearer, _ = shop

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from portable import ConfigError, HTTPError, Request
+from portable import App, ConfigError, HTTPError, Request
+from portable.invoke import make_function
 from portable.resources import on_thread
 from portable.security import JWTBearer, jwks
 from portable.testing.conformance.cases import together
@@ -147,6 +148,28 @@ class TestRotation:
             await asyncio.to_thread(await_that, lambda: bool(issuer.asked))  # the loop goes on
             issuer.gate.set()
             assert (await first).subject == "ada"
+
+        asyncio.run(work())
+
+    def test_as_middleware_on_a_loop_that_others_share(self, issuer: Any, make_key: Any) -> None:
+        issuer.keys = [make_key().jwk()]
+        issuer.gate.clear()
+        app = App("shop")
+        app.middleware(bearer_of(issuer))
+
+        @app.get("/")
+        async def home() -> str:
+            return "in"
+
+        answer: Any = make_function(app.functions()["http"], app)
+
+        async def work() -> None:
+            first = asyncio.ensure_future(answer(asked(make_key().sign())))
+            await asyncio.to_thread(await_that, lambda: bool(issuer.asked))
+            assert not first.done()  # the loop goes on
+            issuer.gate.set()
+            assert (await first).body == "in"
+            assert (await answer(asked("x"))).status == 401
 
         asyncio.run(work())
 

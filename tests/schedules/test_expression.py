@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 from cronsim import CronSim
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portable.errors import ConfigError
 from portable.schedules.expression import parse
@@ -88,3 +90,15 @@ def test_what_is_refused(text, message):
 def test_what_is_seldom_due_is_let_through(text):
     parse(text)
     assert next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+@given(st.text("0123456789*/,-?LW#@ monsujfrday\t", max_size=30) | st.text(max_size=12))
+def test_anything_else_is_a_config_error(text):
+    try:
+        cron = parse(text)
+    except ConfigError:
+        return
+    for name, size in ALL.items():
+        values = getattr(cron, name)
+        assert values == tuple(sorted(set(values)))
+        assert 0 < len(values) <= size

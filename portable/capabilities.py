@@ -75,6 +75,7 @@ class Naming(msgspec.Struct, frozen=True):
         also: shapes of what is made beside it, dead letters for one.
         space: kinds of one space share their names in the cloud; the kind's own when empty.
         says: the rule in words, for those whose name is refused.
+        dash: what stands for a dash, where the cloud takes none. A declared name has no underscore, so ``_`` may.
     """
 
     shape: str
@@ -83,14 +84,15 @@ class Naming(msgspec.Struct, frozen=True):
     source: str
     also: tuple[str, ...] = ()
     space: str = ""
+    dash: str = "-"
 
     def physical(self, name: str) -> str:
         """What the declared ``name`` is called in the cloud."""
-        return self.shape.format(name=name)
+        return self.shape.format(name=name.replace("-", self.dash))
 
     def every(self, name: str) -> list[str]:
         """:meth:`physical`, and what is made beside it."""
-        return [shape.format(name=name) for shape in (self.shape, *self.also)]
+        return [shape.format(name=name.replace("-", self.dash)) for shape in (self.shape, *self.also)]
 
     def takes(self, name: str) -> bool:
         """Whether the cloud takes what comes of ``name``."""

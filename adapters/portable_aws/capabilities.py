@@ -177,6 +177,12 @@ NAMES: Mapping[str, Naming] = {
         "1 to 256 letters, digits, dashes and underscores",
         "botocore: CreateTopic, Name",
     ),
+    "sockets": Naming(
+        "{name}-sockets",
+        r".{1,128}",
+        "1 to 128 characters",
+        "botocore: apigatewayv2 CreateApi, Name",
+    ),
     "table": Naming(
         "{name}-table",
         r"[a-zA-Z0-9_.-]{3,255}",

@@ -174,6 +174,13 @@ NAMES: Mapping[str, Naming] = {
         "3 to 255 characters, not starting with 'goog'",
         "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names",
     ),
+    "sockets": Naming(
+        "{name}-sockets",
+        r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}",
+        "3 to 255 characters, not starting with 'goog'",
+        "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names",
+        space="topic",
+    ),
     "table": Naming(
         "{name}",
         r"(?!\.\.?$)(?!__.*__$)[^/]{1,1500}",

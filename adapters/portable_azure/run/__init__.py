@@ -150,10 +150,10 @@ class AzureRunner:
 
 
 def _hubs(service: emulators.Gateway, manifest: Manifest) -> dict[str, str]:
-    """The addresses of sockets: a hub's name has no dashes, and ours no underscores."""
+    """The addresses of sockets."""
     environment = {CONNECTION: f"Endpoint={service.endpoint};AccessKey={PUBSUB_KEY};Version=1.0;"}
     for sockets in manifest.of_kind("sockets"):
-        hub = sockets.name.replace("-", "_")
+        hub = NAMES["sockets"].physical(sockets.name)
         environment[address_variable("sockets", sockets.name)] = f"{service.endpoint}/hubs/{hub}"
     return environment
 

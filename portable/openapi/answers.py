@@ -32,8 +32,13 @@ _REFUSED = {
 }
 
 
-def answers_of_route(route: HTTPRoute, bindings: list[Binding], schemas: Schemas, *, secured: bool) -> dict[str, Any]:
-    """Responses by status; ``default`` is every other error, which has the same form wherever it comes from."""
+def answers_of_route(
+    route: HTTPRoute, bindings: list[Binding], schemas: Schemas, more: Mapping[int, str], *, secured: bool
+) -> dict[str, Any]:
+    """Responses by status; ``default`` is every other error, which has the same form wherever it comes from.
+
+    ``more``: what stands before the handler answers with, and why.
+    """
     answers: dict[str, Any] = {}
     for status, content in _declared(route, schemas):
         one = answers.setdefault(str(status), {"description": phrase_of(str(status))})
@@ -42,6 +47,10 @@ def answers_of_route(route: HTTPRoute, bindings: list[Binding], schemas: Schemas
     refusals = _refusals(bindings, secured)
     for status in sorted(refusals):
         answers.setdefault(str(status), _problem(route, schemas, _REFUSED[status]))
+    for status, why in more.items():
+        known = answers.get(str(status))
+        answers[str(status)] = _problem(route, schemas, f"{known['description']}; or: {why}" if known else why)
+    refusals |= more.keys()
     given = (route.documentation or {}).get("responses") or {}
     for wanted, meaning in given.items():
         code = _code(route, wanted)

@@ -38,7 +38,7 @@ def make_document(app: App, info: Mapping[str, Any] | None = None, servers: Iter
         and route.method in METHODS  # a mounted application documents itself
         and (route.documentation or {}).get("include_in_schema", True)
     ]
-    around = [one for kinds, one in app.middlewares if "http" in kinds and hasattr(one, "security_scheme")]
+    around = [one for kinds, one in app.middlewares if "http" in kinds]
     operations = [(route, make_operation(route, schemas, schemes, around)) for route in routes]
     for (route, operation), name in zip(operations, _operation_ids(routes), strict=True):
         _insert_after(operation, "tags", "operationId", name)

@@ -9,6 +9,7 @@ from typing import Any
 from portable.errors import ConfigError
 from portable.events import Request
 from portable.http.parameters import Binding, describe, flatten, place_of
+from portable.idempotency import settings_of
 from portable.openapi.answers import answers_of_route
 from portable.openapi.bodies import request_body
 from portable.openapi.parameters import parameters_of_route, template_of
@@ -25,7 +26,7 @@ def make_operation(
 ) -> dict[str, Any]:
     """An Operation Object, but for its ``operationId``. Security schemes it names are added to ``schemes``.
 
-    ``around``: the app's middleware that carries a ``security_scheme``.
+    ``around``: the app's middleware, some of which says something of every operation.
     """
     given = route.documentation or {}
     bindings = list(flatten(describe(route)))
@@ -43,13 +44,17 @@ def make_operation(
     if given.get("deprecated"):
         operation["deprecated"] = True
     shown = [binding for binding in bindings if not _is_credential(binding, schemes)]
+    said = [one for one in (*map(_said_by, guards), _said_of_idempotence(route)) if one]
     parameters = parameters_of_route(route.path, shown, schemas)
+    for one in said:
+        parameters += one.get("parameters", ())
     if parameters:
         operation["parameters"] = parameters
     body = request_body(route, bindings, schemas)
     if body:
         operation["requestBody"] = body
-    operation["responses"] = answers_of_route(route, bindings, schemas, secured=bool(security))
+    answers = {status: meaning for one in said for status, meaning in one.get("responses", {}).items()}
+    operation["responses"] = answers_of_route(route, bindings, schemas, answers, secured=bool(security))
     if security:
         operation["security"] = [security]
     return operation
@@ -87,6 +92,29 @@ def _security(route: HTTPRoute, guards: Iterable[Any], schemes: SecuritySchemes)
         scopes = requirement.setdefault(scheme.name, [])
         scopes += [scope for scope in scheme.scopes if scope not in scopes]
     return requirement
+
+
+def _said_by(guard: Any) -> Mapping[str, Any]:
+    """What a dependency or a middleware says of every operation it stands before, as its ``openapi_operation``:
+    ``parameters``, which are added, and ``responses``, as a route's own.
+    """
+    said: Mapping[str, Any] = getattr(guard, "openapi_operation", None) or {}
+    return said
+
+
+def _said_of_idempotence(route: HTTPRoute) -> Mapping[str, Any]:
+    settings = settings_of(route.handler)
+    if settings is None:
+        return {}
+    answers: dict[int, str] = {422: "The key was used with another payload"}
+    if settings.concurrent == "refuse":
+        answers[409] = "A request with this key is being worked on"
+    if settings.key is not None:  # it is taken from wherever the app says
+        return {"responses": answers}
+    if settings.required:
+        answers[400] = "There is no key, or the request is malformed"
+    header = {"name": "Idempotency-Key", "in": "header", "required": settings.required, "schema": {"type": "string"}}
+    return {"parameters": [header], "responses": answers}
 
 
 def _leaves_alone(guard: Any, route: HTTPRoute) -> bool:

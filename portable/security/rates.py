@@ -93,6 +93,8 @@ class RateLimit(Guard):
         except_paths: see ``portable.security.guard.Guard``.
     """
 
+    openapi_operation = {"responses": {429: "This caller has come too often"}}
+
     def __init__(
         self,
         cache: Cache[Any],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -12,12 +13,12 @@ import pydantic
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from portable import App, ConfigError, Depends, EventStream, Request, Response, Router
+from portable import App, ConfigError, Depends, EventStream, Request, Response, Router, idempotent
 from portable import Path as PathMarker
 from portable.build.description import imported_app
 from portable.build.project import find_project
 from portable.openapi import make_document, project_info
-from portable.security import APIKey
+from portable.security import APIKey, RateLimit
 from portable.testing import TestClient
 
 T = TypeVar("T")
@@ -514,6 +515,34 @@ def test_a_guard_around_the_whole_app() -> None:
     assert operation(document, "GET /")["security"] == [{name: []}]
     assert "security" not in operation(document, "GET /health")
     assert {"401", "403"} <= set(operation(document, "GET /")["responses"])
+
+
+def test_limits_and_keys_of_requests_are_told() -> None:
+    app = App("told")
+    limits, seen = app.cache("limits"), app.table("seen", key="id", ttl="ends")
+    app.middleware(RateLimit(limits, limit=5, per=timedelta(minutes=1), except_paths=["/health"]))
+
+    @app.post("/pay")
+    @idempotent(seen)
+    def pay(body: dict[str, int]) -> dict[str, int]: ...
+
+    @app.post("/maybe")
+    @idempotent(seen, required=False, concurrent="wait")
+    def maybe() -> None: ...
+
+    @app.get("/health")
+    def health() -> None: ...
+
+    document = make_document(app)
+    check(document)
+    pays = operation(document, "POST /pay")["responses"]
+    assert set(pays) == {"200", "400", "409", "413", "415", "422", "429", "default"}
+    assert resolve(document, pays["422"])["description"].startswith("The body does not fit its model; or: ")
+    assert resolve(document, pays["429"])["description"] == "This caller has come too often"
+    assert parameters(document, "POST /pay")["header Idempotency-Key"]["required"] is True
+    assert parameters(document, "POST /maybe")["header Idempotency-Key"]["required"] is False
+    assert set(operation(document, "POST /maybe")["responses"]) == {"204", "422", "429", "default"}
+    assert set(operation(document, "GET /health")["responses"]) == {"204", "default"}
 
 
 # --- what cannot be written

@@ -11,7 +11,7 @@ from portable.security.jwks import COOLDOWN, FAMILIES, TTL, KeySet, PublishedKey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
     from typing import Any
 
@@ -157,7 +157,7 @@ class JWTBearer(Guard):
             claims = request.state[self] = self.verify(self._token(request))
         return self.allow(claims, self.scopes)
 
-    def allow(self, claims: Claims, scopes: tuple[str, ...]) -> Claims:
+    def allow(self, claims: Claims, scopes: Sequence[str]) -> Claims:
         """``claims``, where they have every one of ``scopes``. Raises HTTPError 403."""
         if not isinstance(claims, Claims):
             claims = Claims(claims)  # a test's dict

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import pytest
 
-from portable import App, Depends, HTTPError, Request, Response
+from portable import App, Depends, HTTPError, Request, Response, SocketEvent
 from portable.security import Claims, JWTBearer
 from portable.testing import TestClient
+from portable.testing.sockets import SocketRefusedError
 
 AUDIENCE = "shop"
 
@@ -139,3 +140,59 @@ class TestMiddleware:
             assert answer.status == 500
             assert "ZeroDivision" not in answer.text()
             assert "Traceback" not in answer.text()
+
+
+class TestAround:
+    def test_a_mounted_application_is_behind_the_check(self, shop: Any) -> None:
+        app, bearer, bearing = shop
+        app.middleware(bearer)
+        seen: list[str] = []
+
+        def legacy(environ: dict[str, Any], start: Any) -> list[bytes]:
+            seen.append(environ["PATH_INFO"])
+            start("200 OK", [("content-type", "text/plain")])
+            return [b"legacy"]
+
+        app.mount("/docs/legacy", legacy, kind="wsgi")
+        app.mount("/legacy", legacy, kind="wsgi")
+        with TestClient(app) as client:
+            assert client.get("/legacy/a").status == 401
+            assert client.get("/docs/legacy/../a").status == 401
+            assert client.get("/docs/legacy/%2e%2e/a").status == 401
+            assert seen == []
+            assert client.get("/docs/legacy/a").text() == "legacy"
+            assert client.get("/legacy/a", headers=bearing()).text() == "legacy"
+
+    def test_a_mount_with_a_check_of_its_own(self, shop: Any) -> None:
+        app, bearer, bearing = shop
+
+        def legacy(environ: dict[str, Any], start: Any) -> list[bytes]:
+            start("200 OK", [("content-type", "text/plain")])
+            return [b"legacy"]
+
+        app.mount("/legacy", legacy, kind="wsgi", dependencies=[Depends(bearer)])
+        with TestClient(app) as client:
+            assert client.get("/legacy/a").status == 401
+            assert client.get("/legacy/a", headers=bearing()).text() == "legacy"
+
+    def test_a_websocket_says_its_token(self, shop: Any) -> None:
+        app, bearer, bearing = shop
+
+        @app.websocket("/chat")
+        def chat(event: SocketEvent) -> None:
+            if event.kind == "connect":
+                bearer.allow(bearer.verify(event.query.get("token", "")), ["chat"])
+            elif event.kind == "message":
+                event.send("heard")
+
+        def token(**claims: Any) -> str:
+            return str(bearing(**claims)["authorization"].removeprefix("Bearer "))
+
+        with TestClient(app) as client:
+            for refused, status in (("x", 401), (token(exp=1), 401), (token(), 403)):
+                with pytest.raises(SocketRefusedError) as caught:
+                    client.websocket("/chat", query={"token": refused}).__enter__()
+                assert caught.value.status == status
+            with client.websocket("/chat", query={"token": token(scope="chat")}) as session:
+                session.send("hello")
+                assert session.receive() == "heard"

@@ -83,40 +83,48 @@ def _behind(record: StreamRecord[Any]) -> Retry:
     return Retry(f"an earlier record of partition {record.partition} failed")
 
 
+class _Aside:
+    """Stands in for the context where there is none."""
+
+    __slots__ = ("_message",)
+
+
 async def _deliver_each(trigger: StreamTrigger, call: Callable[[Any], Any], batch: list[StreamRecord[Any]]) -> Outcomes:
     outcomes: Outcomes = []
     stopped: set[str] = set()
-    context = current_context.get()
+    decode, waits = trigger.stream.decode, trigger.is_async
+    context: Any = current_context.get() or _Aside()
     for record in batch:
-        if record.partition in stopped:
+        if stopped and record.partition in stopped:
             outcomes.append(_behind(record))
             continue
         data = record.body
-        if context is not None:
-            context._message = record
-        outcome = _decode(trigger, record)
-        if outcome is None:
-            outcome = await _call(trigger, call, record)
-        outcome = await _settle(trigger, record, data, outcome)
+        context._message = record
+        record._failed = False
+        outcome: BaseException | None = None
+        try:
+            record.body = decode(b"null" if data is None else data)
+        except Exception as error:
+            outcome = _misfit(trigger, record, error)
+        else:
+            try:
+                result = call(record)
+                if result is not None and hasattr(result, "__await__"):
+                    await result if waits else refuse_coroutine(trigger, result)
+                if record._failed is not False:
+                    outcome = _explain(record._failed)
+            except (Retry, Reject) as wish:
+                outcome = wish
+            except Exception as error:
+                log_failure(trigger, _words(trigger, record), error)
+                outcome = error
         if outcome is not None:
-            stopped.add(record.partition)
+            outcome = await _settle(trigger, record, data, outcome)
+            if outcome is not None:
+                stopped.add(record.partition)
         outcomes.append(outcome)
-    if context is not None:
-        context._message = None
+    context._message = None
     return outcomes
-
-
-async def _call(trigger: StreamTrigger, call: Callable[[Any], Any], record: StreamRecord[Any]) -> BaseException | None:
-    try:
-        result = call(record)
-        if result is not None and hasattr(result, "__await__"):
-            await result if trigger.is_async else refuse_coroutine(trigger, result)
-    except (Retry, Reject) as wish:
-        return wish
-    except Exception as error:
-        log_failure(trigger, _words(trigger, record), error)
-        return error
-    return _explain(record._failed)
 
 
 def _explain(failed: BaseException | bool) -> BaseException | None:
@@ -125,14 +133,19 @@ def _explain(failed: BaseException | bool) -> BaseException | None:
     return Retry("record.fail()") if failed is True else failed
 
 
+def _misfit(trigger: StreamTrigger, record: StreamRecord[Any], error: Exception) -> BaseException:
+    """What no attempt will ever read is given up where there is somewhere to put it."""
+    log_failure(trigger, f"{_words(trigger, record)}: its data does not fit the stream", error)
+    return error if trigger.dead_letters is None else Reject(f"it does not fit the stream: {error}")
+
+
 def _decode(trigger: StreamTrigger, record: StreamRecord[Any]) -> BaseException | None:
-    """Read the record's data. What no attempt will ever read is given up where there is somewhere to put it."""
+    """Read the record's data."""
     record._failed = False
     try:
         record.body = trigger.stream.decode(b"null" if record.body is None else record.body)
     except Exception as error:
-        log_failure(trigger, f"{_words(trigger, record)}: its data does not fit the stream", error)
-        return error if trigger.dead_letters is None else Reject(f"it does not fit the stream: {error}")
+        return _misfit(trigger, record, error)
     return None
 
 
@@ -160,9 +173,10 @@ async def _deliver_batch(
             continue
         if verdict is None:  # what was said of a record counts for more than what was raised for all
             verdict = whole if record._failed is False else _explain(record._failed)
-        verdict = await _settle(trigger, record, data, verdict)
         if verdict is not None:
-            stopped.add(record.partition)
+            verdict = await _settle(trigger, record, data, verdict)
+            if verdict is not None:
+                stopped.add(record.partition)
         outcomes.append(verdict)
     return outcomes
 
@@ -183,11 +197,9 @@ async def _call_whole(
 
 
 async def _settle(
-    trigger: StreamTrigger, record: StreamRecord[Any], data: Any, outcome: BaseException | None
+    trigger: StreamTrigger, record: StreamRecord[Any], data: Any, outcome: BaseException
 ) -> BaseException | None:
     """What becomes of a record. Where attempts are counted here, one that failed on its last is given up."""
-    if outcome is None:
-        return None
     most = trigger.max_attempts
     if most is not None and record.attempt is not None and record.attempt >= most and not isinstance(outcome, Reject):
         outcome = Reject(f"it failed {record.attempt} times: {type(outcome).__name__}: {outcome}")

@@ -7,7 +7,7 @@ provisioned mode that has them turned on; to any other mapping every answer is a
 
 from __future__ import annotations
 
-from base64 import b64decode
+from binascii import a2b_base64  # base64 brings re along
 
 from portable.records import StreamRecord
 from portable_aws.triggers import malformed
@@ -27,7 +27,7 @@ def _key(record: StreamRecord[Any]) -> str | None:
     if text is None:
         return None
     try:
-        return b64decode(text).decode()
+        return a2b_base64(text).decode()
     except ValueError:
         return str(text)
 
@@ -81,7 +81,7 @@ class MSK:
                     record.offset = str(int(native["offset"]))
                     record.partition = str(int(native["partition"]))
                     value = native.get("value")
-                    record.body = None if value is None else b64decode(value, validate=True)
+                    record.body = None if value is None else a2b_base64(value, strict_mode=True)
                     records.append(record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise malformed(cls.source, "a batch of a Kafka topic", error, event) from error

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereport
 
 from __future__ import annotations
 
-from base64 import b64decode
+from binascii import a2b_base64  # base64 brings re along
 
 from portable.records import StreamRecord
 from portable_aws.triggers import malformed
@@ -62,7 +62,7 @@ class Kinesis:
                 inner = native["kinesis"]
                 record.offset = inner["sequenceNumber"]
                 record.partition = native["eventID"].partition(":")[0]
-                record.body = b64decode(inner["data"], validate=True)
+                record.body = a2b_base64(inner["data"], strict_mode=True)
                 records.append(record)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise malformed("kinesis", "a batch of a Kinesis stream", error, event) from error

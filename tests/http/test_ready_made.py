@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
+import portable
 from portable import CORS, App, ETag, Form, GZip, HTTPError, Ranges, Request, Response, check_conditions
 from portable.testing import TestClient
 
 SHOP = "https://shop.example"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(portable.__file__).parents[1])}
 TEXT = "words of a page, " * 100
 
 
@@ -57,6 +63,7 @@ def test_an_answer_goes_through_all_of_them(path: str) -> None:
         assert gzip.decompress(packed.body) == plain.body
         assert packed.headers["etag"] == f"W/{plain.headers['etag']}"
         assert packed.headers["access-control-allow-origin"] == SHOP
+        assert (plain.headers["accept-ranges"], packed.headers["accept-ranges"]) == ("bytes", "none")
         assert {part.strip() for part in packed.headers["vary"].split(",")} == {"Accept-Encoding", "Origin"}
         again = client.get(path, headers={"if-none-match": packed.headers["etag"], "accept-encoding": "gzip"})
         assert (again.status, again.body, again.headers["etag"]) == (304, b"", packed.headers["etag"])
@@ -107,3 +114,34 @@ def test_other_answers_are_as_they_were() -> None:
     with TestClient(shop()) as client:
         answer = client.post("/login", body="user=me", headers={"content-type": "application/x-www-form-urlencoded"})
         assert (answer.status, answer.text(), "etag" in answer.headers) == (200, "me", False)
+
+
+UNUSED = """
+import sys
+from portable import App, Request, Response
+from portable.invoke import make_function
+
+app = App("plain")
+
+@app.get("/users/{user_id}")
+def get_user(user_id: int, verbose: bool = False):
+    return {"user": user_id}
+
+@app.post("/users")
+def create(request: Request) -> Response:
+    return Response(request.json(), 201)
+
+function = make_function(app.functions()["http"])
+assert function(Request("GET", "/users/7")).status == 200
+assert function(Request("POST", "/users", body=b"{}")).status == 201
+assert function(Request("GET", "/nowhere")).status == 404
+names = "forms cookies http.bodies http.compression http.conditional http.copies http.cors http.form_models"
+names += " http.form_parameters http.redirects"
+print([name for name in names.split() if f"portable.{name}" in sys.modules])
+print([name for name in ("tempfile", "zlib", "_blake2", "python_multipart") if name in sys.modules])
+"""
+
+
+def test_an_app_without_them_imports_none_of_them() -> None:
+    done = subprocess.run([sys.executable, "-S", "-c", UNUSED], env=ENVIRONMENT, capture_output=True, check=True)
+    assert done.stdout.split(b"\n")[:2] == [b"[]", b"[]"]

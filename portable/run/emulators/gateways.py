@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,12 +31,10 @@ from portable.errors import NotFoundError
 from portable.live import connections
 from portable.run.emulators.emulator import LOOPBACK
 
-__all__ = ["PUBSUB_KEY", "Gateway", "connections_api", "web_pubsub"]
+__all__ = ["Gateway", "connections_api", "held_here", "web_pubsub"]
 
 LONGEST_POST = 131_072
 SKEW = 300
-PUBSUB_KEY = "ZW11bGF0ZWQta2V5LW9mLXRoaXMtbWFjaGluZS1hbG9uZQ=="
-"""The access key of ``web_pubsub``; it opens nothing else."""
 
 
 class Gateway:
@@ -43,13 +42,19 @@ class Gateway:
 
     Attributes:
         endpoint: ``http://127.0.0.1:PORT``. requests: method, path and status of each request, in order.
-        refusals: answers (status, code) that the next requests get instead of their own.
+        refusals: answers (status, code) that the next requests get instead of their own. key: Azure's access key.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, key: str = "") -> None:
         self.endpoint = endpoint
+        self.key = key
         self.requests: list[tuple[str, str, int]] = []
         self.refusals: list[tuple[int, str]] = []
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a broadcast comes all at once
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -153,20 +158,46 @@ class _Connections(_Handler):
         self._reply(status, {"message": code or None} if status >= 400 else None, headers)
 
 
+class _HeldHere(_Handler):
+    """Of this machine's own driver: ``/TOKEN/CONNECTION``."""
+
+    def _refusal(self, body: bytes) -> tuple[int, str] | None:  # noqa: ARG002 - it is not signed
+        token = urlsplit(self.path).path.split("/")[1]
+        return None if hmac.compare_digest(token, self.gateway.key) else (403, "Forbidden")
+
+    def _act(self, body: bytes) -> tuple[int, str]:
+        peer = connections.find(unquote(urlsplit(self.path).path.partition(f"/{self.gateway.key}/")[2]))
+        if peer is None:
+            return 404, "NotFound"
+        if self.command == "DELETE":
+            peer.close()
+            return 204, ""
+        try:
+            peer.send(body.decode() if self.headers.get("Content-Type") == "text/plain" else body)
+        except NotFoundError:
+            return 404, "NotFound"
+        return 204, ""
+
+    def _answer(self, status: int, code: str) -> None:
+        self._reply(status, {"code": code} if code else None, {})
+
+
 class _PubSub(_Handler):
     """Web PubSub's data plane, with one access key."""
 
     def _refusal(self, body: bytes) -> tuple[int, str] | None:  # noqa: ARG002 - it is not signed
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         head, _, signature = token.rpartition(".")
-        expected = base64.urlsafe_b64encode(hmac.digest(PUBSUB_KEY.encode(), head.encode(), "sha256")).rstrip(b"=")
-        if scheme != "Bearer" or not hmac.compare_digest(expected.decode(), signature):
+        digest = hmac.digest(self.gateway.key.encode(), head.encode(), "sha256")
+        expected = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if scheme != "Bearer" or not hmac.compare_digest(expected, signature):
             return 401, "Unauthorized"
         header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in head.split("."))
         audience = f"{self.gateway.endpoint}{urlsplit(self.path).path}"
         if header.get("alg") != "HS256" or claims.get("exp", 0) < time.time():
             return 401, "Unauthorized"
-        return None if unquote(claims.get("aud", "")) == unquote(audience) else (401, "Unauthorized")
+        asked = unquote(claims.get("aud", "").partition("?")[0])  # Microsoft's client signs the query along
+        return None if asked == unquote(audience) else (401, "Unauthorized")
 
     def _act(self, body: bytes) -> tuple[int, str]:
         url = urlsplit(self.path)
@@ -208,18 +239,24 @@ def connections_api() -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def web_pubsub() -> Iterator[Gateway]:
-    """Azure's, on a free loopback port."""
-    with _served(_PubSub) as gateway:
+def held_here() -> Iterator[str]:
+    """The connections of this process, for other processes of this machine: an address that nobody can guess."""
+    with _served(_HeldHere, secrets.token_hex(16)) as gateway:
+        yield f"{gateway.endpoint}/{gateway.key}"
+
+
+@contextlib.contextmanager
+def web_pubsub(key: str) -> Iterator[Gateway]:
+    """Azure's, on a free loopback port, with one access key."""
+    with _served(_PubSub, key) as gateway:
         yield gateway
 
 
 @contextlib.contextmanager
-def _served(handler: type[_Handler]) -> Iterator[Gateway]:
+def _served(handler: type[_Handler], key: str = "") -> Iterator[Gateway]:
     bound: Any = type(handler.__name__, (handler,), {})
-    with ThreadingHTTPServer((LOOPBACK, 0), bound) as server:
-        server.daemon_threads = True
-        gateway = bound.gateway = Gateway(f"http://{LOOPBACK}:{server.server_address[1]}")
+    with _Server((LOOPBACK, 0), bound) as server:
+        gateway = bound.gateway = Gateway(f"http://{LOOPBACK}:{server.server_address[1]}", key)
         thread = Thread(target=server.serve_forever, args=(0.05,), name=handler.__name__, daemon=True)
         thread.start()
         try:

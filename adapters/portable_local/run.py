@@ -58,7 +58,10 @@ class LocalRunner:
         values = config_values(manifest, "")
         for secret in manifest.of_kind("secret"):
             values[address_variable("secret", secret.name)] = made_up_secret(secret.name)
-        yield {STATE: str(state), **values}
+        with contextlib.ExitStack() as stack:
+            for sockets in manifest.of_kind("sockets"):
+                values[address_variable("sockets", sockets.name)] = stack.enter_context(held_here())
+            yield {STATE: str(state), **values}
 
 
 RUNNER = LocalRunner()

@@ -43,8 +43,9 @@ class GuardRecord(msgspec.Struct):
 def declared_by_guards(app: App, triggers: Iterable[Trigger]) -> Iterator[Resource]:
     """What the checks of these handlers read."""
     for trigger in triggers:
-        for guard in _before(app, trigger) if isinstance(trigger, HTTPRoute) else ():
-            yield from guard.resources
+        if isinstance(trigger, HTTPRoute):
+            for guard in (*_before(app, trigger), *_optional(trigger)):
+                yield from guard.resources
 
 
 def guards_of(app: App, triggers: Iterable[Trigger], root: Path) -> list[GuardRecord]:
@@ -80,6 +81,13 @@ def _before(app: App, route: HTTPRoute) -> Iterator[Guard]:
     for binding in flatten(describe(route)):
         if binding.dependency is not None and isinstance(binding.dependency.function, Guard):
             yield binding.dependency.function
+
+
+def _optional(route: HTTPRoute) -> Iterator[Guard]:
+    for binding in flatten(describe(route)):
+        owner = getattr(binding.dependency and binding.dependency.function, "__self__", None)
+        if isinstance(owner, Guard):
+            yield owner
 
 
 def _spec_of(guard: Guard, root: Path) -> str:

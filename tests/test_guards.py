@@ -44,6 +44,9 @@ def remove(user: int) -> None: ...
 @app.get("/both")
 def both(partner: Annotated[str, Depends(partners)], who: Annotated[str, Depends(BasicAuth(verify))]) -> str: ...
 
+@app.get("/perhaps")
+def perhaps(partner: Annotated[str | None, Depends(APIKey(Secret("other-keys")).optional)]) -> str: ...
+
 @app.on_message(emails)
 def send(message) -> None: ...
 """
@@ -68,6 +71,7 @@ def test_routes_say_what_they_ask(guarded: Callable[[], Any]) -> None:
         "GET /me": [bearer],
         "DELETE /users/{user:int}": [{"scheme": "bearer", "scopes": ["admin", "write"]}],
         "GET /both": [bearer, {"scheme": "api-key", "scopes": []}, {"scheme": "basic", "scopes": []}],
+        "GET /perhaps": [bearer],
     }
 
 
@@ -82,7 +86,7 @@ def test_each_check_once(guarded: Callable[[], Any]) -> None:
 
 def test_what_checks_read_is_the_functions(guarded: Callable[[], Any]) -> None:
     manifest = guarded()
-    assert manifest.function("http").uses == ["cache:limits", "secret:partner-keys", "table:staff"]
+    assert manifest.function("http").uses == ["cache:limits", "secret:other-keys", "secret:partner-keys", "table:staff"]
     assert manifest.function("send").uses == ["queue:emails"]
 
 

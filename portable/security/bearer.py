@@ -292,6 +292,7 @@ class RequiredScopes(Guard):
     """What ``JWTBearer.requires`` gives: the bearer's own check, which a test may replace, and then the scopes."""
 
     requirements = JWTBearer.requirements
+    scheme = JWTBearer.scheme
 
     def __init__(self, bearer: JWTBearer, scopes: tuple[str, ...]) -> None:
         super().__init__(bearer.name, bearer.realm, ())

@@ -67,6 +67,17 @@ class Guard:
     def __call__(self, request: Request) -> Any:
         return self.check(request)
 
+    def optional(self, request: Request) -> Any:
+        """A dependency for what a request may prove: ``Depends(bearer.optional)``. None where it does not try to; as
+        :meth:`check` where it does, and a refusal of what is wrong.
+        """
+        return self.check(request) if self.tries(request) else None
+
+    def tries(self, request: Request) -> bool:
+        """Whether the request has credentials of this kind, right or wrong."""
+        kind = request.headers.get("authorization", "").partition(" ")[0]
+        return kind.lower() == self.scheme.lower()
+
     def before(self, request: Request) -> Response | None:
         """None for a request that may pass. Raises HTTPError for one that may not."""
         if not self.leaves_alone(request):

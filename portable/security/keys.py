@@ -97,6 +97,10 @@ class APIKey(Guard):
             raise self.refusal(401, "The API key is not known")
         return found
 
+    def tries(self, request: Request) -> bool:
+        """Whether the request has a key, right or wrong."""
+        return bool(self._sent(request))
+
     def _sent(self, request: Request) -> str | None:
         if self._place == "header":
             return request.headers.get(self._called)

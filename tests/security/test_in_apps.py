@@ -1,12 +1,13 @@
 """Checks as an app uses them. Annotations are evaluated at once here: their names are a fixture's own."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 
 from portable import App, Depends, HTTPError, Request, Response, SocketEvent
-from portable.security import Claims, JWTBearer
+from portable.security import APIKey, BasicAuth, Claims, JWTBearer, hash_key
 from portable.testing import TestClient
 from portable.testing.sockets import SocketRefusedError
 
@@ -54,6 +55,30 @@ class TestDependency:
             assert client.get("/admin").status == 403
         with TestClient(app, overrides={bearer: lambda: {"scope": "admin"}}) as client:
             assert client.get("/admin").json() == ["admin"]
+
+    def test_optional(self, shop: Any) -> None:
+        app, bearer, bearing = shop
+        partners = APIKey({"till": hash_key("key")})
+        staff = BasicAuth(lambda name, password: password == "right")
+
+        @app.get("/who")
+        def who(
+            claims: Annotated[Claims | None, Depends(bearer.optional)],
+            partner: Annotated[str | None, Depends(partners.optional)],
+            name: Annotated[str | None, Depends(staff.optional)],
+        ) -> list[str | None]:
+            return [claims and claims.subject, partner, name]
+
+        basic = {"authorization": "Basic " + b64encode(b"bob:right").decode()}
+        with TestClient(app) as client:
+            assert client.get("/who").json() == [None, None, None]
+            assert client.get("/who", headers=bearing()).json() == ["ada", None, None]
+            assert client.get("/who", headers={"x-api-key": "key"}).json() == [None, "till", None]
+            assert client.get("/who", headers=basic).json() == [None, None, "bob"]
+            wrong = [bearing(exp=1), {"authorization": "Bearer"}, {"x-api-key": "x"}, {"authorization": "Basic x"}]
+            assert [client.get("/who", headers=headers).status for headers in wrong] == [401, 400, 401, 401]
+        with TestClient(app, overrides={bearer.optional: lambda: Claims(sub="eve")}) as client:
+            assert client.get("/who").json() == ["eve", None, None]
 
 
 class TestMiddleware:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 USER = {"id": 7, "name": "Ada Lovelace", "email": "ada@example.com", "bio": "x" * 120}
-NAMES = ("raw", "portable", "powertools", "mangum-fastapi")
+NAMES = ("raw", "portable", "powertools", "mangum-fastapi", "mounted-fastapi")
 
 RAW = """
 import json
@@ -79,7 +79,7 @@ def handler(event, context): return app.resolve(event, context)
 
 FASTAPI = """
 from fastapi import FastAPI
-from mangum import Mangum
+{bridge}
 from pydantic import BaseModel
 USER = {user!r}
 class User(BaseModel):
@@ -94,7 +94,15 @@ async def get_user(user_id: int): return {{**USER, "id": user_id}}
 @app.post("/users", status_code=201)
 async def create(body: User) -> User: return body
 {routes}
-handler = Mangum(app, lifespan="off")
+{handler}
+"""
+MANGUM = {"bridge": "from mangum import Mangum", "handler": "handler = Mangum(app, lifespan='off')"}
+MOUNTED = """
+from portable import App
+from portable_aws.runtime import entry
+app = App("bench")
+app.mount("/", "mounted:app")
+handler = entry("handler_module:app", "http", None, "http-api")
 """
 
 
@@ -109,7 +117,7 @@ def _routes(line: str, count: int) -> str:
 def write(folder: Path, name: str, routes: int = 0, typed: bool = False) -> str:
     """Write a contender's modules into a folder and return the name of its handler for awslambdaric."""
     folder.mkdir(parents=True, exist_ok=True)
-    last = {"raw": RAW_LAST, "portable": PLAIN_LAST, "powertools": PLAIN_LAST, "mangum-fastapi": PLAIN_LAST}[name]
+    last = RAW_LAST if name == "raw" else PLAIN_LAST
     if name == "raw":
         more = _routes("    elif method == 'GET' and path == '/r{n}': body = {{'n': {n}}}", routes)
         source = RAW.format(user=USER, routes=more + "\n" + last)
@@ -139,7 +147,11 @@ def write(folder: Path, name: str, routes: int = 0, typed: bool = False) -> str:
         )
         half = routes // 2 if typed else 0
         more = _routes(with_model, half) + "\n" + _routes(plain.replace("r{n}", "p{n}"), routes - half)
-        source = FASTAPI.format(user=USER, routes=more + "\n" + last.replace("\ndef", "\nasync def"))
+        bridge = MANGUM if name == "mangum-fastapi" else {"bridge": "", "handler": ""}
+        source = FASTAPI.format(user=USER, routes=more + "\n" + last.replace("\ndef", "\nasync def"), **bridge)
+        if name == "mounted-fastapi":
+            (folder / "mounted.py").write_text(source)
+            source = MOUNTED
     (folder / "handler_module.py").write_text(source)
     return "handler_module.handler"
 

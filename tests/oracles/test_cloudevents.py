@@ -1,7 +1,7 @@
 """Google Cloud's events as the ``cloudevents`` library and functions-framework read them, and as we do.
 
 A request as Eventarc sends it goes to a function that functions-framework serves, which hands on what it read; our
-codec is given the same. Events of the first generation, which functions-framework turns into CloudEvents itself, go too.
+codec is given the same. So are events of the first generation, which functions-framework turns into CloudEvents itself.
 """
 
 from __future__ import annotations

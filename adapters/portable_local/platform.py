@@ -60,7 +60,7 @@ class LocalPlatform:
                 if resource.kind in SHARED:
                     driver = module.open_driver(resource, self._environment, "memory:")
                 elif resource.kind == "sockets":
-                    driver = module.open_driver(resource)
+                    driver = module.open_driver(resource, self._environment)
                 elif resource.kind in VALUES:
                     driver = module.open_driver(resource, self._environment, self.state)
                 else:

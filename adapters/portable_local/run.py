@@ -21,7 +21,7 @@ from portable.drivers import address_variable
 from portable.manifest import Manifest
 from portable.run import parts, supervisor
 from portable.run.delivery import open_resource
-from portable.run.emulators import config_values, made_up_secret
+from portable.run.emulators import config_values, held_here, made_up_secret
 from portable.run.processes import LOOPBACK, tail
 from portable.run.target import Artifact, InvocationError, Running
 from portable_local.build import ENTRY

@@ -13,7 +13,7 @@ from portable.run.emulators.aws import REGION, moto_server
 from portable.run.emulators.azure import azurite, cosmos, service_bus
 from portable.run.emulators.cache import cache_addresses, redis_server
 from portable.run.emulators.emulator import Emulator
-from portable.run.emulators.gateways import PUBSUB_KEY, Gateway, connections_api, web_pubsub
+from portable.run.emulators.gateways import Gateway, connections_api, held_here, web_pubsub
 from portable.run.emulators.gcp import PROJECT, fake_gcs, firestore, pubsub
 from portable.run.emulators.nats import nats_server
 from portable.run.emulators.values import config_values, made_up_secret
@@ -22,7 +22,6 @@ from portable.run.emulators.vaults import KEY_VAULT, Vault, key_vault, secret_ma
 __all__ = [
     "KEY_VAULT",
     "PROJECT",
-    "PUBSUB_KEY",
     "REGION",
     "Emulator",
     "Gateway",
@@ -34,6 +33,7 @@ __all__ = [
     "cosmos",
     "fake_gcs",
     "firestore",
+    "held_here",
     "key_vault",
     "made_up_secret",
     "moto_server",

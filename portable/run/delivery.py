@@ -5,8 +5,8 @@ the Azure Functions host) exists on no development machine. The queue itself, th
 form, the codec and the runtime client are real; that a message is taken from the one and handed to the other, and what
 becomes of it after that, is the code below. Where it differs from a cloud:
 
-* a failed message comes back at once; after ``Retry(after=…)`` then, where the function's answer tells it (on a cloud
-  whose functions see to that themselves, by a call of the queue, it still comes back at once);
+* a failed message comes back at once; after ``Retry(after=…)``, or the ``Backoff`` of its queue, then; but a ``Retry``
+  that only the function and the queue know of (AWS: a change of its visibility) still comes back at once;
 * blob events and changes of tables are found by comparing two listings: what was written and deleted between them is
   not seen, two writes of one key are one event, and a change has its old item on every cloud;
 * a blob event or a change is tried ``BLOB_ATTEMPTS`` times and then dropped, as AWS does with an asynchronous
@@ -240,7 +240,10 @@ class Delivery:
             given_up = attempts[one.id] >= line.max_attempts
             error = outcome.error or "the function asks for it again"
             result.failures.append(Failure(function.name, one.id, attempts[one.id], error, given_up))
-            self._give_back(line.driver, one, given_up, outcome.after.get(one.id))
+            after = outcome.after.get(one.id)
+            if after is None and line.backoff is not None:  # the queue's own policy
+                after = line.backoff.after(attempts[one.id]).total_seconds()
+            self._give_back(line.driver, one, given_up, after)
         new = [one.id for one in batch if attempts[one.id] == 1]
         return f"{function.name}: message {new[-1]} of {line.source}" if new else ""
 
@@ -270,6 +273,7 @@ class _Line:
         self.batch_size: int = trigger.options["batch_size"]
         self.filter = trigger.options.get("filter")
         self.max_attempts: int = resource.options["max_attempts"]
+        self.backoff = Backoff.of_options(resource.options["retry"]) if "retry" in resource.options else None
         self.driver = receiver(platform, resource, function.name)
         self.key = f"{trigger.key}/{function.name}"
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +17,16 @@ from portable import App, Backoff, ConfigError, Message, Queue, Reject, Retry, T
 from portable.build.features import check_features
 from portable.invoke import make_function, run
 from portable.manifest import Manifest, describe_app
-from portable.run.delivery import resource_of
+from portable.resources import use_platform
+from portable.run.delivery import Delivery, resource_of
+from portable.samples import Outcome
 from portable.testing import TestClient
 from portable_aws.build import TARGET as AWS
 from portable_azure.build import TARGET as AZURE
+from portable_azure.triggers.storage_queue import StorageQueueTrigger
+from portable_gcp import provision
 from portable_gcp.build import TARGET as GCP
+from portable_local.platform import LocalPlatform
 
 SECOND = timedelta(seconds=1)
 
@@ -206,3 +212,57 @@ def test_azure_has_none_where_a_message_cannot_be_sent_again() -> None:
     [(severity, message)] = findings(AZURE, describe_app(ordered, "app:app", Path("/nowhere")))
     assert severity == "error"
     assert message.startswith("queue 'mails', retry: a failed message of an ordered queue comes back at once")
+
+
+def test_pubsub_is_told_the_first_and_the_longest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(
+        provision, "call", lambda method, url, document: told.update({url.rpartition("/")[2]: document})
+    )
+    options = described(retry=Backoff(SECOND, limit=timedelta(minutes=5))).resource("topic", "news").options
+    provision.make_topic("http://pubsub", "p", "news", "news-topic", options, {"read": None})
+    assert told["news-topic-read"]["retryPolicy"] == {"minimumBackoff": "1s", "maximumBackoff": "300s"}
+    assert "retryPolicy" not in told["news-topic-read-dead"]
+
+
+def test_azure_sends_a_failed_message_again_when_it_is_due() -> None:
+    sent: list[tuple[str, int, timedelta]] = []
+
+    class Driver:
+        def send_again(self, envelope: Any, after: timedelta) -> None:
+            sent.append((envelope.body, envelope.attempts, after))
+
+    app = App("again")
+    mails = app.queue("mails", max_attempts=4, retry=Backoff(SECOND, factor=10, jitter=0))
+    app.on_message(mails, function="mail")(lambda message: message.fail())
+    native = SimpleNamespace(dequeue_count=2)
+    message: Message[Any] = Message("1", "1", attempt=2, native=native)
+    [outcome] = make_function(app.functions()["mail"])([message])
+    codec = StorageQueueTrigger(SimpleNamespace(max_attempts=4, driver=Driver), 5)
+    left = codec.encode(outcome, message, "1")
+    assert left is not None
+    left()
+    assert sent == [("1", 2, timedelta(seconds=10))]
+
+
+def test_portable_run_keeps_to_the_policy(tmp_path: Path) -> None:
+    """Where a function's answer does not say when a message may come again, the queue's policy does."""
+    app = App("imitated")
+    app.on_message(app.queue("imitated-mails", retry=Backoff(timedelta(hours=1))), function="mail")(
+        lambda message: None
+    )
+    manifest = describe_app(app, "app:app", tmp_path)
+    local = LocalPlatform({"PORTABLE_LOCAL_STATE": str(tmp_path)})
+    with use_platform(local):
+        calls: list[Any] = []
+
+        def call(function: Any, event: Any) -> Outcome:
+            calls.append([one.id for one in event])
+            return Outcome(failed=[one.id for one in event])
+
+        delivery = Delivery(manifest, local, call, confirm=timedelta(0))
+        mails.send("a")
+        assert len(delivery.settle().failures) == 1
+        delivery.settle()
+        assert len(calls) == 1
+    local.close()

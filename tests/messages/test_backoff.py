@@ -248,9 +248,8 @@ def test_azure_sends_a_failed_message_again_when_it_is_due() -> None:
 def test_portable_run_keeps_to_the_policy(tmp_path: Path) -> None:
     """Where a function's answer does not say when a message may come again, the queue's policy does."""
     app = App("imitated")
-    app.on_message(app.queue("imitated-mails", retry=Backoff(timedelta(hours=1))), function="mail")(
-        lambda message: None
-    )
+    mails = app.queue("imitated-mails", retry=Backoff(timedelta(hours=1)))
+    app.on_message(mails, function="mail")(lambda message: None)
     manifest = describe_app(app, "app:app", tmp_path)
     local = LocalPlatform({"PORTABLE_LOCAL_STATE": str(tmp_path)})
     with use_platform(local):

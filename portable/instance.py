@@ -55,7 +55,10 @@ class Instance:
         self.app.life.start(run)
         mounts = self.call.routes.mounts if self.kind == "http" else None
         if mounts is not None and mounts.start(run):
+            from atexit import register
+
             self.app.life.on_stop.append(lambda: mounts.stop(run))
+            register(mounts.stop, run)  # where nobody says that the instance ends, but the process does by itself
 
     def stop_at_exit(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         """Call the app's ``on_stop`` hooks when the process ends by itself, as a server's does that is told to."""

@@ -35,15 +35,16 @@ def make_scope(request: Request, prefix: str, state: dict[str, Any] | None) -> d
     starts with it, as the specification has it. ``portable.request`` holds our own request, whose ``native`` is the
     cloud's event.
     """
-    root = unquote(request.root_path)
+    raw_path = request.raw_path
+    root = unquote(request.root_path) if request.root_path else ""
     scope: dict[str, Any] = {
         "type": "http",
         "asgi": _VERSIONS,
         "http_version": "1.1",
         "method": request.method,
         "scheme": request.scheme,
-        "path": root + unquote(request.raw_path),
-        "raw_path": (request.root_path + request.raw_path).encode("latin-1", "replace"),
+        "path": root + (unquote(raw_path) if "%" in raw_path else raw_path),
+        "raw_path": (request.root_path + raw_path).encode("latin-1", "replace"),
         "query_string": request.raw_query.encode("latin-1", "replace"),
         "root_path": root + prefix,
         "headers": [(name.encode("latin-1"), _bytes(value)) for name, value in sent_headers(request)],
@@ -144,9 +145,7 @@ class Exchange:
     def check(self) -> None:
         """Raise RuntimeError unless the answer is complete."""
         if not self.complete:
-            raise RuntimeError(
-                f"the mounted application returned {'within' if self.status else 'without'} an answer"
-            )
+            raise RuntimeError(f"the mounted application returned {'within' if self.status else 'without'} an answer")
 
 
 async def stream(application: Any, scope: dict[str, Any], request: Request) -> Response:
@@ -310,11 +309,12 @@ class Lifespan:
             self._ready.set_result(None)
         elif kind == "lifespan.startup.failed" and not self._ready.done():
             self._failure = message.get("message") or "it does not say why"
-        elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed") and self._stopping.is_set():
-            if kind == "lifespan.shutdown.failed":
-                getLogger("portable").error(
-                    "%s: the application failed to stop: %s", self._where, message.get("message", "")
-                )
+        elif kind == "lifespan.shutdown.complete" and self._stopping.is_set():
+            self._stopped.set()
+        elif kind == "lifespan.shutdown.failed" and self._ready.done():
+            getLogger("portable").error(
+                "%s: the application failed to stop: %s", self._where, message.get("message", "")
+            )
             self._stopped.set()
         else:
             raise RuntimeError(f"the mounted application sent {kind!r}, which has no place here")

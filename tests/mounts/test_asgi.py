@@ -340,3 +340,35 @@ def test_a_stream_that_breaks_off_is_seen_to() -> None:
 def test_a_stream_without_a_head_is_a_500() -> None:
     with TestClient(mount(nothing, stream=True, lifespan=False), raise_errors=False) as client:
         assert client.get("/in").status == 500
+
+
+def test_an_instance_stops_what_it_started(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from portable.instance import Instance
+    from portable.invoke import run
+
+    (tmp_path / "app_of_an_instance.py").write_text(
+        "from portable import App\n"
+        "app = App('lived')\n"
+        "log = []\n"
+        "async def asgi(scope, receive, send):\n"
+        "    for kind in ('startup', 'shutdown'):\n"
+        "        log.append((await receive())['type'])\n"
+        "        await send({'type': f'lifespan.{kind}.complete'})\n"
+        "app.mount('/in', asgi)\n"
+        "app.on_stop(lambda: log.append('hook'))\n"
+        "app.function('other')(lambda payload: payload)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    instance = Instance("app_of_an_instance:app", "http")
+    import app_of_an_instance as module
+
+    other = Instance("app_of_an_instance:app", "other")
+    other.start(run)
+    assert module.log == []  # another function of the app starts nothing that it does not hold
+    for _ in range(2):
+        instance.start(run)
+        instance.start(run)
+        assert module.log == ["lifespan.startup"]
+        instance.app.life.stop(run)
+        assert module.log == ["lifespan.startup", "lifespan.shutdown", "hook"]
+        module.log.clear()

@@ -32,6 +32,7 @@ __all__ = [
     "make_cosmos_container",
     "next_session",
     "parse_bus_address",
+    "pubsub_client",
     "queue_client",
     "readable_url",
     "secret_client",
@@ -66,6 +67,20 @@ def http_response() -> Callable[..., Any]:
 
     made: Callable[..., Any] = HttpResponse
     return made
+
+
+def asgi_answer(call: Callable[..., Any]) -> Any:
+    """A response that the worker's own server takes, and that sends itself by ``call(receive, send)``."""
+    try:
+        from azurefunctions.extensions.http.fastapi import Response
+    except ImportError as error:
+        raise _missing("azurefunctions-extensions-http-fastapi", error) from error
+
+    class Answer(Response):  # type: ignore[misc]
+        async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
+            await call(receive, send)
+
+    return Answer()
 
 
 def error_class() -> type[Exception]:
@@ -358,7 +373,6 @@ def secret_client(vault: str, environment: Mapping[str, str]) -> Any:
     return SecretClient(vault, _emulated_identity(), transport=_transport_to(emulator, options), **options)
 
 
-def _emulated_identity() -> Any:
 def pubsub_client(endpoint: str, hub: str, key: str | None) -> Any:
     """A client of one hub, by an access key or the app's identity, that tries once. ConfigError without the SDK."""
     try:
@@ -376,6 +390,7 @@ def pubsub_client(endpoint: str, hub: str, key: str | None) -> Any:
     )
 
 
+def _emulated_identity() -> Any:
     from azure.core.credentials import AccessToken
 
     class Emulated:

@@ -62,6 +62,7 @@ class _Function:
         self.timeout: float | None = options["timeout"]
         self.max_dequeue_count: int = options["max_dequeue_count"]
         self.drops: str = options["drops"]
+        self.proxied: bool = options["proxied"]
         self.instance: Instance | None = None
         self.triggers: list[Any] = []
         self.codec: Any = None  # made at the first invocation by what serves the source
@@ -128,21 +129,40 @@ async def _call_on_loop(operation: Callable[..., Any], *arguments: Any) -> Any:
     return await result if hasattr(result, "__await__") else result
 
 
-async def _serve_http(_function: _Function, handle: Any, native: Any, call: Call) -> Any:
+async def _serve_http(function: _Function, handle: Any, native: Any, call: Call) -> Any:
     from portable_azure.triggers.http import HTTPTrigger
 
-    return HTTPTrigger.encode(await call(handle, HTTPTrigger.decode(native)))
+    response = await call(handle, HTTPTrigger.decode(native))
+    try:
+        return _answer(function, response)
+    except ValueError as error:  # a cookie that the worker would lose
+        from logging import getLogger
+
+        from portable.http.answers import problem
+
+        getLogger("portable").exception("an answer of %s cannot be sent on Azure", function.name)
+        return HTTPTrigger.encode(problem(500, str(error)))
+
+
+def _answer(function: _Function, response: Any) -> Any:
+    """An answer as the worker takes it. Raises ValueError for a cookie that its own answers cannot carry."""
+    if function.proxied:
+        from portable_azure.triggers.proxied import answer_of
+
+        return answer_of(response)
+    from portable_azure.triggers.http import HTTPTrigger
+
+    return HTTPTrigger.encode(response)
 
 
 async def _serve_direct(function: _Function, handle: Any, native: Any, call: Call) -> Any:
     from portable_azure.triggers.direct import DirectTrigger
-    from portable_azure.triggers.http import HTTPTrigger
 
     try:
         response = DirectTrigger.encode(await call(handle, DirectTrigger.decode(native)))
     except Exception as error:
         response = DirectTrigger.encode_error(function.name, Context.current().request_id, error)
-    return HTTPTrigger.encode(response)
+    return _answer(function, response)
 
 
 async def _serve_message(function: _Function, handle: Any, native: Any, call: Call) -> None:
@@ -247,7 +267,7 @@ async def _serve_socket(function: _Function, handle: Any, native: Any, call: Cal
     found = function.codec.decode(HTTPTrigger.decode(native))
     if not isinstance(found, Response):
         found = function.codec.encode(found, await call(handle, found))
-    return HTTPTrigger.encode(found)
+    return _answer(function, found)
 
 
 _SERVES: dict[str, Callable[[_Function, Any, Any, Call], Coroutine[Any, Any, Any]]] = {
@@ -276,6 +296,7 @@ def entry(
     timeout: float | None = None,
     max_dequeue_count: int = 5,
     drops: str = "",
+    proxied: bool = False,
 ) -> Callable[..., Any]:
     """What the worker calls for one trigger, with the arguments ``event`` and ``context``.
 
@@ -287,12 +308,14 @@ def entry(
         timeout: seconds until the host ends an invocation. max_dequeue_count: of host.json.
         drops: of a timer that fires more often than its schedule is due, what is left out; see
             ``portable.schedules.due.gate``.
+        proxied: the app streams, so its HTTP triggers get requests of the worker's own server.
 
     Raises ConfigError for an unknown source. What the app's import raises, each invocation raises.
     """
     if source not in _SERVES:
         raise ConfigError(f"no event source {source!r} on Azure; there are {', '.join(_SERVES)}")
     options = {"resource": resource, "timeout": timeout, "max_dequeue_count": max_dequeue_count, "drops": drops}
+    options["proxied"] = proxied
     one = _Function(spec, function, modules, **options)
     serve = _SERVES[source]
     _remember_loop()
@@ -302,6 +325,8 @@ def entry(
         async def serve_async(event, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             _remember_loop()
             instance = one.instance or await on_thread(one.open)
+            if proxied:
+                event = await _read(event)
             call = _call_on_loop if all(trigger.is_async for trigger in one.triggers) else _call_on_thread
             ours = one.context(context)
             token = current_context.set(ours)
@@ -316,6 +341,8 @@ def entry(
 
     def serve_sync(event, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         instance = one.open()
+        if proxied:
+            event = _run(_read(event))
         ours = one.context(context)
         token = current_context.set(ours)
         watch(ours)
@@ -326,6 +353,12 @@ def entry(
             current_context.reset(token)
 
     return serve_sync
+
+
+async def _read(request: Any) -> Any:
+    from portable_azure.triggers.proxied import ProxiedRequest
+
+    return ProxiedRequest(request, await request.body())
 
 
 def _remember_loop() -> None:

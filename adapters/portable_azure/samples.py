@@ -368,7 +368,7 @@ def _timer(function: FunctionRecord, event: Event) -> Any:
 
 def _response(http: Any) -> Response:
     """What the host makes of the worker's answer: an empty content type is left out, cookies are written anew."""
-    headers = [(name.lower(), value) for name, value in http["headers"].items()]
+    headers = [(name.lower(), value) for name, value in http.get("pairs") or http["headers"].items()]
     headers = [(name, value) for name, value in headers if name != "content-type" or value]
     headers += [("set-cookie", _cookie(cookie)) for cookie in http.get("cookies") or ()]
     body = b64decode((http.get("body") or {}).get("bytes", ""))

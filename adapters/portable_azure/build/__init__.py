@@ -37,6 +37,8 @@ class AzureTarget:
 
     def requirements(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[str]:
         wanted = ["azure-functions>=1.21"]
+        if any(function.kind == "http" and any(function.asks("stream")) for function in manifest.functions):
+            wanted.append("azurefunctions-extensions-http-fastapi>=1.0")
         if manifest.resources:
             wanted.append("azure-identity>=1.19")
         if manifest.of_kind("table"):

@@ -102,6 +102,10 @@ def _check_http(function: FunctionRecord, manifest: Manifest) -> Iterator[Findin
         if trigger.options["path"].split("/")[1].lower() in reserved:
             message = f"path {trigger.options['path']!r}: requests to it do not reach the app on Azure"
             yield Finding("error", trigger.where, message, "choose another first segment")
+        elif trigger.options["method"] == "*" and trigger.options["path"] == "/":
+            names = ", ".join(f"/{name}" for name in sorted(reserved))
+            message = f"a mount at /: requests to {names} do not reach the app on Azure"
+            yield Finding("warning", trigger.where, message, "give what the application has there another path")
 
 
 def _check_message(function: FunctionRecord, bus: Mapping[str, bool]) -> Iterator[Finding]:

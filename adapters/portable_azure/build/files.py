@@ -11,8 +11,8 @@ a deployment makes of them:
   ``PORTABLE_TABLELEASES_<NAME>``: a container of that database with the partition key ``/id``, where each function's
   position in the change feed is kept, under a prefix of its own
 * ``PORTABLE_STREAMNAME_<NAME>``, ``PORTABLE_STREAMACCOUNT_<NAME>``: the event hub's name, and the connection of its
-  namespace, or ``…__fullyQualifiedNamespace``; ``PORTABLE_CONSUMERGROUP_<STREAM>_<FUNCTION>``: a consumer group for each
-  function that handles it, for two that share one would share the records
+  namespace, or ``…__fullyQualifiedNamespace``; ``PORTABLE_CONSUMERGROUP_<STREAM>_<FUNCTION>``: a consumer group for
+  each function that handles it, for two that share one would share the records
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ from portable_azure.runtime import entry
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 '''
+
+_STREAMS = (
+    "import azurefunctions.extensions.http.fastapi  # the worker serves the HTTP of an app that imports it itself"
+)
 
 
 _RETRY_FOR_EVER = (
@@ -71,7 +75,9 @@ def source_of(function: FunctionRecord, settings: Settings, bus: Collection[str]
 
 def files_of(app: FunctionApp, spec: str) -> dict[str, bytes]:
     """Path to content."""
-    blocks = [_HEAD]
+    blocks = [_HEAD.replace("import azure.functions as func", f"import azure.functions as func\n{_STREAMS}")]
+    if not app.streams:
+        blocks = [_HEAD]
     for function in app.functions:
         blocks += _registrations(function, app, spec)
     return {"function_app.py": "\n".join(blocks).encode(), "host.json": _host_json(app)}
@@ -124,6 +130,8 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
         if resource:
             arguments.append(f"resource={resource!r}")
         arguments += [f"is_async={function.is_async}", f"timeout={app.timeout!r}"]
+        if app.streams and source in ("http", "direct", "web-pubsub"):
+            arguments.append("proxied=True")
         if function.kind == "message":
             arguments.append(f"max_dequeue_count={app.max_dequeue_count}")
         layers = [_decorator(source, function, resource, triggers, bool(app.bus.get(resource)))]

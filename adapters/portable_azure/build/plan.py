@@ -76,6 +76,11 @@ class FunctionApp:
         return self.needs.timeout or limits.PLAN_TIMEOUTS[self.settings.plan][0]
 
     @property
+    def streams(self) -> bool:
+        """Whether a route of it streams: the host passes all of its HTTP on to the worker then."""
+        return any(function.kind == "http" and any(function.asks("stream")) for function in self.functions)
+
+    @property
     def max_dequeue_count(self) -> int:
         return self.needs.attempts or DEFAULT_ATTEMPTS
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
+from portable.run.bodies import Body
 from portable.run.processes import LOOPBACK, Running, StartError, running
 from portable.run.target import InvocationError
+from portable_azure.run.proxy import connect, send
 
 __all__ = ["AppProcess"]
 
@@ -48,6 +52,7 @@ class AppProcess:
             self._stack.close()
             raise
         self.functions: Sequence[str] = indexed["functions"]
+        self.http: str = indexed["http"]
         self._connection.settimeout(None)
         self._listener = Thread(target=self._listen, name="azure-worker", daemon=True)
         self._listener.start()
@@ -79,9 +84,9 @@ class AppProcess:
             except StartError as error:
                 raise InvocationError("WorkerExited", str(error)) from error
 
-    def invoke(self, names: Sequence[str], native: Any, timeout: float | None) -> Any:
+    def invoke(self, names: Sequence[str], native: Any, timeout: float | None, number: str = "") -> Any:
         """Invoke the first of these functions that the app has. Raises InvocationError."""
-        number = str(uuid.uuid4())
+        number = number or str(uuid.uuid4())
         future: Future[Any] = Future()
         with self._speaking:
             if self._ended:
@@ -97,6 +102,30 @@ class AppProcess:
         if "error" in answer:
             raise InvocationError(**answer["error"])
         return answer["answer"]
+
+    def proxy(self, names: Sequence[str], native: Any, timeout: float | None) -> tuple[Any, Body]:
+        """Pass an HTTP request on to the worker's own server, as the host does for an app that streams: the head of the
+        answer and the pieces of its body. Raises InvocationError.
+        """
+        seconds = 230.0 if timeout is None else timeout
+        limit = time.monotonic() + seconds
+        number = str(uuid.uuid4())
+        connection = connect(self.http, limit)
+        try:
+            send(connection, native["data"]["http"], number)
+            self.invoke(names, native, timeout, number)
+            sock = connection.sock
+            sock.settimeout(max(0.001, limit - time.monotonic()))
+            answer = connection.getresponse()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise InvocationError("WorkerExited", f"the worker's server hung up: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+        pairs = [[name.lower(), value] for name, value in answer.getheaders()]
+        head = {"status_code": str(answer.status), "headers": {}, "pairs": pairs}
+        return {"return": {"http": head}}, Body(connection, sock, answer, limit)
 
     def _tell(self, document: Any) -> None:
         line = json.dumps(document).encode() + b"\n"

@@ -138,6 +138,7 @@ class App:
         self.folder = folder
         self.ids: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
+        self.http = ""  # where the worker serves HTTP itself, which the host passes on to it
         self.runtime: Any = None
 
     @staticmethod
@@ -154,6 +155,7 @@ class App:
         answer = await runtime.worker_init_request(self._message(worker_init_request=asked))
         if answer.result.status != StatusResult.Success:
             return failure(answer.result.exception)
+        self.http = (answer.capabilities or {}).get("HttpUri", "")
         answer = await runtime.functions_metadata_request(self._message(functions_metadata_request=Message()))
         for function in answer.function_metadata_results or ():
             self.ids[function.name] = function.function_id
@@ -208,7 +210,7 @@ async def serve(port: int, token: str) -> None:
         wrong = await app.start()
     except Exception as error:
         wrong = {"kind": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
-    tell({"wrong": wrong, "functions": sorted(app.ids)})
+    tell({"wrong": wrong, "functions": sorted(app.ids), "http": app.http})
     running = set()
 
     async def answer(asked: Any) -> None:

@@ -107,6 +107,18 @@ def test_an_interval_that_no_expression_has_is_dropped_in_the_entry() -> None:
 # --- findings
 
 
+def test_a_mount_at_the_root_is_told_what_does_not_reach_it() -> None:
+    app = App("shop")
+    app.mount("/", _application)
+    found = findings(app)
+    assert [(one.severity, one.message) for one in found] == [
+        ("warning", "a mount at /: requests to /admin, /runtime do not reach the app on Azure")
+    ]
+
+
+async def _application(scope: Any, receive: Any, send: Any) -> None: ...
+
+
 @pytest.mark.parametrize("path", ["/admin/users", "/runtime", "/Admin"])
 def test_routes_of_the_host_are_refused(path: str) -> None:
     assert "do not reach the app" in errors(app_with_http(path))[0]

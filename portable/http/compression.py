@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from portable.errors import ConfigError
+from portable.events import Headers
 from portable.http.copies import add_vary, bytes_of, copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from portable.events import Request, Response
 
-__all__ = ["GZip"]
+__all__ = ["GZIP_FRAME", "GZip"]
+
+GZIP_FRAME = 31
+"""For zlib: a window of 32 KiB in gzip's frame, whose time is 0, so that equal bodies give equal bytes."""
+
 
 _KINDS = (
     "application/javascript",
@@ -34,7 +40,8 @@ class GZip:
 
     An answer is compressed when the caller takes gzip (RFC 9110, 12.5.3, q-values and all), it is of ``minimum`` bytes
     at least and of a type that gains by it, it is not encoded already, and ``Cache-Control`` does not forbid it
-    (``no-transform``). Its strong ETag becomes a weak one, and it says ``Vary: Accept-Encoding``, compressed or not.
+    (``no-transform``). Its strong ETag becomes a weak one, and it says ``Vary: Accept-Encoding``, compressed or not. A
+    streamed answer is compressed piece by piece, whatever its length; server-sent events are not.
 
     An answer that holds a secret beside what the caller sent (a token in a page that repeats a search) can be guessed
     from its compressed length: send it with ``Cache-Control: no-transform``.
@@ -61,7 +68,7 @@ class GZip:
         """The answer, compressed where that is right."""
         if response.status == 304:
             return self._unchanged(request, response)
-        if response.status == 206 or response.body is None or response.streamed or not self._gains(response):
+        if response.status == 206 or response.body is None or not self._gains(response):
             return response
         headers = response._headers
         if headers is not None and (
@@ -69,28 +76,37 @@ class GZip:
         ):
             return response
         body = bytes_of(response) or b""
-        if len(body) < self._minimum:
+        if len(body) < self._minimum and not response.streamed:
             return response
         response = copied(response)
         headers = response.headers
         add_vary(headers, "Accept-Encoding")
         if not takes_gzip(request.headers.get("accept-encoding")):
             return response
+        if response.streamed:
+            return self._streamed(response)
         from zlib import DEFLATED, compressobj
 
-        deflate = compressobj(
-            self._level, DEFLATED, 31
-        )  # 31: with gzip's frame, whose time is 0: equal bytes each time
+        deflate = compressobj(self._level, DEFLATED, GZIP_FRAME)
         response.body = deflate.compress(body) + deflate.flush()
         headers["content-encoding"] = "gzip"
         if "accept-ranges" in headers:
             headers["accept-ranges"] = "none"  # parts are of the answer as it was
         if "content-length" in headers:
             headers["content-length"] = str(len(response.body))
-        tag = headers.get("etag", "")
-        if tag.startswith('"'):
-            headers["etag"] = f"W/{tag}"
+        _weaken(headers)
         return response
+
+    def _streamed(self, response: Any) -> Response:
+        """The same answer, whose body is compressed as it is made."""
+        from portable.http.compressed_streams import compressed
+
+        response.body = compressed(response.body, response.piece, self._level)
+        response._headers = Headers(pair for pair in response.headers.items() if pair[0] != "content-length")
+        response.headers["content-encoding"] = "gzip"
+        _weaken(response.headers)
+        made: Response = response
+        return made
 
     def _gains(self, response: Response) -> bool:
         sent = response.media_type
@@ -115,6 +131,12 @@ class GZip:
             response.headers["etag"] = weak
             add_vary(response.headers, "Accept-Encoding")
         return response
+
+
+def _weaken(headers: Headers) -> None:
+    tag = headers.get("etag", "")
+    if tag.startswith('"'):
+        headers["etag"] = f"W/{tag}"
 
 
 def takes_gzip(accepted: str | None) -> bool:

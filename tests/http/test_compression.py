@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from zlib import decompressobj
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portable import ConfigError, GZip, Request, Response
+from portable import App, ConfigError, EventStream, GZip, Request, Response, StreamResponse
 from portable.http.compression import takes_gzip
+from portable.testing import TestClient
 
 starlette_gzip = pytest.importorskip("starlette.middleware.gzip")
 
@@ -159,3 +162,80 @@ def test_starlette_compresses_the_same(body: bytes, accept: str, minimum: int) -
     assert (gzip.decompress(sent) if encoding else sent) == body
     if encoding:
         assert headers["vary"].lower() == ours.headers["vary"].lower()
+
+
+# --- while it is made
+
+
+class CountedFile:
+    """A body that is open until it is closed, read or not."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"one ", b"two"])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def streaming(kept: list[CountedFile]) -> App:
+    app = App("zipped-streams")
+    app.middleware(GZip())
+
+    @app.get("/sync", stream=True)
+    def sync() -> StreamResponse:
+        return StreamResponse(
+            (f"line {number}\n" for number in range(3)), 200, {"content-length": "21", "etag": '"1"'}, "text/plain"
+        )
+
+    @app.get("/async", stream=True)
+    async def slow() -> StreamResponse:
+        async def lines() -> AsyncIterator[str]:
+            for number in range(3):
+                yield f"line {number}\n"
+
+        return StreamResponse(lines(), media_type="text/plain")
+
+    @app.get("/file", stream=True)
+    def file() -> StreamResponse:
+        kept.append(CountedFile())
+        return StreamResponse(kept[-1], media_type="text/plain")
+
+    @app.get("/events", stream=True)
+    def events() -> EventStream:
+        return EventStream(["a", "b"])
+
+    return app
+
+
+@pytest.mark.parametrize("path", ["/sync", "/async"])
+def test_a_streamed_answer_is_compressed_piece_by_piece(path: str) -> None:
+    with TestClient(streaming([])) as client:
+        answer = client.get(path, headers={"accept-encoding": "gzip"})
+        assert (answer.status, answer.headers["content-encoding"]) == (200, "gzip")
+        assert ("content-length" in answer.headers, answer.headers.get("etag")) in ((False, 'W/"1"'), (False, None))
+        inflate = decompressobj(31)
+        pieces = [inflate.decompress(chunk).decode() for chunk in answer.chunks]
+        assert pieces[:3] == ["line 0\n", "line 1\n", "line 2\n"]  # each can be read when it has come
+        assert inflate.eof
+        assert client.get(path).body == b"line 0\nline 1\nline 2\n"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("chunks", [None, 1])
+def test_the_body_of_a_compressed_stream_is_closed(method: str, chunks: int | None) -> None:
+    kept: list[CountedFile] = []
+    with TestClient(streaming(kept)) as client:
+        answer = client.request(method, "/file", headers={"accept-encoding": "gzip"}, chunks=chunks)
+        assert answer.headers["content-encoding"] == "gzip"
+        if method == "GET" and chunks is None:
+            assert gzip.decompress(answer.body) == b"one two"
+    assert [one.closed for one in kept] == [True]
+
+
+def test_server_sent_events_are_not_compressed() -> None:
+    with TestClient(streaming([])) as client:
+        answer = client.get("/events", headers={"accept-encoding": "gzip"})
+        assert ("content-encoding" in answer.headers, b"data: a" in answer.body) == (False, True)

@@ -143,6 +143,10 @@ def getter_of(route: HTTPRoute, binding: Binding) -> Getter:
         return _body_getter(route, binding)
     if binding.many:
         return _many_getter(binding)
+    if binding.is_whole_query:
+        from portable.http.query_models import query_model_getter
+
+        return query_model_getter(route, binding)
     return _one_getter(binding)
 
 

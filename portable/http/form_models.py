@@ -16,11 +16,11 @@ __all__ = ["model_reader"]
 _BOOLEANS = {"on": "true", "yes": "true", "off": "false", "no": "false"}  # a checkbox says "on"
 
 
-def model_reader(annotation: Any) -> Callable[[Mapping[str, list[Any]]], Any]:
+def model_reader(annotation: Any, *, blanks: bool = True) -> Callable[[Mapping[str, list[Any]]], Any]:
     """A function from the values of each name to the model. It raises ModelError.
 
-    A field that is a list has them all, any other the last. An empty text is none for a field that is no text: an input
-    nobody filled in. What msgspec and pydantic raise for a type they cannot read passes through.
+    A field that is a list has them all, any other the last. With ``blanks`` an empty text is none for a field that is
+    no text: an input nobody filled in. What msgspec and pydantic raise for a type they cannot read passes through.
     """
     kinds = _kinds(annotation)
     convert = _pydantic_converter(annotation) if is_pydantic(annotation) else _msgspec_converter(annotation)
@@ -33,7 +33,7 @@ def model_reader(annotation: Any) -> Callable[[Mapping[str, list[Any]]], Any]:
                 found[name] = list(values)
             elif kind is str:
                 found[name] = values[-1]
-            elif values[-1] != "":
+            elif values[-1] != "" or not blanks:
                 found[name] = _BOOLEANS.get(values[-1], values[-1]) if kind is bool else values[-1]
         return convert(found)
 

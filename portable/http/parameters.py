@@ -11,7 +11,15 @@ from portable.events import Context, Request
 from portable.http.routing import parse_path
 from portable.http.scalars import is_scalar, scalar_needs_msgspec
 from portable.jsontext import needs_msgspec
-from portable.signatures import MISSING, Parameter, parameters_of, resolve_alias, split_annotated, split_optional
+from portable.signatures import (
+    MISSING,
+    Parameter,
+    holds_model,
+    parameters_of,
+    resolve_alias,
+    split_annotated,
+    split_optional,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +41,8 @@ class Binding:
     form, file, context, tasks, depends; ``name`` its name there; ``annotation`` without Annotated and ``| None``;
     ``many`` for list[scalar] and list[Upload].
 
-    Of a ``form``, an ``annotation`` that is no scalar is a model of the whole form. ``file_bytes`` are the bounds of
-    the route's files, by name.
+    Of a ``form`` or ``query``, an ``annotation`` that is no scalar is a model of the whole. ``file_bytes`` are the
+    bounds of the route's files, by name.
 
     Of a dependency, ``dependency`` is what was declared and ``bindings`` are its own parameters. One that a router or a
     route asks for, and no parameter takes, has the ``parameter`` "".
@@ -77,9 +85,14 @@ class Binding:
     @property
     def needs_msgspec(self) -> bool:
         """Whether reading it takes msgspec."""
-        if self.place == "body" or self.is_whole_form:
+        if self.place == "body" or self.is_whole_form or self.is_whole_query:
             return self.annotation is not bytes and needs_msgspec(self.annotation)
         return self.place in _PLACES and scalar_needs_msgspec(self.annotation)
+
+    @property
+    def is_whole_query(self) -> bool:
+        """Whether it is a model that the query is read as."""
+        return self.place == "query" and not is_scalar(self.annotation)
 
     @property
     def is_whole_form(self) -> bool:
@@ -213,7 +226,8 @@ def _describe_one(at: str, parameter: Parameter, in_path: set[str], around: tupl
         raise ConfigError(f"{at}: {parameter.name!r} is a path parameter, but {{{name}}} is not in the path")
     many = place in ("query", "header", "form") and _element(annotation) is not None
     element = _element(annotation) if many else annotation
-    if place not in ("body", "form") and not is_scalar(element):
+    whole_query = place == "query" and marker is not None and holds_model(annotation) and not many
+    if place not in ("body", "form") and not whole_query and not is_scalar(element):
         raise ConfigError(
             f"{at}: {parameter.name!r} cannot be a {place} parameter: {annotation!r} is no scalar, "
             "which is str, int, float, bool, an Enum, Literal, a date or time, UUID or Decimal"
@@ -255,7 +269,7 @@ def _limit(at: str, binding: Binding, parameter: Parameter, metadata: tuple[Any,
     from portable.http.constraints import check_body_limits, limits_of
 
     try:
-        if (binding.place == "body" and annotation is not bytes) or binding.is_whole_form:
+        if (binding.place == "body" and annotation is not bytes) or binding.is_whole_form or binding.is_whole_query:
             check_body_limits(metadata, annotation)
             binding.annotation = resolve_alias(parameter.annotation)  # whoever decodes it reads its limits
         elif binding.many:

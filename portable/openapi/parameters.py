@@ -8,6 +8,7 @@ from typing import Any
 from portable.http.parameters import Binding
 from portable.http.routing import parse_path
 from portable.jsontext import to_values
+from portable.openapi.query_models import query_fields
 from portable.openapi.schemas import Schema, Schemas
 from portable.signatures import MISSING
 
@@ -47,10 +48,11 @@ def parameters_of_route(path: str, bindings: Iterable[Binding], schemas: Schemas
         name = binding.name.lower() if binding.place == "header" else binding.name
         if binding.place not in _PLACES or (binding.place == "header" and name in _NOT_PARAMETERS):
             continue
-        one = _parameter(binding, schemas)
-        known = found.setdefault((binding.place, name), one)
-        if one.get("required") and known is not one:
-            known["required"] = True
+        whole = binding.is_whole_query
+        for one in query_fields(binding.annotation, schemas) if whole else [_parameter(binding, schemas)]:
+            known = found.setdefault((binding.place, one["name"] if whole else name), one)
+            if one.get("required") and known is not one:
+                known["required"] = True
     for name, converter in in_path.items():
         schema = dict(_CONVERTED[converter])
         found.setdefault(("path", name), {"name": name, "in": "path", "required": True, "schema": schema})

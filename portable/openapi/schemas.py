@@ -63,14 +63,19 @@ class Schemas:
         """The schema of a type, later. ``mode``: of what is read, or of what is written. Raises TypeError for a type
         that JSON knows nothing of.
         """
-        schema: Schema = {}
         if is_pydantic(annotation):
-            self._pydantic.append((annotation, mode, schema))
-            return schema
+            return self.of_pydantic(annotation, mode)
+        schema: Schema = {}
         if annotation is object:
             annotation = Any
         msgspec.json.schema_components((annotation,), schema_hook=_foreign_hook([]))
         self._msgspec.append((annotation, schema))
+        return schema
+
+    def of_pydantic(self, annotation: Any, mode: Mode = "validation") -> Schema:
+        """The schema of a type as pydantic writes it, later: of a model's field, with what that says."""
+        schema: Schema = {}
+        self._pydantic.append((annotation, mode, schema))
         return schema
 
     def problem(self) -> Schema:

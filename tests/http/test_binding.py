@@ -722,7 +722,7 @@ if sys.version_info >= (3, 12):
     [
         (Item, ..., "/{value}", "no scalar"),
         (list[int], ..., "/{value}", "no scalar"),
-        (Annotated[Item, Query()], ..., "/", "no scalar"),
+        (Annotated[Item, Header()], ..., "/", "no scalar"),
         (Annotated[dict, Header()], ..., "/", "no scalar"),
         (Annotated[list[str], Cookie()], ..., "/", "no scalar"),
         (int | str, ..., "/{value}", "no scalar"),

@@ -238,6 +238,21 @@ def test_parameters_of_dependencies_are_there(document: dict[str, Any]) -> None:
     assert found["query page"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 1}
 
 
+def test_a_model_of_the_query_is_its_fields(document: dict[str, Any]) -> None:
+    found = parameters(document, "GET /found")
+    assert {name: one["schema"] for name, one in found.items()} == {
+        "query owner-name": {"type": "string"},
+        "query at-most": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+        "query colours": {"type": "array", "items": {"$ref": "#/components/schemas/Colour"}},
+        "query since": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+    }
+    assert {name for name, one in found.items() if one["required"]} == {"query owner-name"}
+    ordered = parameters(document, "GET /sorted")
+    assert ordered["query max"]["schema"] == {"exclusiveMinimum": 0, "type": "integer", "default": 10}
+    assert ordered["query by"]["schema"]["enum"] == ["name", "age"]
+    assert not any(one["required"] for one in ordered.values())
+
+
 def test_a_path_parameter_nobody_takes(document: dict[str, Any]) -> None:
     assert parameters(document, "GET /files/{rest}") == {
         "path rest": {"name": "rest", "in": "path", "required": True, "schema": {"type": "string"}}

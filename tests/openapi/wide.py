@@ -235,6 +235,28 @@ def upload(file: Annotated[Upload, File(max_bytes=1_000_000)], copies: Annotated
     return {"size": file.size}
 
 
+class Filters(msgspec.Struct, rename="kebab"):
+    owner_name: str
+    at_most: Annotated[int, msgspec.Meta(ge=1, le=50)] = 10
+    colours: list[Colour] = []
+    since: date | None = None
+
+
+class Sorting(pydantic.BaseModel):
+    by: Literal["name", "age"] = "name"
+    limit: int = pydantic.Field(default=10, gt=0, alias="max")
+
+
+@app.get("/found")
+def find(query: Annotated[Filters, Query()]) -> Filters:
+    return query
+
+
+@app.get("/sorted")
+def sort(query: Annotated[Sorting, Query()]) -> Sorting:
+    return query
+
+
 @app.get("/text")
 def text() -> str:
     return "text"

@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--instructions", action="store_true")
     chosen = parser.parse_args()
     client = parts.need("awslambdaric", VERSION).path
-    event = contenders.event("GET", "/hello")
+    events = {name: contenders.event_for(name, "GET", "/hello") for name in contenders.NAMES}
     with tempfile.TemporaryDirectory() as scratch:
         prepared = {
             (label, name): _prepare(Path(scratch) / f"{name}-{routes}-{typed}", name, routes, typed)
@@ -119,14 +119,14 @@ def main() -> None:
         for _ in range(chosen.rounds):
             for key, (path, handler) in prepared.items():
                 environment = _environment(path, client)
-                total = _under_client(environment, handler, event)
-                figures[key].append([total, *_run(AFTER, environment, handler, event)])
+                total = _under_client(environment, handler, events[key[1]])
+                figures[key].append([total, *_run(AFTER, environment, handler, events[key[1]])])
         counts = {}
         if chosen.instructions:
             bare = _instructions("import os", os.environ | {"PYTHONHASHSEED": "0"})
             for key, (path, handler) in prepared.items():
                 environment = _environment(path, client) | {"PYTHONHASHSEED": "0"}
-                counts[key] = _instructions(COUNTED, environment, handler, json.dumps(event)) - bare
+                counts[key] = _instructions(COUNTED, environment, handler, json.dumps(events[key[1]])) - bare
     _report(chosen.rounds, figures, counts)
 
 

@@ -2,7 +2,10 @@
 
 `hello` answers {"message": "hello"}; `/users/{id}` answers a record of 200 bytes; `POST /users` takes a body of 1 KB
 into a typed model where the contender has models. `routes` more routes stand before and behind, half of them typed when
-`typed` is set. Every contender answers API Gateway's payload 2.0.
+`typed` is set. Every contender answers API Gateway's payload 2.0, Chalice the one it knows, 1.0.
+
+`write_batch` writes a handler of SQS batches: messages into a typed model where there are models, and the answer that
+says which of them failed, where there is one.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 
 USER = {"id": 7, "name": "Ada Lovelace", "email": "ada@example.com", "bio": "x" * 120}
-NAMES = ("raw", "portable", "powertools", "mangum-fastapi", "mounted-fastapi")
+NAMES = ("raw", "portable", "chalice", "powertools", "mangum-fastapi", "mounted-fastapi")
+BATCH_NAMES = ("raw", "portable", "chalice", "powertools")
 
 RAW = """
 import json
@@ -77,6 +81,23 @@ def create():
 def handler(event, context): return app.resolve(event, context)
 """
 
+CHALICE = """
+from chalice import Chalice, Response
+USER = {user!r}
+app = Chalice(app_name="bench")
+@app.route("/hello")
+def hello(): return {{"message": "hello"}}
+@app.route("/users/{{user_id}}")
+def get_user(user_id): return {{**USER, "id": int(user_id)}}
+@app.route("/users", methods=["POST"])
+def create():
+    sent = app.current_request.json_body
+    body = {{"id": int(sent["id"]), "name": str(sent["name"]), "tags": [str(tag) for tag in sent["tags"]]}}
+    return Response(body, status_code=201)
+{routes}
+handler = app
+"""
+
 FASTAPI = """
 from fastapi import FastAPI
 {bridge}
@@ -110,6 +131,89 @@ RAW_LAST = "    elif method == 'GET' and path == '/last': body = {'last': True}"
 PLAIN_LAST = "@app.get('/last')\ndef last(): return {'last': True}"
 
 
+CHALICE_LAST = "@app.route('/last')\ndef last(): return {'last': True}"
+
+MODEL = "class Order(msgspec.Struct):\n    id: int\n    name: str\n    tags: list[str]\n"
+BATCHES = {
+    "raw": """
+import json
+def handler(event, context):
+    failed = []
+    for record in event["Records"]:
+        try:
+            sent = json.loads(record["body"])
+            order = {"id": int(sent["id"]), "name": str(sent["name"]), "tags": [str(tag) for tag in sent["tags"]]}
+            if order["id"] < 0: raise ValueError
+        except Exception:
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}
+""",
+    "portable": """
+from portable_aws.runtime import entry
+handler = entry("app:app", "pack", None, "sqs")
+""",
+    "chalice": """
+import json
+from chalice import Chalice
+app = Chalice(app_name="bench")
+@app.on_sqs_message(queue="orders", batch_size=10)
+def handler(event):
+    for record in event:
+        sent = json.loads(record.body)
+        order = {"id": int(sent["id"]), "name": str(sent["name"]), "tags": [str(tag) for tag in sent["tags"]]}
+        if order["id"] < 0: raise ValueError
+""",
+    "powertools": """
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+processor = BatchProcessor(event_type=EventType.SQS)
+def take(record):
+    sent = record.json_body
+    order = {"id": int(sent["id"]), "name": str(sent["name"]), "tags": [str(tag) for tag in sent["tags"]]}
+    if order["id"] < 0: raise ValueError
+def handler(event, context):
+    return process_partial_response(event=event, record_handler=take, processor=processor, context=context)
+""",
+}
+PORTABLE_BATCH = """
+import msgspec
+from portable import App, Message
+{model}
+app = App("bench")
+orders = app.queue("orders", Order)
+@app.on_message(orders)
+def pack(message: Message[Order]) -> None:
+    if message.body.id < 0: raise ValueError
+"""
+
+
+def write_batch(folder: Path, name: str) -> None:
+    """Write a contender that takes SQS batches, as ``handler_module.handler``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "handler_module.py").write_text(BATCHES[name])
+    if name == "portable":
+        (folder / "app.py").write_text(PORTABLE_BATCH.format(model=MODEL))
+
+
+def batch(size: int, body: str) -> dict[str, object]:
+    """A batch as SQS sends it."""
+    record = {
+        "receiptHandle": "AQEB",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1773342238000",
+            "SenderId": "AIDA",
+            "ApproximateFirstReceiveTimestamp": "1773342238001",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "0" * 32,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders",
+        "awsRegion": "eu-west-1",
+    }
+    return {"Records": [{"messageId": f"m{number}", **record} for number in range(size)]}
+
+
 def _routes(line: str, count: int) -> str:
     return "\n".join(line.format(n=n) for n in range(count))
 
@@ -117,7 +221,7 @@ def _routes(line: str, count: int) -> str:
 def write(folder: Path, name: str, routes: int = 0, typed: bool = False) -> str:
     """Write a contender's modules into a folder and return the name of its handler for awslambdaric."""
     folder.mkdir(parents=True, exist_ok=True)
-    last = RAW_LAST if name == "raw" else PLAIN_LAST
+    last = RAW_LAST if name == "raw" else CHALICE_LAST if name == "chalice" else PLAIN_LAST
     if name == "raw":
         more = _routes("    elif method == 'GET' and path == '/r{n}': body = {{'n': {n}}}", routes)
         source = RAW.format(user=USER, routes=more + "\n" + last)
@@ -136,6 +240,9 @@ def write(folder: Path, name: str, routes: int = 0, typed: bool = False) -> str:
         )
         (folder / "app.py").write_text(source)
         source = PORTABLE_ENTRY
+    elif name == "chalice":
+        more = _routes("@app.route('/r{n}')\ndef r{n}(): return {{'n': {n}}}", routes)
+        source = CHALICE.format(user=USER, routes=more + "\n" + last)
     elif name == "powertools":
         more = _routes("@app.get('/r{n}')\ndef r{n}(): return {{'n': {n}}}", routes)
         source = POWERTOOLS.format(user=USER, routes=more + "\n" + last)
@@ -154,6 +261,39 @@ def write(folder: Path, name: str, routes: int = 0, typed: bool = False) -> str:
             source = MOUNTED
     (folder / "handler_module.py").write_text(source)
     return "handler_module.handler"
+
+
+def event_for(name: str, method: str, path: str, body: str | None = None) -> dict[str, object]:
+    """An event in the payload that a contender takes."""
+    return _payload_1(method, path, body) if name == "chalice" else event(method, path, body)
+
+
+def _payload_1(method: str, path: str, body: str | None) -> dict[str, object]:
+    """As API Gateway's REST API sends it, to the resource that Chalice has it made of a route."""
+    given = event(method, path, body)
+    headers: dict[str, str] = given["headers"]  # type: ignore[assignment]
+    resource, parameters = ("/users/{user_id}", {"user_id": path[7:]}) if path.startswith("/users/") else (path, None)
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {key: [value] for key, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": parameters,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": f"/api{path}",
+            "stage": "api",
+            "identity": {"sourceIp": "203.0.113.7", "userAgent": "bench"},
+            "requestId": "id",
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
 
 
 def event(method: str, path: str, body: str | None = None) -> dict[str, object]:

@@ -423,3 +423,33 @@ def on_wrong_sale(message: Message[str]) -> None:
 sales.publish({"id": 1}, attributes={"plan": "pro"}, group="a")
 sales.publish("no order")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.on_message(sales, filter={"plan": 7})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+
+
+# --- what documents a route
+
+
+@app.get(
+    "/documented/{number}",
+    summary="One",
+    tags=["orders"],
+    deprecated=True,
+    operation_id="oneOrder",
+    responses={404: Order, 409: "Taken", "5XX": {"description": "Later"}},
+    response_model=list[Order],
+    openapi={"x-internal": True},
+)
+def documented(
+    number: Annotated[int, Path(gt=0, description="Its number")],
+    page: Annotated[int, Query(ge=1, le=100, examples=[1])] = 1,
+    name: Annotated[str | None, Header(min_length=1, pattern="^a")] = None,
+) -> list[Order]:
+    """Every option, and limits."""
+    return [{"id": number + page}]
+
+
+assert_type(documented(1), list[Order])
+
+app.get("/", sumary="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+app.get("/", deprecated="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Query(ge="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+App("described", openapi={"info": {"title": "Described"}})

@@ -150,6 +150,17 @@ def test_events_arrive_as_they_are_sent(served: Served) -> None:
     served.wait_for_note("closed two")
 
 
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_a_mounted_applications_pieces_arrive_as_it_makes_them(served: Served, kind: str) -> None:
+    with served.ask(f"/mounted/{kind}/{kind}") as answer:
+        assert answer.readline() == b"mounted\n"
+        assert (answer.status, answer.getheader("content-type")) == (202, "text/plain")
+        assert f"closed {kind}" not in served.notes()
+        served.open(kind)
+        assert answer.read() == b"second\n"
+    served.wait_for_note(f"closed {kind}")
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_an_answer_that_fails_midway_has_no_good_end(served: Served, kind: str) -> None:
     with served.ask(f"/broken/{kind}") as answer:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from portable import App, BackgroundTasks, Context, EventStream, HTTPError, Request, ServerSentEvent, StreamResponse
 
@@ -117,6 +118,34 @@ async def endless_async() -> StreamResponse:
             note("closed async endless")
 
     return StreamResponse(pieces())
+
+
+async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise ValueError("http alone")
+    name = scope["path"].removeprefix(scope["root_path"] + "/")
+    try:
+        await send({"type": "http.response.start", "status": 202, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"mounted\n", "more_body": True})
+        await await_for(name)
+        await send({"type": "http.response.body", "body": b"second\n"})
+    finally:
+        note(f"closed {name}")
+
+
+def wsgi(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    name = environ["PATH_INFO"].removeprefix("/")
+    start_response("202 Accepted", [("content-type", "text/plain")])
+    try:
+        yield b"mounted\n"
+        wait_for(name)
+        yield b"second\n"
+    finally:
+        note(f"closed {name}")
+
+
+app.mount("/mounted/asgi", asgi, stream=True)
+app.mount("/mounted/wsgi", wsgi, stream=True)
 
 
 @app.get("/undeclared")

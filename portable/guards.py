@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from portable.app import App
+from portable.errors import ConfigError
 from portable.events import Request
 from portable.http.parameters import describe, flatten
 from portable.http.routing import parse_path
@@ -49,12 +50,18 @@ def declared_by_guards(app: App, triggers: Iterable[Trigger]) -> Iterator[Resour
 
 
 def guards_of(app: App, triggers: Iterable[Trigger], root: Path) -> list[GuardRecord]:
-    """The checks with a security scheme, each once."""
+    """The checks with a security scheme, each once. Raises ConfigError for two tokens' checks of one name."""
     found: dict[str, GuardRecord] = {}
     for trigger in triggers:
         for guard in _with_scheme(app, trigger) if isinstance(trigger, HTTPRoute) else ():
             origin = getattr(guard, "bearer", guard)
-            found.setdefault(guard.name, _record(origin, _spec_of(origin, root)))
+            record = _record(origin, _spec_of(origin, root))
+            known = found.setdefault(guard.name, record)
+            if known != msgspec.structs.replace(record, spec=known.spec):
+                where = f"{trigger.function} at {trigger.where[0]}:{trigger.where[1]}"
+                raise ConfigError(
+                    f"{where}: two different checks are both called {guard.name!r}; give one of them another name="
+                )
     return list(found.values())
 
 

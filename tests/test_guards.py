@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from portable import App, ConfigError, Depends
 from portable.app import load_app
 from portable.build.bundle import wanted_requirements
 from portable.manifest import describe_app
+from portable.security import JWTBearer
 
 APP = """
 from datetime import timedelta
@@ -96,3 +98,12 @@ def test_a_bundle_has_what_verifies_tokens(guarded: Callable[[], Any], tmp_path:
     assert [one for one in wanted_requirements([], [], manifest, sources) if "jwt" in one] == ["pyjwt[crypto]>=2.10"]
     (tmp_path / "guarded.py").write_text("app = None\n")
     assert wanted_requirements([], [], manifest, sources) == []
+
+
+def test_two_checks_of_one_name(tmp_path: Path) -> None:
+    app = App("shop")
+    for path, issuer in (("/a", "https://a.example"), ("/b", "https://b.example")):
+        bearer = JWTBearer(issuer=issuer, audience="shop")
+        app.get(path, dependencies=[Depends(bearer), Depends(bearer.requires("more"))])(lambda: "in")
+    with pytest.raises(ConfigError, match=r"test_guards.py:\d+: two different checks are both called 'bearer'"):
+        describe_app(app, "app:app", tmp_path)

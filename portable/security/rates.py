@@ -108,6 +108,8 @@ class RateLimit(Guard):
         except_paths: Iterable[str] = (),
     ) -> None:
         super().__init__(check_text("a policy's name", name), "api", except_paths)
+        if not name or ":" in name:
+            raise ConfigError(f"RateLimit: a policy's name is not empty and has no colon, got {name!r}")
         if getattr(cache, "kind", None) != "cache":
             raise ConfigError(f"RateLimit counts on a cache, got {cache!r}")
         if cache.type not in (None, int):
@@ -174,7 +176,7 @@ class RateLimit(Guard):
             raise HTTPError(503, "Requests cannot be counted at the moment", headers={"retry-after": "5"}) from error
 
     def _of_bucket(self, caller: str) -> Allowance:
-        taken = self.cache.take(f"{self.name}:{caller}", limit=self.limit, per=self.per)
+        taken = self.cache.take(f"{self.name}::{caller}", limit=self.limit, per=self.per)
         # A refused request waits a moment at least: the bucket has less than one token.
         wait = 0.0 if taken.allowed else max(taken.retry_after, 0.001)
         return Allowance(self.name, self.limit, self.window, taken.remaining, taken.full_after, wait)

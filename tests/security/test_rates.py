@@ -221,6 +221,12 @@ class TestCallers:
         limit = RateLimit(LIMITS, limit=1, per=MINUTE, key=lambda request: name)
         assert [passes(limit), passes(limit)] == [True, False]
 
+    def test_a_caller_names_no_other_counter(self, clock: Clock) -> None:
+        number = int(clock.now // 60)
+        spender = RateLimit(LIMITS, limit=1, per=MINUTE, key=lambda request: f"{number}:ada", algorithm="token-bucket")
+        victim = RateLimit(LIMITS, limit=1, per=MINUTE, key=lambda request: "ada")
+        assert [passes(spender), passes(victim)] == [True, True]
+
     def test_two_policies_share_a_cache(self, clock: Clock) -> None:
         one, other = (RateLimit(LIMITS, limit=1, per=MINUTE, name=name) for name in ("one", "other"))
         assert [passes(one), passes(other), passes(one)] == [True, True, False]
@@ -237,6 +243,8 @@ class TestDeclared:
             ({"algorithm": "fixed"}, "algorithm|token-bucket"),
             ({"when_unavailable": "fail"}, "when_unavailable"),
             ({"name": 'a"b'}, "name"),
+            ({"name": "a:1"}, "colon"),
+            ({"name": ""}, "empty"),
         ],
     )
     def test_mistakes(self, options: dict[str, Any], says: str) -> None:

@@ -59,6 +59,12 @@ async def reverse(request: Request) -> Response:
     await asyncio.sleep(0)
     return Response(request.body[::-1], 201, [("x-one", "1"), ("x-one", "2"), ("content-type", "image/png")])
 
+@app.get("/partitioned")
+def partitioned():
+    answer = Response("ok")
+    answer.set_cookie("a", "1", partitioned=True)
+    return answer
+
 @app.get("/cookies")
 def cookies() -> Response:
     response = Response("ok")
@@ -181,6 +187,14 @@ def test_cookies_each_reach_the_client_and_come_back(deployment: Deployment) -> 
     back = "; ".join(cookie.partition(";")[0] for cookie in cookies)
     again = deployment.request(Request("GET", "/echo/x", headers=[("cookie", back)]))
     assert json.loads(again.body)["cookies"] == {"a": "1", "b": "x/y="}
+
+
+def test_a_cookie_the_worker_would_lose_is_a_500_that_says_so(deployment: Deployment) -> None:
+    response = deployment.request(Request("GET", "/partitioned"))
+    assert (response.status, response.headers["content-type"]) == (500, "application/problem+json")
+    assert json.loads(response.body)["detail"] == (
+        "the cookie 'a' has attributes that the Azure worker cannot send: Partitioned"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from portable.dev.reports import (
     parked_documents,
     queue_reports,
     schedule_reports,
+    stream_reports,
     topic_reports,
 )
 from portable.dev.schedules import ScheduleDelivery
@@ -73,6 +74,7 @@ def make_control(session: Session) -> FastAPI:
     _add_functions(api, session)
     _add_queues(api, session)
     _add_topics(api, session)
+    _add_streams(api, session)
     _add_buckets(api, session)
     _add_blob_events(api, session)
     add_documents(api, session)
@@ -268,6 +270,21 @@ def _add_topics(api: FastAPI, session: Session) -> None:
     )
     def redrive(name: str, function: str, request: Request) -> Any:
         return _done(request, {"moved": _driver(session, "topic", name).subscription(function).redrive()})
+
+
+def _add_streams(api: FastAPI, session: Session) -> None:
+    @api.get(f"{CONTROL}/streams", summary="The streams, and how far each function has read their partitions")
+    def streams() -> list[dict[str, Any]]:
+        _desk(session)
+        return stream_reports(session)
+
+    @api.post(f"{CONTROL}/streams/{{name}}/records", summary="Send a record; the body is its JSON", status_code=201)
+    def send(name: str, key: Annotated[str, Query()], payload: Annotated[Any, Body()] = None) -> dict[str, Any]:
+        from portable.jsontext import encode_text
+
+        for refused in _driver(session, "stream", name).send_many([(key, encode_text(payload).encode())]):
+            raise HTTPException(413, str(refused.error))
+        return {}
 
 
 def _driver(session: Session, kind: str, name: str) -> Any:

@@ -13,7 +13,7 @@ from portable.dev.schedules import ScheduleDelivery
 from portable.dev.times import expression
 from portable.drivers import BlobInfo, Received
 from portable.manifest import place
-from portable.triggers import HTTPRoute
+from portable.triggers import HTTPRoute, StreamTrigger
 
 if TYPE_CHECKING:
     from portable.dev.serving import Session
@@ -26,6 +26,7 @@ __all__ = [
     "message_document",
     "parked_documents",
     "queue_reports",
+    "stream_reports",
     "topic_reports",
     "schedule_reports",
 ]
@@ -84,6 +85,35 @@ def queue_reports(session: Session) -> list[dict[str, Any]]:
                 "max_attempts": record.options["max_attempts"],
                 "depth": driver.depth(),
                 "dead_letters": driver.dead_letter_count(),
+            }
+        )
+    return reports
+
+
+def stream_reports(session: Session) -> list[dict[str, Any]]:
+    """The streams: of each partition its last record, and the last that each function has dealt with."""
+    assert session.application is not None
+    readers: dict[str, list[str]] = {}
+    for function, trigger in session.application.triggers(StreamTrigger):
+        readers.setdefault(trigger.stream.name, []).append(function.name)
+    reports = []
+    for record in session.application.manifest.of_kind("stream"):
+        name = record.name
+        driver = session.application.driver(session.platform, "stream", name)
+        reports.append(
+            {
+                "name": name,
+                "last": driver.last(),
+                "partitions": [
+                    {
+                        "partition": one,
+                        "functions": {
+                            function: session.state.last_change(function, f"stream:{name}/{one}")
+                            for function in readers.get(name, ())
+                        },
+                    }
+                    for one in driver.partitions()
+                ],
             }
         )
     return reports

@@ -174,8 +174,8 @@ class State:
     # --- changes of tables
 
     def begin_changes(self, function: str, table: str, last: int, first: int | None = None) -> None:
-        """A function listens to a table or stream, whose latest change is ``last``: to what comes behind that, or behind
-        ``first``, unless it did before.
+        """A function listens to a table or stream: from its latest change, ``last``, or ``first`` on, unless it did
+        before.
         """
         with self._transaction() as connection:
             begin = last if first is None else first

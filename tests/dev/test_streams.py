@@ -19,6 +19,8 @@ from portable.invoke import make_function
 from portable.resources import use_platform
 from portable_local.platform import LocalPlatform
 
+from .conftest import DevServer, make_project, run_dev
+
 
 class Follower:
     """An app with one stream, and what its handler saw."""
@@ -164,3 +166,44 @@ def test_an_invocation_that_fails_comes_again_whole(state: State, monkeypatch: p
     deliver(state, follower)
     assert calls == [["1", "2"], ["1", "2"]]
     assert follower.seen == [(1, 2), (2, 1)]
+
+
+APP = """
+from typing import Any
+
+from portable import App, StreamRecord
+
+app = App("play")
+clicks = app.stream("clicks", dict)
+seen = app.bucket("seen")
+
+
+@app.on_stream(clicks)
+async def follow(record: StreamRecord[dict[str, Any]]) -> None:
+    await seen.awrite(f"{record.key}-{record.body['n']}-{record.attempt}", "")
+    if record.body.get("flaky") and record.attempt == 1:
+        raise ValueError("no")
+
+
+@app.post("/clicks/{n}")
+def click(n: int) -> None:
+    clicks.send({"n": n, "flaky": n == 2}, key="ann")
+"""
+
+
+def test_a_real_server(tmp_path: Path, until: Any) -> None:
+    root = make_project(tmp_path / "project", APP)
+    server = DevServer(run_dev(root, "--port", "0"), tmp_path / "project.log", root)
+    try:
+        for number in (1, 2):
+            assert server.http.post(f"/clicks/{number}").status_code == 204
+        answer = server.http.post("/_portable/streams/clicks/records?key=bob", json={"n": 3})
+        assert answer.status_code == 201
+        until(lambda: len(server.keys("seen", "")) == 4)
+        assert server.keys("seen", "") == ["ann-1-1", "ann-2-1", "ann-2-2", "bob-3-1"]
+        until(lambda: server.http.get("/_portable/streams").json()[0]["partitions"][0]["functions"] == {"follow": 3})
+        [stream] = server.http.get("/_portable/streams").json()
+        assert (stream["name"], stream["last"]) == ("clicks", 3)
+        assert server.http.post("/_portable/streams/other/records?key=a", json=1).status_code == 404
+    finally:
+        server.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 
-from portable import App, ConfigError, Context, Reject, Retry, StreamRecord
+from portable import App, ConfigError, Context, Depends, Reject, Retry, StreamRecord
 from portable.invoke import make_function, run
 from portable.testing import TestClient
 
@@ -255,3 +257,73 @@ class TestLocally:
             client.append(clicks, Click("x"), key="a")
             client.settle()
             assert [one.body["error"] for one in lost.receive()] == ["never"]
+
+
+# --- what goes around
+
+
+told: list[str] = []
+
+
+def page_of(record: StreamRecord[Click]) -> Iterator[str]:
+    yield record.body.page
+    told.append("cleaned")
+
+
+def test_middleware_and_dependencies_go_around_each_call() -> None:
+    app = App("around")
+    clicks = app.stream("around-clicks", Click)
+    told.clear()
+
+    @app.middleware(events=("stream",))
+    async def log(event: Any, call_next: Any) -> Any:
+        told.append(f"before {event.id}")
+        found = await call_next(event)
+        told.append(f"after {event.id}")
+        return found
+
+    @app.on_stream(clicks)
+    async def count(record: StreamRecord[Click], name: Annotated[str, Depends(page_of)]) -> None:
+        told.append(name)
+
+    with TestClient(app) as client:
+        client.append(clicks, Click("/a"), key="a")
+        assert client.settle().failures == []
+    assert told == ["before 0/1", "/a", "cleaned", "after 0/1"]
+
+
+COLD = """
+import sys
+from portable import App
+
+module = type(sys)("cold_app")
+sys.modules["cold_app"] = module
+app = module.app = App("cold")
+app.on_stream(app.stream("clicks"), function="count")(lambda record: record.key)
+
+from portable_aws.runtime import entry
+
+
+class Native:
+    aws_request_id = "1"
+
+    def get_remaining_time_in_millis(self):
+        return 60000
+
+
+inner = {"sequenceNumber": "1", "data": "MQ==", "partitionKey": "a"}
+event = {"Records": [{"kinesis": inner, "eventID": "s:1", "eventSourceARN": "a:b/c"}]}
+assert entry("cold_app:app", "count", source="kinesis")(event, Native()) == {"batchItemFailures": []}
+print(*sorted(sys.modules))
+"""
+
+
+def test_a_cold_start_pays_for_nothing_else() -> None:
+    path = ":".join(path for path in sys.path if path)
+    command = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {path.split(':')!r}\n{COLD}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "portable_aws.triggers.kinesis" in loaded
+    unwanted = {"asyncio", "base64", "botocore", "datetime", "inspect", "logging", "msgspec", "typing"}
+    assert loaded & (unwanted | {"portable.invoke.messages", "portable_aws.triggers.kafka"}) == set()

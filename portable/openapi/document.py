@@ -12,7 +12,7 @@ from portable.errors import ConfigError
 from portable.http.parameters import place_of
 from portable.jsontext import encode_text
 from portable.openapi.answers import phrase_of
-from portable.openapi.operations import SecuritySchemes, lay_over, make_operation
+from portable.openapi.operations import SecuritySchemes, lay_over, make_operation, name_of
 from portable.openapi.parameters import template_of
 from portable.openapi.schemas import Schemas
 from portable.router import METHODS
@@ -137,7 +137,7 @@ def _operation_ids(routes: list[HTTPRoute]) -> list[str]:
         if count > 1:
             places = [place_of(route) for route, one in zip(routes, wanted, strict=True) if one == name]
             raise ConfigError(f"operation_id {name!r} is there {count} times: {', '.join(places)}")
-    plain = [getattr(route.handler, "__name__", type(route.handler).__name__).strip("_") for route in routes]
+    plain = [name_of(route) for route in routes]
     longer = [f"{name}_{route.method.lower()}" for name, route in zip(plain, routes, strict=True)]
     longest = [
         "_".join([name, *re.findall("[A-Za-z0-9]+", route.path)]) for name, route in zip(longer, routes, strict=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from portable.errors import ConfigError
@@ -16,7 +18,7 @@ from portable.openapi.parameters import parameters_of_route, template_of
 from portable.openapi.schemas import Schemas
 from portable.triggers import HTTPRoute
 
-__all__ = ["SecuritySchemes", "lay_over", "make_operation"]
+__all__ = ["SecuritySchemes", "lay_over", "make_operation", "name_of"]
 
 SecuritySchemes = dict[str, Any]
 
@@ -47,7 +49,7 @@ def make_operation(
     said = [one for one in (*map(_said_by, guards), _said_of_idempotence(route)) if one]
     parameters = parameters_of_route(route.path, shown, schemas)
     for one in said:
-        parameters += one.get("parameters", ())
+        parameters += deepcopy(list(one.get("parameters", ())))
     if parameters:
         operation["parameters"] = parameters
     body = request_body(route, bindings, schemas)
@@ -60,9 +62,14 @@ def make_operation(
     return operation
 
 
+def name_of(route: HTTPRoute) -> str:
+    """The handler's name; of one that has none, its method and path in one word."""
+    name: str = getattr(route.handler, "__name__", type(route.handler).__name__).strip("_")
+    return name if name.isidentifier() else "_".join([route.method.lower(), *re.findall("[A-Za-z0-9]+", route.path)])
+
+
 def _words(route: HTTPRoute) -> str:
-    name = getattr(route.handler, "__name__", type(route.handler).__name__).strip("_")
-    return name.replace("_", " ").capitalize() or f"{route.method} {route.path}"
+    return name_of(route).replace("_", " ").capitalize()
 
 
 def _docstring(route: HTTPRoute) -> str:
@@ -142,4 +149,4 @@ def lay_over(document: dict[str, Any], more: Mapping[str, Any]) -> None:
         elif isinstance(known, dict) and isinstance(value, Mapping):
             lay_over(known, value)
         else:
-            document[key] = value
+            document[key] = deepcopy(value)

@@ -203,6 +203,21 @@ def test_an_app_and_a_route_lay_their_own_over_it() -> None:
     assert make_document(app, servers=["http://b"])["servers"] == [{"url": "http://b"}]
 
 
+def test_what_is_laid_over_is_not_changed() -> None:
+    given = {"parameters": [{"name": "n", "in": "path", "required": True, "schema": {"type": "string"}}]}
+    app = App("mine", openapi={"tags": [{"name": "a"}]})
+    app.get("/x/{m}", openapi={"x-b": {"c": 1}})(lambda m: None)
+    app.put("/x/{n}", openapi=given)(lambda n: None)
+    document = make_document(app)
+    check(document)
+    assert parameters(document, "PUT /x/{m}").keys() == {"path m"}
+    assert given["parameters"][0]["name"] == "n"
+    document["tags"].append({"name": "b"})
+    assert make_document(app)["tags"] == [{"name": "a"}]
+    ids = [operation(document, f"{method} /x/{{m}}")["operationId"] for method in ("GET", "PUT")]
+    assert ids == ["get_x_m", "put_x_n"]
+
+
 # --- parameters
 
 

@@ -30,6 +30,10 @@ class _Deflate:
     def _one(self, piece: Any) -> bytes:
         return self._deflate.compress(self._encode(piece)) + self._deflate.flush(Z_SYNC_FLUSH)
 
+    def _to_close(self) -> list[Any]:
+        """The iterator, once there is one, and what gave it."""
+        return [self._body] if self._pieces is None or self._pieces is self._body else [self._pieces, self._body]
+
     def _last(self) -> bytes:
         self._ended = True
         return self._deflate.flush()
@@ -49,7 +53,7 @@ class _Body(_Deflate):
         return self._last()
 
     def close(self) -> None:
-        for one in (self._pieces, self._body):
+        for one in self._to_close():
             close = getattr(one, "close", None)
             if close is not None:
                 close()
@@ -69,7 +73,7 @@ class _AsyncBody(_Deflate):
         return self._last()
 
     async def aclose(self) -> None:
-        for one in (self._pieces, self._body):
+        for one in self._to_close():
             close = getattr(one, "aclose", None)
             if close is not None:
                 await close()

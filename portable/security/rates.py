@@ -59,12 +59,16 @@ def client_address(request: Request) -> str:
     A household has one such network, and could come from any address of it.
     """
     address = request.client or ""
+    if address.startswith("["):  # some proxies add the port, which says nothing of whose it is
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:
+        address = address.partition(":")[0]
     if ":" not in address:
         return address
     from ipaddress import ip_address
 
     try:
-        found = ip_address(address.partition("%")[0].strip("[]"))
+        found = ip_address(address.partition("%")[0])
     except ValueError:
         return address
     mapped = getattr(found, "ipv4_mapped", None)

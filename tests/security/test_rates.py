@@ -206,7 +206,10 @@ class TestCallers:
             ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
             ("::ffff:192.0.2.1", "192.0.2.1", True),
             ("fe80::1%eth0", "fe80::2", True),
-            ("not:an address", "not:another", False),
+            ("192.0.2.1:1234", "192.0.2.1", True),
+            ("192.0.2.1:1234", "192.0.2.2:1234", False),
+            ("[2001:db8:1:2::1]:443", "2001:db8:1:2::7", True),
+            ("not:an:address", "not:an:other", False),
             ("", "192.0.2.1", False),
         ],
     )

@@ -71,16 +71,16 @@ class SocketServer:
             stage=instance.stage,
             native=event.native,
         )
-        token = current_context.set(context)
-        try:
-            if instance.call.is_async:
-                response: Response = await instance.call(event)
-            else:
-                loop = asyncio.get_running_loop()
-                response = await loop.run_in_executor(self._threads, copy_context().run, instance.call, event)
-        finally:
-            current_context.reset(token)
+        inside = copy_context()
+        inside.run(current_context.set, context)
+        # Async handlers too: they run on the loop that hooks and dependencies of the instance run on, not on uvicorn's.
+        loop = asyncio.get_running_loop()
+        response: Response = await loop.run_in_executor(self._threads, inside.run, self._handle, event)
         return response
+
+    def _handle(self, event: SocketEvent) -> Any:
+        found = self._instance.call(event)
+        return run_shared(found) if self._instance.call.is_async else found
 
     def close(self) -> None:
         """End the threads, once they are done."""
@@ -118,6 +118,7 @@ def main(arguments: list[str]) -> int:
     instance = Instance(*arguments)
     server = SocketServer(instance)
     instance.start(run_shared)
+    instance.stop_at_exit(run_shared)
     inbox, end = server._trigger.sockets.driver().inbox()
     try:
         inbox.start()

@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Annotated
 
 import pytest
-from portable import App, ConfigError, Context, HTTPError, NotFoundError, Router, SocketEvent, Sockets
+
+from portable import App, ConfigError, Context, Depends, HTTPError, NotFoundError, Router, SocketEvent, Sockets
 from portable.manifest import describe_app
 from portable.resources import sockets as module
 from portable.testing import SocketClosedError, SocketRefusedError, TestClient
@@ -115,7 +117,11 @@ def test_a_handler_that_fails_closes_nothing():
         session.send("no JSON")
         session.send([1, "two"])
         assert session.receive_json() == [1, "two"]
-    with TestClient(app) as client, client.websocket("/echo") as session, pytest.raises(ValueError, match="Expecting value"):
+    with (
+        TestClient(app) as client,
+        client.websocket("/echo") as session,
+        pytest.raises(ValueError, match="Expecting value"),
+    ):
         session.send("no JSON")
 
 
@@ -303,3 +309,38 @@ def test_a_group_is_a_short_string():
         for wrong in ("", "x" * 201, 7):
             with pytest.raises(ValueError, match="1 to 200 bytes"):
                 rooms.join("c", wrong)
+
+
+def test_dependencies_and_middleware_go_around_a_websocket():
+    app = App("around")
+    order = []
+
+    def who(event: SocketEvent) -> str:
+        return event.query.get("who", "nobody") if event.kind == "connect" else "somebody"
+
+    @app.middleware(events=("socket",))
+    def note(event, call_next):
+        order.append(f"before {event.kind}")
+        try:
+            return call_next(event)
+        finally:
+            order.append("after")
+
+    @app.websocket("/around")
+    def around(event: SocketEvent, name: Annotated[str, Depends(who)]):
+        order.append(name)
+        return False if name == "eve" else None
+
+    with TestClient(app) as client:
+        with pytest.raises(SocketRefusedError):
+            client.websocket("/around", query={"who": "eve"})
+        with client.websocket("/around", query={"who": "ann"}) as session:
+            session.send("x")
+    assert order == [
+        *("before connect", "eve", "after"),
+        *("before connect", "ann", "after"),
+        *("before message", "somebody", "after"),
+        *("before disconnect", "somebody", "after"),
+    ]
+    with TestClient(app, {who: lambda: "eve"}) as client, pytest.raises(SocketRefusedError):
+        client.websocket("/around")

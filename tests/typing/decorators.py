@@ -32,6 +32,7 @@ from portable import (
     Response,
     Retry,
     Router,
+    SocketEvent,
     Sort,
     Stream,
     StreamRecord,
@@ -453,3 +454,32 @@ app.get("/", sumary="x")  # type: ignore[call-arg]  # pyright: ignore[reportCall
 app.get("/", deprecated="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Query(ge="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 App("described", openapi={"info": {"title": "Described"}})
+
+
+rooms = app.sockets("rooms")
+presence = app.table("presence", key="owner", sort="member", ttl="expires")
+games = app.sockets("games", presence, binary=True, ttl=timedelta(hours=3))
+
+
+@app.websocket("/chat", sockets=rooms, timeout=timedelta(seconds=10))
+def chat(event: SocketEvent, context: Context) -> bool | None:
+    """Sync, and it may refuse."""
+    if event.kind == "connect":
+        return event.query.get("token") == context.stage
+    rooms.broadcast("lobby", event.text(), besides=event.connection)
+    return None
+
+
+@router.websocket("/games", sockets=games)
+async def play(event: SocketEvent) -> None:
+    """Async."""
+    await event.asend({"members": await games.amembers("all")})
+
+
+@app.websocket("/wrong")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+def takes_no_socket_event(event: Tick) -> None:
+    """A websocket's event is no tick."""
+
+
+app.websocket("/wrong", sockets=orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.sockets("wrong", orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -42,6 +42,11 @@ app = App("talk")
 rooms = app.sockets("rooms", binary=True)
 
 
+@app.on_stop
+async def say_goodbye() -> None:
+    print("the hooks were called", flush=True)
+
+
 @app.websocket("/chat", sockets=rooms)
 def chat(event: SocketEvent) -> None:
     if event.kind == "connect":
@@ -53,6 +58,10 @@ def chat(event: SocketEvent) -> None:
     elif event.kind == "message":
         group, _, text = event.text().partition(" ")
         rooms.broadcast(group, text)
+
+
+@app.websocket("/other")
+async def other(event: SocketEvent) -> None: ...
 """
 
 
@@ -123,6 +132,8 @@ def instances(folder: Path, environment: dict[str, str]) -> Iterator[list[Instan
             one.wait()
         yield started
     finally:
+        for one in started:
+            one.process.send_signal(signal.SIGTERM)
         for one in started:
             one.stop()
 
@@ -231,6 +242,7 @@ def test_an_instance_that_ends_says_so(
     finally:
         one.stop()
     assert one.process.returncode == 0, one.log.read_text()
+    assert "the hooks were called" in one.log.read_text()
     assert sockets.members(room) == []  # every connection had its disconnect event
     left = call_json("GET", f"{subscriptions}?pageSize=1000").get("subscriptions", [])
     assert not [found for found in left if found["name"].endswith(instance)]

@@ -38,10 +38,22 @@ class SocketFunction:
         self.is_async = self.trigger.is_async
 
     def __call__(self, event: SocketEvent) -> Any:
-        event.path = self.trigger.path
-        event.sockets = self.trigger.sockets
-        delivery = self._deliver(event)
-        return delivery if self.is_async else step(delivery)
+        trigger = self.trigger
+        event.path = trigger.path
+        event.sockets = trigger.sockets
+        if self.is_async:
+            return self._deliver(event)
+        if event.kind != "message":
+            return step(self._deliver(event))
+        try:  # what comes most often: without a coroutine
+            value = trigger.plan(event)
+            if value is None:
+                return _DONE
+            if hasattr(value, "__await__"):
+                refuse_coroutine(trigger, value)
+            return _done(value)
+        except Exception as error:
+            return self._failed(event, error)
 
     async def _deliver(self, event: SocketEvent) -> Response:
         token = connecting.set(event.connection if event.kind == "connect" else None)
@@ -100,7 +112,10 @@ def _accepted(event: SocketEvent, value: Any) -> Response:
     return Response(None, 200, {"sec-websocket-protocol": chosen})
 
 
+_DONE = Response(None, 200)  # nobody changes it: codecs read it
+
+
 def _done(value: Any) -> Response:
     if value is not None:
         raise TypeError(f"a websocket's handler returns None; event.send(…) is how it answers; got {value!r}")
-    return Response(None, 200)
+    return _DONE

@@ -84,6 +84,8 @@ class WebSocketAPI:
     def encode(response: Response) -> dict[str, Any]:
         """The answer. On ``$connect`` another status than 2xx refuses; of other routes it says what is counted."""
         body = response.body
+        if body is None and response._headers is None:
+            return {"statusCode": response.status}
         answer: dict[str, Any] = {"statusCode": response.status}
         if headers := dict(response.header_pairs()):
             answer["headers"] = headers

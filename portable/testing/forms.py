@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from urllib.parse import urlencode
-from uuid import uuid4
 
 __all__ = ["Files", "write_form"]
 
@@ -16,16 +16,19 @@ def write_form(fields: Iterable[tuple[str, str]], files: Files) -> tuple[bytes, 
     """Body and content type: urlencoded where there are no files, else multipart.
 
     A file is its bytes, ``(filename, bytes)`` or ``(filename, bytes, content_type)``; of bytes alone the filename is
-    the field's name.
+    the field's name. Equal forms are equal bytes.
     """
     given = list(files.items() if isinstance(files, Mapping) else files)
     if not given:
         return urlencode(list(fields)).encode(), "application/x-www-form-urlencoded"
-    boundary = uuid4().hex
     parts = [(f"name={_quoted(name)}", value.encode(), "") for name, value in fields]
     for name, file in given:
         filename, content, kind = (name, file, "") if isinstance(file, bytes) else (*file, "")[:3]
         parts.append((f"name={_quoted(name)}; filename={_quoted(filename)}", content, kind))
+    digest = sha256()
+    for part in parts:
+        digest.update(repr(part).encode())
+    boundary = digest.hexdigest()[:32]
     body = bytearray()
     for said, content, kind in parts:
         head = f"--{boundary}\r\nContent-Disposition: form-data; {said}\r\n"

@@ -14,7 +14,7 @@ from portable.http.streams import AsyncPieces, BrokenStreamError, EventStream, S
 
 __all__ = ["Streams"]
 
-_GRACE = 0.5
+_GRACE = 0.25
 """Seconds past the deadline until which a body may end by itself, as async ones and those that step do."""
 
 Message = MutableMapping[str, Any]

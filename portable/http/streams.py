@@ -36,6 +36,8 @@ __all__ = ["AsyncPieces", "BrokenStreamError", "EventStream", "Pieces", "ServerS
 
 _END = object()
 PING = b": ping\n\n"
+MARGIN = 0.25
+"""Seconds before its deadline at which a body is ended: in time to be closed, where a cloud ends the process then."""
 
 
 class BrokenStreamError(Exception):
@@ -250,7 +252,7 @@ class _Source:
         context = self.variables.get(current_context)
         if context is None or context.deadline_at is None:
             return None
-        return max(0.0, context.deadline_at - time())
+        return max(0.0, context.deadline_at - MARGIN - time())
 
     @staticmethod
     def late() -> TimeoutError:

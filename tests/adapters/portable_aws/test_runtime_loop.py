@@ -98,7 +98,7 @@ def project(folder: Path, runtime: str, source: str = APP, http: str = "http-api
     return find_project(folder)
 
 
-@pytest.fixture(scope="module", params=["portable", "awslambdaric"])
+@pytest.fixture(scope="module", params=["portable", pytest.param("awslambdaric", marks=pytest.mark.slow)])
 def looped(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, require_part: Any
 ) -> Iterator[Deployment]:

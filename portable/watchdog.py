@@ -37,7 +37,7 @@ _main_ident = 0
 
 
 def margin(timeout: float) -> float:
-    """Seconds before its deadline at which an invocation of ``timeout`` seconds is told of: a tenth, 1 s at most."""
+    """Seconds before its deadline at which an invocation of ``timeout`` seconds is ended: a tenth, 1 s at most."""
     return min(1.0, timeout / 10)
 
 
@@ -89,11 +89,12 @@ def _watch() -> None:
             left = deadline - time()
             first = context not in seen
             timeout = seen.setdefault(context, max(left, 0.0))
-            if left <= margin(timeout):
+            telling = margin(timeout) * 1.5  # before an async handler is cancelled: its stack is gone then
+            if left <= telling:
                 told.add(context)
                 _tell(context, ident, left)
                 continue
-            pause = min(pause, timeout / 10, left - margin(timeout))
+            pause = min(pause, timeout / 10, left - telling)
             if not first and armed is None:
                 armed = context
                 _arm(left - margin(timeout) / 2)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from portable import App, Context, Request
 from portable.events import current_context
+from portable.http.streams import BrokenStreamError, Pieces
+from portable.invoke import make_function, run_shared
 from portable.testing import TestClient
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
@@ -372,3 +378,88 @@ def test_an_instance_stops_what_it_started(tmp_path: Any, monkeypatch: pytest.Mo
         instance.app.life.stop(run)
         assert module.log == ["lifespan.startup", "lifespan.shutdown", "hook"]
         module.log.clear()
+
+
+def test_requests_at_once_share_no_data() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            body += message["body"]
+            await asyncio.sleep(0)
+            if not message["more_body"]:
+                break
+        await send({**START, "headers": [(b"x-query", scope["query_string"])]})
+        for letter in body:
+            await asyncio.sleep(0)
+            await send({"type": "http.response.body", "body": bytes([letter]), "more_body": True})
+        await send(END)
+
+    app = mount(application, lifespan=False)
+    call = make_function(app.functions()["http"], app)
+
+    def ask(number: int) -> tuple[Any, str]:
+        request = Request("POST", "/in", query={"n": str(number)}, body=b"%d" % number * 20)
+        response = run_shared(call(request))
+        return response.body, response.headers["x-query"]
+
+    with ThreadPoolExecutor(16) as pool:
+        for number, found in enumerate(pool.map(ask, range(200))):
+            assert found == (b"%d" % number * 20, f"n={number}")
+
+
+MESSAGES: dict[str, Any] = {
+    "start": START,
+    "more": {"type": "http.response.body", "body": b"x", "more_body": True},
+    "end": END,
+    "odd": {"type": "websocket.accept"},
+}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.lists(st.sampled_from(sorted(MESSAGES)), max_size=6), stream=st.booleans())
+def test_whatever_is_sent_the_answer_is_whole_or_a_failure(sent: list[str], stream: bool) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        for name in sent:
+            await send(MESSAGES[name])
+
+    def expected() -> tuple[int, bytes] | None:
+        """The answer that the messages before the first wrong one make, if that is all of one."""
+        if sent[:1] != ["start"]:
+            return None
+        body = b""
+        for name in sent[1:]:
+            if name == "end":
+                return 200, body
+            if name != "more":
+                return None
+            body += b"x"
+        return None
+
+    app = mount(application, lifespan=False, stream=stream)
+    call = make_function(app.functions()["http"], app)
+    wanted = expected()
+    with caught_logs():
+        found = run_shared(call(Request("GET", "/in")))
+        body = found.body or b""
+        if found.streamed:
+            try:
+                body = b"".join(Pieces(found, run_shared))
+            except BrokenStreamError:  # begun, and no good end
+                assert wanted is None
+                assert sent[0] == "start"
+                return
+    if wanted is None:
+        assert found.status == 500
+    else:
+        assert (found.status, body) == wanted
+
+
+@contextlib.contextmanager
+def caught_logs() -> Iterator[None]:
+    logger = logging.getLogger("portable")
+    before, logger.propagate = logger.propagate, False
+    yield
+    logger.propagate = before

@@ -250,3 +250,13 @@ def test_cookies_that_a_cloud_encodes_are_what_the_application_set() -> None:
     decoded = "session=a==; plain=1; not%20me=2; list=a%3Bb; odd"
     assert sent_headers(Encoded("GET", "/", headers=sent)) == [("host", "h"), ("cookie", decoded)]
     assert sent_headers(Request("GET", "/", headers=sent)) == sent
+
+
+def test_the_bound_of_an_app_holds_for_its_mounts() -> None:
+    app = App("bounded", max_body=5)
+    app.mount("/in", named("inner"))
+    app.mount("/old", old)
+    with TestClient(app) as client:
+        for path in ("/in", "/old"):
+            assert client.post(path, body="12345").status == 200
+            assert client.post(path, body="123456").status == 413

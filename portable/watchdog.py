@@ -187,7 +187,7 @@ def _interrupt_main() -> None:
 
 def on_signal(number: int, handler: Callable[[int, Any], None]) -> bool:
     """Handle a signal that nobody handles yet. False where the app does, and outside of the main thread."""
-    from _signal import SIG_DFL, getsignal, signal  # type: ignore[import-not-found]
+    from _signal import SIG_DFL, getsignal, signal
 
     if getsignal(number) != SIG_DFL:
         return False

@@ -1,9 +1,10 @@
 """What handlers depend on: called in order, once an invocation, closed when the answer is made; replaced in tests."""
 
-
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -226,16 +227,12 @@ def test_a_dependency_hides_no_failure(kind: str) -> None:
     app = App("shop")
 
     def sync() -> Iterator[None]:
-        try:
+        with contextlib.suppress(ValueError):
             yield
-        except ValueError:
-            pass
 
     async def awaited() -> AsyncIterator[None]:
-        try:
+        with contextlib.suppress(ValueError):
             yield
-        except ValueError:
-            pass
 
     @app.get("/", dependencies=[Depends(sync if kind == "sync" else awaited)])
     def home() -> str:
@@ -374,12 +371,17 @@ def test_made_once_by_many_threads() -> None:
         with TestClient(app) as client:
             made.clear()
             found: list[int] = []
-            threads = [threading.Thread(target=lambda: found.append(client.get(path).json())) for _ in range(8)]
+            ask = partial(ask_and_note, client, path, found)
+            threads = [threading.Thread(target=ask) for _ in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             assert found == [1] * 8
+
+
+def ask_and_note(client: TestClient, path: str, found: list[int]) -> None:
+    found.append(client.get(path).json())
 
 
 def test_what_is_made_once_takes_nothing_of_a_request() -> None:
@@ -558,7 +560,7 @@ def test_what_is_no_dependency_is_refused() -> None:
     app = App("shop")
 
     @app.get("/")
-    def home(page: Page = Depends(page)) -> None: ...  # type: ignore[assignment]
+    def home(page: Page = Depends(page)) -> None: ...  # type: ignore[assignment]  # noqa: B008 - refused below
 
     with pytest.raises(ConfigError, match=r"write page: Annotated\[…, Depends\(\)\]"):
         describe(app.collect()[0])  # type: ignore[arg-type]

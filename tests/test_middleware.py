@@ -320,14 +320,7 @@ def test_what_a_middleware_raises_is_answered_too() -> None:
 # --- events
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("handler", KINDS)
-def test_around_events_of_a_kind(kind: str, handler: str) -> None:
-    app = App("shop")
-    middleware_orders = app.queue("middleware-orders", str)
-    middleware_photos = app.bucket("middleware-photos")
-    log: list[str] = []
-
+def event_middleware(kind: str, log: list[str]) -> Any:
     def sync(event: Any, call_next: Next) -> Any:
         log.append("in Message" if isinstance(event, Message) else "in Tick")
         try:
@@ -342,14 +335,20 @@ def test_around_events_of_a_kind(kind: str, handler: str) -> None:
         finally:
             log.append("out")
 
-    app.middleware(events=("message", "schedule"))(sync if kind == "sync" else awaited)
-    if handler == "sync":
+    return sync if kind == "sync" else awaited
 
-        @app.on_message(middleware_orders)
+
+def add_handlers(app: App, kind: str, orders: Any, log: list[str]) -> None:
+    def take(message: Message[str]) -> None:
+        log.append(message.body)
+        if message.body == "bad" and message.attempt == 1:
+            raise KeyError("bad")
+
+    if kind == "sync":
+
+        @app.on_message(orders)
         def pack(message: Message[str]) -> None:
-            log.append(message.body)
-            if message.body == "bad" and message.attempt == 1:
-                raise KeyError("bad")
+            take(message)
 
         @app.on_schedule(cron="0 8 * * *")
         def report(tick: Tick) -> None:
@@ -357,17 +356,26 @@ def test_around_events_of_a_kind(kind: str, handler: str) -> None:
 
     else:
 
-        @app.on_message(middleware_orders)
+        @app.on_message(orders)
         async def apack(message: Message[str]) -> None:
             await asyncio.sleep(0)
-            log.append(message.body)
-            if message.body == "bad" and message.attempt == 1:
-                raise KeyError("bad")
+            take(message)
 
         @app.on_schedule(cron="0 8 * * *", function="report")
         async def areport(tick: Tick) -> None:
             await asyncio.sleep(0)
             log.append("tick")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("handler", KINDS)
+def test_around_events_of_a_kind(kind: str, handler: str) -> None:
+    app = App("shop")
+    middleware_orders = app.queue("middleware-orders", str)
+    middleware_photos = app.bucket("middleware-photos")
+    log: list[str] = []
+    app.middleware(events=("message", "schedule"))(event_middleware(kind, log))
+    add_handlers(app, handler, middleware_orders, log)
 
     @app.on_blob(middleware_photos)
     def shrink(event: BlobEvent) -> None:

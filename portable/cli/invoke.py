@@ -9,6 +9,7 @@ dev`: the project's .portable folder. Exit status 1 when the handler fails.
 from __future__ import annotations
 
 import argparse
+import atexit
 import sys
 import time
 import traceback
@@ -99,6 +100,7 @@ def _call(app: App, function: FunctionRecord, event: Any, platform: Platform) ->
             mounts = call.routes.mounts if function.kind == "http" else None
             if mounts is not None:
                 mounts.start(run_shared)
+                atexit.register(mounts.stop, run_shared)  # its answer may be a stream, which is read later
             value = call(event)
             return run_shared(value) if hasattr(value, "send") else value
     finally:

@@ -6,7 +6,7 @@ needed is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypedDict, assert_type
 
@@ -483,3 +483,15 @@ def takes_no_socket_event(event: Tick) -> None:
 
 app.websocket("/wrong", sockets=orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.sockets("wrong", orders)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def wsgi_application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """As Flask and Django have it."""
+    start_response("200 OK", [])
+    return [environ["PATH_INFO"].encode()]
+
+
+app.mount("/legacy", wsgi_application, kind="wsgi", memory=512, tags=["old"])
+router.mount("/named", "shop.legacy:application", function="legacy", auth="cloud", max_body=10, stream=True)
+app.mount("/wrong", 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.mount("/wrong", wsgi_application, kind="cgi")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -112,6 +112,10 @@ def describe(route: HTTPRoute) -> list[Binding]:
         raise ConfigError(f"{at}: {error}") from error
     bindings = [describe_dependency(at, dependency, in_path) for dependency in route.dependencies]
     bindings += [_describe_one(at, parameter, in_path, ()) for parameter in parameters_of(route.handler)]
+    for called in (bindings, *(one.bindings for one in flatten(bindings))):
+        both = [one.parameter for one in called if one.place == "body"]
+        if len(both) > 1:
+            raise ConfigError(f"{at}: {' and '.join(both)} would both be the body; make them one model")
     bodies = {id(one.annotation): one.parameter for one in flatten(bindings) if one.place == "body"}
     if len(bodies) > 1:
         raise ConfigError(f"{at}: {' and '.join(bodies.values())} would both be the body; make them one model")

@@ -302,6 +302,10 @@ class RequiredScopes(Guard):
         self.resources = bearer.resources
         self.security_scheme = _scheme(bearer.name, scopes)
 
+    def is_replaced(self) -> bool:
+        """Whether a test has replaced this one, or the bearer's own check."""
+        return super().is_replaced() or self.bearer.is_replaced()
+
     def check(self, request: Request) -> Claims:
         """See :meth:`JWTBearer.check`."""
         return self.bearer.allow(self.bearer.check(request), self.scopes)

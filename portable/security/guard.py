@@ -79,10 +79,21 @@ class Guard:
         return kind.lower() == self.scheme.lower()
 
     def before(self, request: Request) -> Response | None:
-        """None for a request that may pass. Raises HTTPError for one that may not."""
-        if not self.leaves_alone(request):
+        """None for a request that may pass. Raises HTTPError for one that may not.
+
+        One that a test replaces as a dependency lets every request pass here.
+        """
+        if not self.leaves_alone(request) and not self.is_replaced():
             self.check(request)
         return None
+
+    def is_replaced(self) -> bool:
+        """Whether a test has put something in the place of this check."""
+        from sys import modules
+
+        calling = modules.get("portable.invoke.dependencies")
+        table = None if calling is None else calling.replacements.get()
+        return table is not None and self in table
 
     def leaves_alone(self, request: Request) -> bool:
         """Whether ``except_paths`` has the request's path. One with dots in the way of a folder is never left alone."""

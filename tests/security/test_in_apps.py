@@ -136,6 +136,21 @@ class TestMiddleware:
             assert client.get("/admin", headers=bearing(scope="admin")).status == 200
         assert len(verified) == 3
 
+    def test_a_test_replaces_a_middleware_too(self, shop: Any) -> None:
+        app, bearer, _ = shop
+        app.middleware(bearer.requires("staff"))
+
+        @app.get("/open")
+        async def plain() -> str:
+            return "in"
+
+        with TestClient(app, overrides={bearer: lambda: Claims(sub="eve", scope="admin")}) as client:
+            assert client.get("/me").text() == "eve"
+            assert client.get("/admin").status == 200
+            assert client.get("/open").text() == "in"
+        with TestClient(app) as client:
+            assert client.get("/me").status == 401
+
     def test_scopes_for_a_whole_app(self, shop: Any) -> None:
         app, bearer, bearing = shop
         app.middleware(bearer.requires("staff"))

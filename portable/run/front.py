@@ -1,6 +1,7 @@
 """An HTTP front on loopback for a running artifact: what API Gateway, Cloud Run or the Functions host are in a cloud.
 
-Every path goes to the app, as it was sent: percent signs, repeated headers and query values. Below ``/_portable`` the
+Every path goes to the app, as it was sent: percent signs, repeated headers and query values. Websockets are held here,
+and their events go to the function of their path. Below ``/_portable`` the
 front answers itself::
 
     GET  /_portable                         functions, the event source of each, real parts and their versions
@@ -30,6 +31,7 @@ from portable.http.answers import problem
 from portable.http.streams import StreamResponse
 from portable.run.deployment import Deployment
 from portable.run.processes import LOOPBACK
+from portable.run.sockets import asks_for_socket, serve_socket
 from portable.run.target import InvocationError
 from portable.samples import Outcome
 from portable.samples.neutral import event_of, make_request
@@ -111,6 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
             own = target.partition("?")[0]
             if own == _OWN or own.startswith(f"{_OWN}/"):
                 response = _own_answer(self.server.deployment, self.command, target, body)
+            elif asks_for_socket(self):
+                refusal = serve_socket(self, target, self.server.deployment)
+                if refusal is None:
+                    return
+                response = refusal
             else:
                 response = self._app_answer(target, body)
         except Exception as error:

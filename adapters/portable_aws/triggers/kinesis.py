@@ -60,7 +60,9 @@ class Kinesis:
                 record = _new(_Record)
                 record.native = native
                 inner = native["kinesis"]
-                record.offset = inner["sequenceNumber"]
+                offset = record.offset = inner["sequenceNumber"]
+                if offset.__class__ is not str:
+                    raise TypeError(f"its sequenceNumber is {offset!r}")
                 record.partition = native["eventID"].partition(":")[0]
                 record.body = a2b_base64(inner["data"], strict_mode=True)
                 records.append(record)

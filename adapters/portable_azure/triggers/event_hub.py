@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["EventHubTrigger"]
 
 
-def _headers(metadata: Any, position: int) -> dict[str, bytes]:
+def _headers(rows: Any, position: int) -> dict[str, bytes]:
     """An event's application properties; those that are no text as they are written in JSON."""
-    rows = _of_json(metadata.get("PropertiesArray"))
     found = rows[position] if isinstance(rows, list) and position < len(rows) else None
     if not isinstance(found, dict):
         return {}
@@ -68,6 +67,7 @@ class EventHubTrigger:
         if partition is None:
             raise ValueError("a batch of Event Hubs has a PartitionContext with a PartitionId in its metadata")
         done = self._done.get(partition) if attempt > 1 else None
+        properties = _of_json(metadata.get("PropertiesArray"))
         records: list[StreamRecord[Any]] = []
         for position, event in enumerate(native):
             number = event.sequence_number
@@ -83,7 +83,7 @@ class EventHubTrigger:
                     event.get_body(),
                     event.partition_key or None,
                     _aware(event.enqueued_time),
-                    _headers(metadata, position),
+                    _headers(properties, position),
                     attempt,
                     event,
                 )

@@ -31,7 +31,7 @@ def serve_streams(instance: Instance, codec: Any) -> Callable[[Any], HTTPStream]
         if not isinstance(response, Response):
             response = run(response)
         if response.streamed:
-            from portable.http.streams import Pieces
+            from portable.http.pieces import Pieces
 
             return HTTPStream(head(response), Pieces(response, run))
         return HTTPStream(head(response), _Whole(response.body))

@@ -210,8 +210,8 @@ def _check_route(function: FunctionRecord, trigger: TriggerRecord) -> Iterator[F
         yield Finding(
             "warning",
             trigger.where,
-            f"function {function.name}: what is left to be done after an answer stands still unless the service's CPU is "
-            "always allocated",
+            f"function {function.name}: what is left to be done after an answer stands still unless the service's CPU "
+            "is always allocated",
             "gcloud run services update --no-cpu-throttling, or a queue",
         )
     size = trigger.options["max_body"]

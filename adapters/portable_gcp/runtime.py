@@ -238,7 +238,7 @@ class Entry:
 
 
 def _pieces(response: Any) -> Any:
-    from portable.http.streams import Pieces
+    from portable.http.pieces import Pieces
 
     pieces = Pieces(response, run_shared)
     if response.bare:  # Flask reads no body for HEAD, nor closes it

@@ -49,7 +49,7 @@ def _whole(response: Any) -> Response:
 
     Raises BrokenStreamError where its body failed.
     """
-    from portable.http.streams import Pieces
+    from portable.http.pieces import Pieces
 
     pieces = Pieces(response, run_shared)
     body = b"".join(pieces)

@@ -10,7 +10,8 @@ from typing import Any
 
 from portable.dev.invocations import DeadlineExceededError
 from portable.events import Context
-from portable.http.streams import AsyncPieces, BrokenStreamError, EventStream, StreamResponse
+from portable.http.pieces import AsyncPieces, BrokenStreamError
+from portable.http.streams import EventStream, StreamResponse
 
 __all__ = ["Streams"]
 

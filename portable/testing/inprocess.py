@@ -20,7 +20,8 @@ from portable.events import Context, Request, Response, SocketEvent, current_con
 from portable.http.answers import choose_encoder, problem
 from portable.http.background import take_tasks
 from portable.http.mounts import Mounts
-from portable.http.streams import BrokenStreamError, Pieces, StreamResponse
+from portable.http.pieces import BrokenStreamError, Pieces
+from portable.http.streams import StreamResponse
 from portable.invoke import make_function, run_shared
 from portable.invoke.dependencies import replacements, waits
 from portable.invoke.streams import first_failures

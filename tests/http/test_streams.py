@@ -28,7 +28,7 @@ from portable import (
     ServerSentEvent,
     StreamResponse,
 )
-from portable.http.streams import AsyncPieces, BrokenStreamError, Pieces
+from portable.http.pieces import AsyncPieces, BrokenStreamError, Pieces
 from portable.invoke import run_shared
 from portable.testing import TestClient
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from portable import App, Context, Request
 from portable.events import current_context
-from portable.http.streams import BrokenStreamError, Pieces
+from portable.http.pieces import BrokenStreamError, Pieces
 from portable.invoke import make_function, run_shared
 from portable.testing import TestClient
 

@@ -80,7 +80,7 @@ async def _send_pieces(response: Any, start: Message, receive: Receive, send: Se
     """Raises BrokenStreamError where the body failed: the server breaks the connection off."""
     from asyncio import FIRST_COMPLETED, ensure_future, wait
 
-    from portable.http.streams import AsyncPieces
+    from portable.http.pieces import AsyncPieces
 
     pieces = AsyncPieces(response, on_thread)
     gone = ensure_future(_disconnected(receive))

@@ -12,6 +12,9 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +59,26 @@ class TestTaken:
         ):
             claims = bearer.check(asked(key.sign(role="chef")))
             assert (claims.subject, claims["role"], claims["aud"]) == ("ada", "chef", AUDIENCE)
+
+    @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "HS256"])
+    def test_tokens_made_by_hand(self, make_key: Any, algorithm: str) -> None:
+        """As RFC 7515, appendix A, makes them, without the library that verifies them here."""
+        text = f"{part({'alg': algorithm})}.{part({'sub': 'ada', 'aud': AUDIENCE, 'exp': int(time.time()) + 60})}"
+        app = App("shop")
+        if algorithm == "HS256":
+            signature = hmac.new(LONG_SECRET.encode(), text.encode(), hashlib.sha256).digest()
+            bearer = JWTBearer(audience=AUDIENCE, key=app.secret("signer"), algorithms=["HS256"])
+        else:
+            key = make_key("hand", algorithm)
+            if algorithm == "RS256":
+                signature = key.private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+            else:
+                r, s = decode_dss_signature(key.private.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+                signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+            bearer = JWTBearer(audience=AUDIENCE, key=key.pem)
+        with TestClient(app, overrides={"secret:signer": LONG_SECRET} if algorithm == "HS256" else {}):
+            assert bearer.check(asked(f"{text}.{part(signature)}")).subject == "ada"
+            assert refused(bearer, f"{text}.{part(signature[:-1] + bytes([signature[-1] ^ 1]))}").status == 401
 
     def test_each_key_of_a_set(self, bearer: JWTBearer, make_key: Any) -> None:
         for key in (make_key(), make_key("two", "ES256")):

@@ -31,7 +31,7 @@ from portable.http.answers import problem
 from portable.http.streams import StreamResponse
 from portable.run.deployment import Deployment
 from portable.run.processes import LOOPBACK
-from portable.run.sockets import asks_for_socket, serve_socket
+from portable.run.sockets import begins_socket, serve_socket
 from portable.run.target import InvocationError
 from portable.samples import Outcome
 from portable.samples.neutral import event_of, make_request
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             own = target.partition("?")[0]
             if own == _OWN or own.startswith(f"{_OWN}/"):
                 response = _own_answer(self.server.deployment, self.command, target, body)
-            elif asks_for_socket(self):
+            elif begins_socket(self, target, self.server.deployment.manifest):
                 refusal = serve_socket(self, target, self.server.deployment)
                 if refusal is None:
                     return

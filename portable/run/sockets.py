@@ -12,34 +12,35 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from portable.errors import ConfigError, NotFoundError
+from portable.errors import NotFoundError
 from portable.events import Response, SocketEvent
 from portable.http.answers import problem
 from portable.live import connections
+from portable.manifest import Manifest
 from portable.run.deployment import Deployment
 
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
-__all__ = ["asks_for_socket", "serve_socket"]
+__all__ = ["begins_socket", "serve_socket"]
 
 LONGEST_MESSAGE = 1 << 20  # as portable.live.asgi has it
 NO_BYTES = 1003
 _READ = 65_536
 
 
-def asks_for_socket(handler: BaseHTTPRequestHandler) -> bool:
-    """Whether a request is the beginning of a websocket."""
-    return handler.command == "GET" and handler.headers.get("upgrade", "").lower() == "websocket"
+def begins_socket(handler: BaseHTTPRequestHandler, target: str, manifest: Manifest) -> bool:
+    """Whether a request begins a websocket of the app's. Elsewhere such a request is one like any other."""
+    if handler.command != "GET" or handler.headers.get("upgrade", "").lower() != "websocket":
+        return False
+    path = target.partition("?")[0]
+    return any(function.kind == "socket" and path in function.asks("path") for function in manifest.functions)
 
 
 def serve_socket(handler: BaseHTTPRequestHandler, target: str, deployment: Deployment) -> Response | None:
     """Serve one connection to its end; or give the answer that refuses it."""
     path, _, query = target.partition("?")
-    try:
-        call, binary = deployment.socket(path)
-    except ConfigError as error:
-        return problem(404, str(error))
+    call, binary = deployment.socket(path)
     try:
         from websockets.server import ServerProtocol
     except ImportError:

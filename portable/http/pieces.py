@@ -76,8 +76,12 @@ class _Source:
 
         context = self.variables.get(current_context)
         name, request_id = ("", "") if context is None else (context.function, context.request_id)
-        getLogger("portable").error(
-            "%s: the answer broke off while it was sent, request %s", name, request_id, exc_info=error
+        self.variables.copy().run(  # a log may show what the context says; the body's own may be in use
+            getLogger("portable").error,
+            "%s: the answer broke off while it was sent, request %s",
+            name,
+            request_id,
+            exc_info=error,
         )
         return BrokenStreamError(f"{type(error).__name__}: {error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import io
 import json
@@ -23,12 +24,14 @@ from portable.events import Context, current_context
 from portable.run import parts
 from portable.run.building import build_to_run
 from portable.run.deployment import Deployment, deployed
+from portable.run.processes import accepts, free_port, running
 from portable.run.target import InvocationError
 from portable.samples.neutral import make_request
 from portable_aws import runtime_logs, runtime_loop
 from portable_aws.invocation import LambdaContext
 from portable_aws.lambda_api import Instance
 from portable_aws.runtime_api import RuntimeAPI, RuntimeAPIError
+from portable_aws.samples.http import function_url
 
 APP = """
 import os
@@ -164,9 +167,9 @@ def test_an_answer_larger_than_lambda_takes_is_an_error_and_the_loop_goes_on(loo
 # --- how Lambda starts it
 
 
-def bundle(tmp: Path, source: str) -> Path:
+def bundle(tmp: Path, source: str, http: str = "http-api") -> Path:
     return (
-        build(find_project(project(tmp / "project", "portable", source).root), _target(), _wanted(tmp)).folder
+        build(find_project(project(tmp / "project", "portable", source, http).root), _target(), _wanted(tmp)).folder
         / "bundle"
     )
 
@@ -243,6 +246,68 @@ def test_the_loop_imports_neither_a_web_stack_nor_awslambdaric(tmp_path: Path) -
         "portable.http.streams",
     }
     assert not heavy & set(head)
+
+
+STREAMS = """
+from portable import App, StreamResponse
+
+app = App("streams")
+
+
+@app.get("/good", stream=True)
+def good() -> StreamResponse:
+    return StreamResponse(("a" * 100_000 for _ in range(3)), 201, [("x-one", "1"), ("set-cookie", "a=1")], "text/plain")
+
+
+@app.get("/broken", stream=True)
+async def broken() -> StreamResponse:
+    async def pieces():
+        yield b"first"
+        raise ValueError("the source failed midway")
+
+    return StreamResponse(pieces())
+
+
+@app.get("/plain")
+def plain() -> dict:
+    return {"plain": "yes"}
+"""
+
+
+def test_awss_emulator_takes_streamed_answers_from_the_bootstrap(tmp_path: Path, require_part: Any) -> None:
+    """It gathers them, and leaves out what the trailers say; that it takes them as they are sent is what this shows."""
+    emulator = require_part("aws-lambda-rie")
+    folder = bundle(tmp_path, STREAMS, "function-url")
+    runtime, port = free_port(), free_port()
+    places = [
+        "--runtime-interface-emulator-address",
+        f"127.0.0.1:{port}",
+        "--runtime-api-address",
+        f"127.0.0.1:{runtime}",
+    ]
+    environment = {"PATH": os.environ["PATH"], "_HANDLER": "portable_entry.http", "LAMBDA_TASK_ROOT": str(folder)}
+    command = [emulator.path, *places, folder / "bootstrap", sys.executable, "/var/runtime/bootstrap.py"]
+    with running(
+        "emulator", command, ready=lambda _: accepts(port), environment=environment, inherit=False, log=tmp_path / "log"
+    ):
+        answers = {}
+        for path in ("/good", "/broken", "/plain", "/good"):
+            event = json.dumps(function_url(make_request("GET", path)))
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("POST", "/2015-03-31/functions/function/invocations", event)
+            with connection.getresponse() as answer:
+                head, mark, body = answer.read().partition(bytes(8))
+            connection.close()
+            assert mark == bytes(8), head
+            answers[path] = json.loads(head), body
+    good = {"statusCode": 201, "headers": {"content-type": "text/plain", "x-one": "1"}, "cookies": ["a=1"]}
+    assert answers["/good"] == (good, b"a" * 300_000)
+    assert answers["/broken"][1] == b"first"
+    assert answers["/plain"] == (
+        {"statusCode": 200, "headers": {"content-type": "application/json"}},
+        b'{"plain":"yes"}',
+    )
+    assert "the source failed midway" in (tmp_path / "log").read_text()
 
 
 # --- the Runtime API

@@ -15,7 +15,7 @@ from portable import App, Cache, ConfigError, Depends, HTTPError, Request
 from portable.resources import use_platform
 from portable.run.emulators import Emulator
 from portable.run.processes import LOOPBACK, free_port
-from portable.security import RateLimit, RateLimitHeaders, rates
+from portable.security import Claims, JWTBearer, RateLimit, RateLimitHeaders, rates
 from portable.security.rates import Allowance, client_address
 from portable.testing import TestClient
 from portable.testing.conformance.cases import together
@@ -218,6 +218,23 @@ class TestCallers:
 
     def test_no_address(self) -> None:
         assert client_address(Request("GET", "/")) == ""
+
+    def test_by_the_token(self, clock: Clock) -> None:
+        bearer = JWTBearer(key=App("shop").secret("signer"), algorithms=["HS256"], audience=None)
+        verified: list[str] = []
+        bearer.verify = lambda token: verified.append(token) or Claims(sub=token)  # type: ignore[func-returns-value,method-assign]
+        limit = RateLimit(LIMITS, limit=1, per=MINUTE, key=lambda request: bearer.check(request).subject)
+        seen = []
+        for token in ("ada", "bob", "ada"):
+            request = Request("GET", "/", headers={"authorization": f"Bearer {token}"}, client="192.0.2.1")
+            assert bearer.check(request).subject == token
+            try:
+                limit.check(request)
+                seen.append(200)
+            except HTTPError as error:
+                seen.append(error.status)
+        assert seen == [200, 200, 429]
+        assert verified == ["ada", "bob", "ada"]
 
     @pytest.mark.parametrize("name", ["x" * 5000, "é" * 300, "a\nb", "\ud800", " "])
     def test_any_name(self, clock: Clock, name: str) -> None:

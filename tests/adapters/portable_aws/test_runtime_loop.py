@@ -451,6 +451,54 @@ def test_an_error_is_reported_as_awss_own_client_does(
     assert "[ERROR] LookupError" in capsys.readouterr().out
 
 
+class Hooks(ModuleType):
+    """As much of ``snapshot_restore_py`` as is asked."""
+
+    def __init__(self, before: list[Any], after: list[Any]) -> None:
+        super().__init__("snapshot_restore_py")
+        self.get_before_snapshot = lambda: [(hook, (), {}) for hook in before]
+        self.get_after_restore = lambda: [(hook, (), {}) for hook in after]
+
+
+def test_snapstart_calls_the_hooks_around_the_snapshot(
+    scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    hooks = [lambda name=name: seen.append(name) for name in ("first", "second", "third", "fourth")]
+    monkeypatch.setitem(sys.modules, "snapshot_restore_py", Hooks(hooks[:2], hooks[2:]))
+    server = scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    api = RuntimeAPI(server.address)
+    runtime_loop._be_restored(api)
+    api.close()
+    assert seen == ["second", "first", "third", "fourth"]  # before a snapshot what was registered last comes first
+    assert server.received[0].startswith(b"GET /2018-06-01/runtime/restore/next HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_snapstart_hook_that_fails_ends_the_instance(
+    scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], when: str
+) -> None:
+    def fail() -> None:
+        raise ValueError("no connection")
+
+    monkeypatch.setitem(sys.modules, "snapshot_restore_py", Hooks(*([fail], []) if when == "before" else ([], [fail])))
+    restored = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    server = scripted(*([ACCEPTED] if when == "before" else [restored, ACCEPTED]))
+    api = RuntimeAPI(server.address)
+    with pytest.raises(SystemExit) as ended:
+        runtime_loop._be_restored(api)
+    api.close()
+    place, kind, status = (
+        ("init", "Runtime.BeforeSnapshotError", 64)
+        if when == "before"
+        else ("restore", "Runtime.AfterRestoreError", 65)
+    )
+    assert ended.value.code == status
+    assert server.received[-1].startswith(f"POST /2018-06-01/runtime/{place}/error ".encode())
+    assert f"Lambda-Runtime-Function-Error-Type: {kind}".encode() in server.received[-1]
+    assert "no connection" in capsys.readouterr().out
+
+
 # --- the context, and the log
 
 

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from portable.dev import documents
+
 OWN = """
 from portable import App
 
@@ -80,3 +82,12 @@ def test_an_app_that_does_not_start_says_so(project, start):
     answer = httpx.get(f"{server.url}/_portable/docs/openapi.json")
     assert answer.status_code == 503
     assert "nowhere_at_all" in answer.text
+
+
+def test_without_its_files_the_page_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(documents, "find_spec", lambda name: None)
+    page = documents._page("a <b>")
+    assert "pip install" in page
+    assert "<script" not in page
+    assert "a &lt;b&gt;" in page
+    assert "/_portable/docs/openapi.json" in page

@@ -157,7 +157,7 @@ def django_applications() -> tuple[Any, Any]:
     from django.core.asgi import get_asgi_application
     from django.core.wsgi import get_wsgi_application
     from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
-    from django.urls import path, reverse
+    from django.urls import clear_url_caches, path, reverse
 
     def echo(request: Any, name: str = "") -> Any:
         facts = {
@@ -184,15 +184,17 @@ def django_applications() -> tuple[Any, Any]:
         return StreamingHttpResponse(iter([b"one ", b"two"]), content_type="text/plain")
 
     if not settings.configured:
-        urls = ModuleType("mounts_urls")
-        urls.urlpatterns = [  # type: ignore[attr-defined]
-            path("echo", echo),
-            path("echo/<name>", echo, name="named"),
-            path("slow", slow),
-            path("streamed", streamed),
-        ]
-        settings.configure(SECRET_KEY="tests", ALLOWED_HOSTS=["*"], ROOT_URLCONF=urls, USE_TZ=True, LOGGING_CONFIG=None)
+        settings.configure(SECRET_KEY="tests", ALLOWED_HOSTS=["*"], USE_TZ=True, LOGGING_CONFIG=None)
         django.setup()
+    urls = ModuleType("mounts_urls")
+    urls.urlpatterns = [  # type: ignore[attr-defined]
+        path("echo", echo),
+        path("echo/<name>", echo, name="named"),
+        path("slow", slow),
+        path("streamed", streamed),
+    ]
+    settings.ROOT_URLCONF = urls
+    clear_url_caches()
     return get_asgi_application(), get_wsgi_application()
 
 

@@ -122,8 +122,15 @@ def dev_server(tmp: Path) -> Iterator[Served]:
             process.wait()
 
 
+NEEDS = {"aws": ("aws-lambda-rie",), "azure": ("azure-functions-runtime", "3.13")}
+
+
 @pytest.fixture(scope="module", params=["dev", "gcp", "aws", "azure"])
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, require_part: Any
+) -> Iterator[Served]:
+    if request.param in NEEDS:
+        require_part(*NEEDS[request.param])
     tmp = tmp_path_factory.mktemp(request.param)
     with dev_server(tmp) if request.param == "dev" else artifact_of(request.param, tmp) as found:
         yield found

@@ -8,6 +8,7 @@ from portable.invoke import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from portable.events import Message
@@ -34,15 +35,13 @@ class Delivery:
         if not batch:
             return {"batchItemFailures": []}
         trigger = self._only or self._trigger_of(event)
-        if batch[0].native.get("eventSourceARN", "").endswith(".fifo"):
+        if str(batch[0].native.get("eventSourceARN")).endswith(".fifo"):
             outcomes = self._in_order(trigger, batch)
         else:
             outcomes = self._call(trigger, batch)
             if outcomes.count(None) == len(batch):
                 return {"batchItemFailures": []}
-            outcomes = [
-                self._settle(trigger, message, outcome) for message, outcome in zip(batch, outcomes, strict=True)
-            ]
+            outcomes = self._settle_all(trigger, batch, outcomes)
         answer: dict[str, Any] = self._codec.encode(batch, outcomes)
         return answer
 
@@ -72,6 +71,33 @@ class Delivery:
             outcomes.append(outcome)
         return outcomes
 
+    def _settle_all(self, trigger: MessageTrigger, batch: list[Message[Any]], outcomes: Outcomes) -> Outcomes:
+        """What becomes of messages in no order: those that are to wait are told SQS in as few calls as it takes."""
+        waits = []
+        settled: Outcomes = []
+        for message, wish in zip(batch, outcomes, strict=True):
+            if isinstance(wish, Retry) and wish.after is not None:
+                waits.append((_received(message), wish.after))
+                settled.append(wish)
+            else:
+                settled.append(self._settle(trigger, message, wish))
+        if len(waits) == 1:
+            [(received, after)] = waits
+            self._wait(trigger, received.id, lambda: trigger.driver().retry(received, after))
+        elif waits:
+            ids = ", ".join(received.id for received, _ in waits)
+            self._wait(trigger, ids, lambda: trigger.driver().retry_many(waits))
+        return settled
+
+    @staticmethod
+    def _wait(trigger: MessageTrigger, ids: str, ask: Callable[[], None]) -> None:
+        try:
+            ask()
+        except Exception:  # they come back when their lease ends
+            from logging import getLogger
+
+            getLogger("portable").exception("message %s of %s asked for a later attempt, in vain", ids, trigger.source)
+
     @staticmethod
     def _settle(trigger: MessageTrigger, message: Message[Any], wish: BaseException | None) -> BaseException | None:
         """What becomes of a message: None when it is done. A wish that fails leaves it to be delivered again."""
@@ -80,7 +106,7 @@ class Delivery:
         try:
             queue = trigger.driver()
             if isinstance(wish, Retry):
-                queue.retry(Received(message.id, message.native["body"], message.native["receiptHandle"]), wish.after)
+                queue.retry(_received(message), wish.after)
                 return wish
             queue.dead_letter(message.native["body"], message.attributes)
         except Exception:
@@ -100,6 +126,11 @@ class Delivery:
                 return trigger
         names = ", ".join(trigger.key for trigger in self._function.triggers)
         raise ConfigError(f"a batch of queue {physical!r}, whose address is none of those of {names}")
+
+
+def _received(message: Message[Any]) -> Received:
+    """A message of an event as its queue's driver knows it."""
+    return Received(message.id, message.native["body"], message.native["receiptHandle"])
 
 
 def _address(trigger: MessageTrigger) -> str:

@@ -85,6 +85,15 @@ BY_CODE: dict[str, type[ServiceError]] = {
     "ResourceInUseException": _BUSY,
     "TransactionConflictException": _BUSY,
     "TransactionInProgressException": _BUSY,
+    # Kinesis
+    "InvalidArgumentException": _UNFIT,  # a record beyond the stream's own MaxRecordSize
+    "ExpiredIteratorException": _BUSY,
+    "InternalFailureException": _BUSY,
+    "KMSAccessDeniedException": _DENIED,
+    "KMSDisabledException": _DENIED,
+    "KMSInvalidStateException": _DENIED,
+    "KMSNotFoundException": _DENIED,
+    "KMSThrottlingException": _BUSY,
     # Secrets Manager and Parameter Store
     "InvalidRequestException": _MISSING,  # of GetSecretValue: marked for deletion, or without a current version
     "ParameterNotFound": _MISSING,

@@ -218,8 +218,21 @@ class SQSQueue:
 
     def retry(self, received: Received, after: timedelta | None) -> None:
         """See ``portable.drivers``. SQS waits 12 hours at most."""
-        seconds = 0 if after is None else max(0, min(_whole(after), VISIBILITY_SECONDS))
-        self._leased("change_message_visibility", received.receipt, VisibilityTimeout=seconds)
+        self._leased("change_message_visibility", received.receipt, VisibilityTimeout=_hidden(after))
+
+    def retry_many(self, waits: Sequence[tuple[Received, timedelta]]) -> None:
+        """Like :meth:`retry` for each, ten a call. Raises for the last that was refused, when all were asked for."""
+        refused = None
+        for start in range(0, len(waits), BATCH_MESSAGES):
+            entries = [
+                {"Id": str(index), "ReceiptHandle": one.receipt, "VisibilityTimeout": _hidden(after)}
+                for index, (one, after) in enumerate(waits[start : start + BATCH_MESSAGES])
+            ]
+            for row in self._call("change_message_visibility_batch", self._url, Entries=entries).get("Failed", ()):
+                if row["Code"].rpartition(".")[2] not in _GONE:
+                    refused = row
+        if refused is not None:
+            raise translate(Refusal(refused), self._label)
 
     def extend(self, received: Received, lease: timedelta) -> None:
         """See ``portable.drivers``. SQS counts 12 hours at most from when the message was received."""
@@ -317,6 +330,11 @@ def size_of(body: str, attributes: Mapping[str, str]) -> int:
     """Bytes that count."""
     named = sum(len(name.encode()) + len(value.encode()) + len("String") for name, value in attributes.items())
     return len(body.encode()) + named
+
+
+def _hidden(after: timedelta | None) -> int:
+    """Seconds that a message is hidden from now on."""
+    return 0 if after is None else max(0, min(_whole(after), VISIBILITY_SECONDS))
 
 
 class Refusal(Exception):

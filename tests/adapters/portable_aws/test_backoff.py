@@ -18,6 +18,8 @@ from portable import App, Backoff, Message, Reject
 from portable.resources import set_platform
 from portable_aws.runtime import entry, platform
 
+botocore_client = pytest.importorskip("botocore.client")
+
 
 class Native:
     """Lambda's context."""
@@ -125,3 +127,44 @@ def test_a_rejected_message_of_a_group_does_not_stop_it(app: App, monkeypatch: p
 
     assert failed(app, record("x1", group="x"), record("x2", group="x")) == []
     assert buried == ['"x1"']
+
+
+def test_many_that_wait_are_ten_a_call(
+    app: App, account: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, dead = account.queue_with_dead_letters("many")
+    for name, value in (account.environment | {"PORTABLE_QUEUE_MAILS": url, "PORTABLE_DEADLETTER_MAILS": dead}).items():
+        monkeypatch.setenv(name, value)
+    mails = app.queue("mails", retry=Backoff(timedelta(minutes=10), jitter=0))
+
+    @app.on_message(mails, batch_size=100)
+    def mail(message: Message[Any]) -> None:
+        if message.body % 2:
+            raise OSError("no")
+
+    set_platform(platform())
+    driver: Any = mails.driver()
+    assert mails.send_many(range(24)) == []
+    received: list[Any] = []
+    while len(received) < 24:
+        received += driver.receive(10, timedelta(0), timedelta(seconds=30))
+    calls: list[int] = []
+    answers: list[Any] = []
+    real = botocore_client.BaseClient._make_api_call
+
+    def call(self: Any, operation: str, asked: Any) -> Any:
+        if operation != "ChangeMessageVisibilityBatch":
+            return real(self, operation, asked)
+        calls.append(len(asked["Entries"]))
+        return answers[0] if answers else real(self, operation, asked)
+
+    monkeypatch.setattr(botocore_client.BaseClient, "_make_api_call", call)
+    rows = [{**record(one.id, receipt=one.receipt), "body": one.body} for one in received]
+    odd = [one.id for one in received if int(one.body) % 2]
+    assert failed(app, *rows) == odd
+    assert calls == [10, 2]
+    # A lease that has ended is no trouble: the message is somebody else's by now, or done.
+    assert failed(app, *[{**one, "receiptHandle": "gone"} for one in rows]) == odd
+    answers.append({"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False, "Message": "later"}]})
+    assert failed(app, *rows) == odd
+    assert "asked for a later attempt, in vain" in caplog.text

@@ -30,7 +30,11 @@ def test_codes(code: str) -> None:
 def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
     operations = {
         "s3": ("PutObject", "GetObject", "HeadObject", "DeleteObject", "ListObjectsV2"),
-        "sqs": ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"),
+        "sqs": (
+            *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage"),
+            *("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"),
+        ),
+        "kinesis": ("PutRecords", "GetRecords", "GetShardIterator", "ListShards"),
         "sns": ("Publish", "PublishBatch"),
         "secretsmanager": ("GetSecretValue",),
         "ssm": ("GetParameter",),
@@ -41,6 +45,8 @@ def test_every_error_of_the_operations_in_use_is_in_the_table() -> None:
     }
     # Mistakes of the caller, which the drivers do not make or expect by name.
     ours = {
+        "DryRunOperationException",
+        "ExpiredNextTokenException",
         "InvalidParameter",
         "InvalidParameterException",
         "ParameterValueInvalid",

@@ -23,6 +23,9 @@ _ENTRY = '''\
 
 import gc as _gc
 
+from portable.shipped import install as _install
+
+_install()
 _FUNCTIONS = {{
 {rows}}}
 
@@ -69,7 +72,9 @@ case "${1-}" in
     portable_entry.*) export _HANDLER="$1"; shift ;;
 esac
 cd "${LAMBDA_TASK_ROOT:-$(dirname "$0")}" || exit 1
-exec "${1:-python3}" -c "from portable_aws.runtime_loop import main; main()"
+exec "${1:-python3}" -c "
+from portable.shipped import install; install()
+from portable_aws.runtime_loop import main; main()"
 """
 
 PORTABLE = "portable"
@@ -92,6 +97,7 @@ class AWSTarget:
     adapter_packages: Sequence[str] = ("portable_aws",)
     known_settings: Sequence[str] = (*CHOSEN, "authorizer", "runtime")
     glibc: Mapping[str, int] = limits.GLIBC
+    ships = True
     capabilities = CAPABILITIES
     naming = NAMES
 

@@ -185,7 +185,7 @@ class _Work(msgspec.Struct):
         folder = self.target.dependency_folder
         # The one waits for the network and the installer, the other for a compiler.
         packages = packages_of(self.target, manifest)
-        beside = _Beside(lambda: framework_layer(packages, compiler))
+        beside = _Beside(lambda: framework_layer(packages, compiler, shipped=getattr(self.target, "ships", False)))
         try:
             installed, lock = requirements_layer(
                 asked, self.place, folder, compiler, self.project.root, memory, self._data_used

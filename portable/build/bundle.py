@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from portable.build import layers, vendor
-from portable.build.bytecode import Compiler, SourceError, compile_files
+from portable.build.bytecode import Compiler, SourceError, compile_files, ship
 from portable.build.layers import Layer
 from portable.build.requirements import OWN, distribution
 from portable.build.sources import check_names
@@ -158,10 +158,15 @@ def framework_files(adapter_packages: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def framework_layer(adapter_packages: Sequence[str], compiler: Compiler | None) -> tuple[Layer, str]:
-    """This framework and one adapter, and the hash of their sources."""
+def framework_layer(
+    adapter_packages: Sequence[str], compiler: Compiler | None, *, shipped: bool = False
+) -> tuple[Layer, str]:
+    """This framework and one adapter, and the hash of their sources.
+
+    ``shipped``: their bytecode is in one file, which the target's entries import ``portable.shipped`` for.
+    """
     contents = {path: file.read_bytes() for path, file in framework_files(adapter_packages).items()}
-    return _written(contents, compiler, None)
+    return _written(contents, compiler, None, shipped=shipped)
 
 
 def application_layer(
@@ -194,10 +199,15 @@ def check_layers(packages: Sequence[str], target: BuildTarget, sources: Mapping[
 
 
 def _written(
-    contents: Mapping[str, bytes], compiler: Compiler | None, keep: Path | None, executable: Collection[str] = ()
+    contents: Mapping[str, bytes],
+    compiler: Compiler | None,
+    keep: Path | None,
+    executable: Collection[str] = (),
+    *,
+    shipped: bool = False,
 ) -> tuple[Layer, str]:
     digest = _digest([f"{path}\0{hashlib.sha256(data).hexdigest()}" for path, data in sorted(contents.items())])
-    key = _digest([digest, compiler.version if compiler else "", *sorted(executable)])
+    key = _digest([digest, compiler.version if compiler else "", *sorted(executable), *(["shipped"] * shipped)])
 
     def make(files: Path) -> list[list[str]]:
         for path, data in contents.items():
@@ -207,6 +217,8 @@ def _written(
             if path in executable:
                 file.chmod(0o755)
         failed = compile_files(compiler, files) if compiler else []
+        if compiler and shipped:
+            ship(files)
         return [[one.file, str(one.line), one.message] for one in failed]
 
     return layers.keep_layer(keep or layers.layer_folder(key), key, make), digest

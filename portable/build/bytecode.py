@@ -8,6 +8,7 @@ depends on which strings the interpreter has met before, so equal inputs give eq
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import subprocess
 from contextlib import suppress
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import msgspec
 
+from portable import shipped
 from portable.build import pythons
 from portable.build.caches import user_cache
 from portable.errors import BuildError
 
-__all__ = ["Compiler", "SourceError", "compile_files", "find_compiler"]
+__all__ = ["Compiler", "SourceError", "compile_files", "find_compiler", "ship"]
 
 # Runs under the artifact's interpreter, without its site-packages. Takes a folder and which half of its sources is
 # meant, writes their .pyc files and answers with [[file, line, message], …] for what is no Python of this version.
@@ -111,6 +113,42 @@ def compile_files(compiler: Compiler, root: Path) -> list[SourceError]:
             raise BuildError(f"{compiler.path} could not compile the bundle:\n{error.strip()}")
         found += [SourceError(*one) for one in json.loads(out)]
     return found
+
+
+def ship(root: Path) -> None:
+    """Put the bytecode of the packages below ``root`` into one file, for ``portable.shipped``, in place of ``.pyc``s.
+
+    The two modules that find it are left as they are.
+    """
+    index: dict[str, tuple[int, int, str]] = {}
+    found: list[bytes] = []
+    magic = b""
+    compiled = {}
+    for file in sorted(root.rglob("*.pyc")):
+        source = file.parent.parent / (file.name.partition(".")[0] + ".py")
+        path = source.relative_to(root).as_posix()
+        if path not in ("portable/__init__.py", "portable/shipped.py"):
+            compiled[path] = file
+    for path, file in compiled.items():
+        data = file.read_bytes()
+        magic, code = data[:4], data[16:]
+        name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        index[name] = (0, len(code), path)
+        found.append(code)
+        file.unlink()
+        with suppress(OSError):
+            file.parent.rmdir()
+    offset = 8 + len(_index(index))
+    for name, (_, length, path) in index.items():
+        index[name] = (offset, length, path)
+        offset += length
+    head = _index(index)
+    (root / "portable" / shipped.FILE).write_bytes(magic + len(head).to_bytes(4, "little") + head + b"".join(found))
+
+
+def _index(index: dict[str, tuple[int, int, str]]) -> bytes:
+    """In version 2 its length hangs on no number in it, nor its bytes on what the interpreter has met before."""
+    return marshal.dumps(index, 2)
 
 
 def _stamp(path: Path) -> list[int]:

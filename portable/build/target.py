@@ -50,6 +50,8 @@ class BuildTarget(Protocol):
         capabilities: what its drivers give, see ``portable.capabilities``; left out, no declared option is refused.
         instead: by kind of resource without a driver here, what to take instead; may be left out.
         naming: by kind of resource, how the cloud calls what is declared; left out, no name is refused.
+        ships: whether its entries call ``portable.shipped.install`` before they import anything else of this framework,
+            whose bytecode is then in one file; left out, it is in a file a module.
         timers: a method of manifest and settings that gives the ``portable.build.schedules.Timer`` of each schedule, by
             function; left out where nothing but an event calls a schedule's function.
         authorizers: a method of manifest and settings that gives the checks which the cloud can make itself, as it

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from portable.testing.conformance import QueueConformance as QueueConformance
     from portable.testing.conformance import SecretConformance as SecretConformance
     from portable.testing.conformance import SocketsConformance as SocketsConformance
+    from portable.testing.conformance import StreamConformance as StreamConformance
     from portable.testing.conformance import TableConformance as TableConformance
     from portable.testing.conformance import TopicConformance as TopicConformance
     from portable.testing.sockets import SocketClosedError as SocketClosedError
@@ -32,6 +33,7 @@ _HOME = {
     "SecretConformance": "portable.testing.conformance",
     "ConfigConformance": "portable.testing.conformance",
     "SocketsConformance": "portable.testing.conformance",
+    "StreamConformance": "portable.testing.conformance",
     "TableConformance": "portable.testing.conformance",
     "SocketClosedError": "portable.testing.sockets",
     "SocketRefusedError": "portable.testing.sockets",
@@ -51,6 +53,7 @@ __all__ = [
     "SocketRefusedError",
     "SocketSession",
     "SocketsConformance",
+    "StreamConformance",
     "TableConformance",
     "TestClient",
     "TopicConformance",

@@ -96,6 +96,11 @@ async def daily(tick: Tick) -> None:
 def act(payload: dict[str, Any]) -> dict[str, Any]:
     if "sleep" in payload:
         time.sleep(payload["sleep"])
+    if "deaf" in payload:
+        try:
+            time.sleep(payload["deaf"])
+        except Exception:
+            time.sleep(payload["deaf"])
     if "exit" in payload:
         os._exit(payload["exit"])
     if "raise" in payload:
@@ -227,10 +232,13 @@ def test_a_payload_that_does_not_fit(deployment: Deployment) -> None:
 def test_a_handler_over_its_timeout_and_one_that_exits(deployment: Deployment) -> None:
     assert deployment.invoke_native("act", {"a": "é"}) == {"a": "é"}
     start = time.monotonic()
-    with pytest.raises(InvocationError, match=r"timed out after 2\.00 seconds") as caught:
+    with pytest.raises(InvocationError, match="act was interrupted: its deadline is near") as caught:
         deployment.invoke_native("act", {"sleep": 30})
+    assert caught.value.kind == "DeadlineExceededError"
+    with pytest.raises(InvocationError, match=r"timed out after 2\.00 seconds") as caught:
+        deployment.invoke_native("act", {"deaf": 30})
     assert caught.value.kind == "Timeout"
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 20
     with pytest.raises(InvocationError, match="exit status 3") as caught:
         deployment.invoke_native("act", {"exit": 3})
     assert caught.value.kind == "Runtime.ExitError"

@@ -7,7 +7,7 @@ from time import time
 
 from portable.errors import ConfigError, NotFoundError, ServiceError
 from portable.jsontext import encode_text
-from portable.resources import Resource, declared_at
+from portable.resources import Resource, check_name, declared_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,13 +63,17 @@ class Sockets(Resource):
     ) -> None:
         from portable.resources.table import Table
 
+        check_name(self.kind, name)
         if not isinstance(binary, bool):
             raise ConfigError(f"sockets {name!r}: binary is True or False, got {binary!r}")
         if ttl is not None and (not hasattr(ttl, "total_seconds") or ttl.total_seconds() < 60):
             raise ConfigError(f"sockets {name!r}: ttl is a timedelta of a minute or more, got {ttl!r}")
         if table is None:
             if len(name) > 32:
-                raise ConfigError(f"sockets {name!r}: its table would be {name}-sockets; 32 characters at most")
+                raise ConfigError(
+                    f"sockets {name!r}: its table would be {name}-sockets; a name of 32 characters at "
+                    "most, given by sockets=app.sockets('…') where the function's is longer"
+                )
             table = Table(f"{name}-sockets", key="owner", sort="member", ttl="expires", _depth=_depth + 1)
         keys = table.key_types if isinstance(table, Table) else ()
         if [kind for _, kind in keys] != ["str", "str"] or table.options["ttl"] is None or table.type is not None:

@@ -76,11 +76,11 @@ def test_a_broadcast_reaches_everyone(server, dial, until):
     one, other = dial("/chat?token=open"), dial("/chat?token=open")
     assert server.http.get("/members").json() == 2
     one.send("hello €")
-    assert one.recv(timeout=10) == other.recv(timeout=10) == "hello €"
+    assert one.recv(timeout=20) == other.recv(timeout=20) == "hello €"
     assert server.http.post("/tell", params={"text": "from a route"}).json() == 2
-    assert one.recv(timeout=10) == other.recv(timeout=10) == "from a route"
+    assert one.recv(timeout=20) == other.recv(timeout=20) == "from a route"
     other.close(code=4001)
-    assert one.recv(timeout=10) == "gone 4001"
+    assert one.recv(timeout=20) == "gone 4001"
     until(lambda: server.http.get("/members").json() == 1)
     one.close()
     until(lambda: server.http.get("/members").json() == 0)
@@ -107,14 +107,14 @@ def test_a_handler_that_fails_closes_nothing(server, dial, until):
     one.send("boom")
     until(lambda: "a mistake of the handler" in server.log())
     one.send("still here")
-    assert one.recv(timeout=10) == "still here"
+    assert one.recv(timeout=20) == "still here"
 
 
 def test_the_app_closes_a_connection(dial):
     one = dial("/chat?token=open")
     one.send("leave")
     with pytest.raises(ConnectionClosed) as caught:
-        one.recv(timeout=10)
+        one.recv(timeout=20)
     assert caught.value.rcvd.code == 1000
 
 
@@ -122,12 +122,12 @@ def test_bytes_where_they_are_declared(dial):
     echo = dial("/echo")
     echo.send(b"\x00\xff")
     echo.send("text")
-    assert echo.recv(timeout=10) == b"\x00\xff"
-    assert echo.recv(timeout=10) == "text"
+    assert echo.recv(timeout=20) == b"\x00\xff"
+    assert echo.recv(timeout=20) == "text"
     chat = dial("/chat?token=open")
     chat.send(b"bytes")
     with pytest.raises(ConnectionClosed) as caught:
-        chat.recv(timeout=10)
+        chat.recv(timeout=20)
     assert caught.value.rcvd.code == 1003
 
 
@@ -145,7 +145,7 @@ def test_messages_keep_their_order(dial):
     echo = dial("/echo")
     for number in range(300):
         echo.send(str(number))
-    assert [echo.recv(timeout=10) for _ in range(300)] == [str(number) for number in range(300)]
+    assert [echo.recv(timeout=20) for _ in range(300)] == [str(number) for number in range(300)]
 
 
 def test_a_server_that_stops_says_so(tmp_path, dev_server):
@@ -158,7 +158,7 @@ def test_a_server_that_stops_says_so(tmp_path, dev_server):
             assert running.http.get("/members").json() == 1
             assert running.stop() == 0
             with pytest.raises(ConnectionClosed) as caught:
-                one.recv(timeout=10)
+                one.recv(timeout=20)
             assert caught.value.rcvd.code == 1012
     with contextlib.closing(dev_server(root)) as running:
         assert running.http.get("/members").json() == 0  # the disconnect was handled before the end

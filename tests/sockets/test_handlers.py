@@ -269,6 +269,7 @@ def test_bytes_need_a_declaration():
         (lambda app: app.websocket("chat")(print), "must start with"),
         (lambda app: app.websocket("/a", sockets="rooms")(print), "app.sockets"),
         (lambda app: app.sockets("a" * 33), "32 characters"),
+        (lambda app: app.sockets(7), "sockets name 7 is not allowed"),
         (lambda app: app.sockets("a", ttl=timedelta(seconds=1)), "a minute or more"),
         (lambda app: app.sockets("a", binary=1), "True or False"),
         (lambda app: app.sockets("a", app.table("t", key="k")), "sort key of str, a ttl"),

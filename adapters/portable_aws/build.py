@@ -122,9 +122,11 @@ class AWSTarget:
         """The SDK's core when a resource is one of AWS's, and time zones where an entry reads one; nothing else: Lambda
         brings its runtime client.
 
-        A queue or topic that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS.
+        A queue or topic that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS. A topic
+        of Kafka does not: it can only trigger.
         """
-        sdk = ["botocore>=1.35.70"] if any(manifest.of_kind(kind) for kind in SERVICES) else []
+        calling = [kind for kind in SERVICES if kind != "stream" or _source("stream", settings) == "kinesis"]
+        sdk = ["botocore>=1.35.70"] if any(manifest.of_kind(kind) for kind in calling) else []
         return [*sdk, "tzdata>=2024.2"] if needs_zones(manifest, self.timers(manifest, settings)) else sdk
 
     def data_used(self, manifest: Manifest, listed: Sequence[str], pins: Sequence[str]) -> Mapping[str, Sequence[str]]:

@@ -220,6 +220,17 @@ class TestCheck:
         ]
 
 
+def test_the_build_takes_the_chosen_source(app: App) -> None:
+    app.on_stream(app.stream("clicks"), function="count")(lambda record: None)
+    described = manifest(app)
+    for settings, source in (({}, "kinesis"), ({"stream": "msk"}, "msk"), ({"stream": "kafka"}, "kafka")):
+        [bundle] = TARGET.bundles(described, settings)
+        assert bundle.sources == {"count": source}
+        assert f"('count', (), '{source}')" in bundle.files["portable_entry.py"].decode()
+        needed = TARGET.requirements(described, settings)
+        assert any(one.startswith("botocore") for one in needed) == (source == "kinesis")
+
+
 def test_a_topic_of_kafka_is_not_sent_to(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     clicks = app.stream("clicks")
     driver = platform({"PORTABLE_STREAM_CLICKS": "kafka://clicks"}).open(clicks)

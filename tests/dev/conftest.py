@@ -282,6 +282,18 @@ def shared(tmp_path_factory):
     server.close()
 
 
+@pytest.fixture(scope="session")
+def dev_server():
+    """``dev_server(root)``: a server of another project; whoever starts it closes it."""
+
+    def start(root: Path, *options: str) -> DevServer:
+        log = root.parent / f"{root.name}.log"
+        log.write_bytes(b"")
+        return DevServer(run_dev(root, "--port", "0", *options), log, root)
+
+    return start
+
+
 @pytest.fixture(name="run_dev")
 def _run_dev():
     """``run_dev(root, *options)``: the finished command: its status and what it printed."""

@@ -101,6 +101,11 @@ KEY = "key"
 TRIGGER = WebPubSubTrigger("rooms.webpubsub.azure.com", KEY)
 
 
+def _decoded(body: bytes | str) -> str:
+    """An empty body is a str to it already."""
+    return body.decode() if isinstance(body, bytes) else body
+
+
 def signed(connection: str) -> str:
     return f"sha256={hmac.new(KEY.encode(), connection.encode(), 'sha256').hexdigest()}"
 
@@ -123,13 +128,13 @@ def test_web_pubsub_as_cloudevents_reads_it(
         "ce-signature": signed(connection),
         "content-type": "text/plain" if kind == "message" else "application/json",
     }
-    theirs = cloudevents.from_http(headers, body, data_unmarshaller=None if space == "sys" else bytes.decode)
+    theirs = cloudevents.from_http(headers, body, data_unmarshaller=None if space == "sys" else _decoded)
     ours = TRIGGER.decode(HTTPTrigger.decode(Native(headers, body)))
     assert isinstance(ours, SocketEvent)
     assert theirs["type"].endswith(f".{kind}")
     assert ours.connection == theirs["connectionid"]
     if kind == "message":
-        assert ours.body == theirs.data
+        assert ours.body == (theirs.data or "")
     elif kind == "disconnected":
         assert ours.reason == theirs.data["reason"]
     else:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["SIGTERM", "attend", "before_deadline", "enter", "leave", "margin", "on_signal"]
 
 _running: dict[Context, int] = {}  # the invocations that run, and the thread each was entered on
+_awaited: dict[int, tuple[Context, Any, Any, int]] = {}
+"""What async handlers gave and is awaited: its invocation, itself, its loop and that one's thread, by its id."""
 _single: list[Context | None] = [None]  # the one that runs in the main thread of a process that serves one at a time
 _PARKED = 60
 """Looks at nothing running before the thread ends; the next invocation starts another."""
@@ -71,10 +73,11 @@ def leave(context: Context) -> None:
 
 def _watch() -> None:
     global _alive
-    seen: dict[Context, float] = {}  # seconds each had when it was first seen
+    seen: dict[Context, float] = {}  # the timeout of each, or up to a pause more: when it was entered is not known
     told: set[Context] = set()
     armed: Context | None = None
     empty = 0
+    slept = 0.0
     while empty < _PARKED:
         pause = 1.0
         now = list(_running.items())
@@ -88,7 +91,7 @@ def _watch() -> None:
                 continue
             left = deadline - time()
             first = context not in seen
-            timeout = seen.setdefault(context, max(left, 0.0))
+            timeout = seen.setdefault(context, max(left, 0.0) + slept)
             telling = margin(timeout) * 1.5  # before an async handler is cancelled: its stack is gone then
             if left <= telling:
                 told.add(context)
@@ -104,7 +107,8 @@ def _watch() -> None:
             armed = None
         told &= alive
         seen = {context: left for context, left in seen.items() if context in alive}
-        sleep(max(pause, 0.01))
+        slept = max(pause, 0.01)
+        sleep(slept)
     _alive = False
     if _running:  # entered meanwhile, by one that saw the thread alive
         _alive = True
@@ -138,26 +142,49 @@ def _tell(context: Context, ident: int, left: float) -> None:
         context.function,
         left,
         context.request_id,
-        stack + _tasks(),
+        stack + _waits(context),
     )
     _interrupt(context, ident)
 
 
-def _tasks() -> str:
-    """Where the tasks of the process's loops wait."""
-    from sys import modules
-
-    loops = modules.get("portable.invoke.loops")
-    if loops is None or "asyncio" not in modules:
+def _waits(context: Context) -> str:
+    """Where the coroutines of an invocation are, and its tasks where these say whose they are (Python 3.12)."""
+    held = [one for one in list(_awaited.values()) if one[0] is context]
+    if not held:
         return ""
-    from io import StringIO
+    from asyncio import all_tasks
+    from sys import _current_frames
+    from traceback import StackSummary, format_stack
 
-    text = StringIO()
-    for loop in (loops._own_loop, loops._shared_loop):
-        if loop is not None and not loop.is_closed():
-            for task in list(modules["asyncio"].all_tasks(loop)):
-                task.print_stack(file=text)
-    return text.getvalue()
+    from portable.events import current_context
+
+    try:
+        chains = [_chain(awaited) for _, awaited, _, _ in held]
+        for loop in {id(loop): loop for _, _, loop, _ in held}.values():
+            tasks = [task for task in all_tasks(loop) if hasattr(task, "get_context")]
+            own = [task for task in tasks if task.get_context().get(current_context) is context]
+            chains += [_chain(task.get_coro()) for task in own]
+        if any(running for _, running in chains):  # it holds up its loop: what it called is on that thread alone
+            frame = _current_frames().get(held[0][3])
+            return "and on its loop's thread at\n" + "".join(format_stack(frame))
+        ends = {frames[-1]: frames for frames, _ in sorted(chains, key=lambda chain: len(chain[0])) if frames}
+        stacks = [StackSummary.extract((frame, frame.f_lineno) for frame in frames) for frames in ends.values()]
+        return "".join("and waits at\n" + "".join(stack.format()) for stack in stacks)
+    except RuntimeError:  # it went on meanwhile
+        return ""
+
+
+def _chain(awaited: Any) -> tuple[list[Any], bool]:
+    """The frames of a coroutine and of what it awaits, the innermost last, and whether it runs at this moment."""
+    frames = []
+    running = False
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            frames.append(frame)
+        running = running or getattr(awaited, "cr_running", False)
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return frames, running
 
 
 def _interrupt(context: Context, ident: int) -> None:
@@ -215,10 +242,11 @@ async def before_deadline(awaitable: Any) -> Any:
     deadline = None if context is None else context.deadline_at
     if context is None or deadline is None:
         return await awaitable
-    from asyncio import timeout
+    from asyncio import get_running_loop, timeout
 
     left = deadline - time()
     clock = timeout(max(left - margin(left), 0.0))
+    _awaited[id(awaitable)] = context, awaitable, get_running_loop(), get_ident()
     try:
         async with clock:
             return await awaitable
@@ -226,3 +254,5 @@ async def before_deadline(awaitable: Any) -> Any:
         if clock.expired():
             raise DeadlineExceededError(f"{context.function} was cancelled: its deadline is near") from error
         raise
+    finally:
+        _awaited.pop(id(awaitable), None)

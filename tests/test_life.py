@@ -137,7 +137,9 @@ def test_an_async_handler_is_cancelled_before_its_deadline(runner: Any) -> None:
         current_context.reset(token)
     assert (response.status, log) == (504, ["cancelled"])
     assert '"request_id":"r1"' in str(response.body).replace(" ", "")
-    assert context.remaining().total_seconds() > 0
+    left = context.remaining()
+    assert left is not None
+    assert left.total_seconds() > 0
 
 
 def test_an_async_event_handler_too() -> None:
@@ -218,3 +220,57 @@ def test_what_ends_in_time_is_not_spoken_of(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_margin_is_a_tenth_and_a_second_at_most() -> None:
     assert [watchdog.margin(timeout) for timeout in (0.5, 3, 30, 900)] == [0.05, 0.3, 1.0, 1.0]
+
+
+async def wait_within() -> None:
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("runner", [run, run_shared])
+def test_the_log_says_what_an_async_handler_awaits(runner: Any, caplog: pytest.LogCaptureFixture) -> None:
+    app = App("shop")
+
+    @app.get("/")
+    async def slow() -> None:
+        await wait_within()
+
+    with caplog.at_level(logging.ERROR, "portable"):
+        assert answered_within(app, runner, 2).status == 504
+    (told,) = [record.getMessage() for record in caplog.records if "nears its deadline" in record.getMessage()]
+    assert "in slow" in told
+    assert "in wait_within" in told
+
+
+def test_the_log_says_what_holds_up_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    app = App("shop")
+    over = threading.Event()
+
+    @app.get("/")
+    async def blocks() -> str:
+        hang_here(over)
+        return "done"
+
+    with caplog.at_level(logging.ERROR, "portable"):
+        asked = threading.Thread(target=answered_within, args=(app, run_shared, 1))
+        asked.start()
+        for _ in range(1000):
+            if "nears its deadline" in caplog.text:
+                break
+            time.sleep(0.02)
+    over.set()
+    asked.join()
+    assert "on its loop's thread at" in caplog.text
+    assert "in hang_here" in caplog.text
+
+
+def answered_within(app: App, runner: Any, seconds: float) -> Response:
+    function = make_function(app.functions()["http"], app)
+    context = context_of(seconds)
+    token = current_context.set(context)
+    watchdog.enter(context)
+    try:
+        response: Response = runner(function(Request("GET", "/")))
+    finally:
+        watchdog.leave(context)
+        current_context.reset(token)
+    return response

@@ -120,8 +120,16 @@ async def _call_in_place(operation: Callable[..., Any], *arguments: Any) -> Any:
 
 
 async def _call_on_thread(operation: Callable[..., Any], *arguments: Any) -> Any:
-    result = await on_thread(operation, *arguments)
+    result = await on_thread(_watched, operation, *arguments)
     return await result if hasattr(result, "__await__") else result
+
+
+def _watched(operation: Callable[..., Any], *arguments: Any) -> Any:
+    """On another thread than that which the invocation was entered on: its stack is here for as long."""
+    context = current_context.get()
+    if context is not None:
+        watch(context)
+    return operation(*arguments)
 
 
 async def _call_on_loop(operation: Callable[..., Any], *arguments: Any) -> Any:

@@ -15,6 +15,8 @@ from portable.dev.threads import Threads
 from portable.errors import PortableError
 from portable.events import Context, current_context
 from portable.http.mounts import Mounts
+from portable.watchdog import enter as watch
+from portable.watchdog import leave as unwatch
 
 __all__ = ["THREADS", "DeadlineExceededError", "HandlerExitError", "Invoker", "StartError"]
 
@@ -67,6 +69,7 @@ class _ThreadCall:
         token = current_context.set(self.context)
         value: Any = None
         failed: BaseException | None = None
+        watch(self.context)
         try:
             value = self.call(*self.events)
         except (SystemExit, KeyboardInterrupt, StopIteration) as error:
@@ -75,6 +78,7 @@ class _ThreadCall:
         except BaseException as error:
             failed = error
         finally:
+            unwatch(self.context)
             current_context.reset(token)
         try:
             self.loop.call_soon_threadsafe(self.finish, value, failed)
@@ -184,11 +188,14 @@ class Invoker:
             raise HandlerExitError(f"the handler raised {type(error).__name__}") from error
         finally:
             current_context.reset(token)
+        watch(context)
         try:
             await asyncio.wait((task,), timeout=function.timeout)
         except asyncio.CancelledError:
             task.cancel()
             raise
+        finally:
+            unwatch(context)
         if task.done():
             return task.result()
         task.add_done_callback(lambda done: _drop(done, context))

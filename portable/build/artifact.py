@@ -26,7 +26,7 @@ from portable.build.bundle import (
 )
 from portable.build.bytecode import find_compiler
 from portable.build.description import Description, describe_project
-from portable.build.features import check_features, check_physical_names, served
+from portable.build.features import check_features, check_mounts, check_physical_names, served
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
@@ -105,7 +105,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     description = describe_project(project)
     manifest = description.manifest
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
-    findings += check_clock_changes(manifest)
+    findings += [*check_clock_changes(manifest), *check_mounts(manifest)]
     findings += target.check(served(manifest, target), settings)
     if not manifest.functions:
         message = f"app {manifest.app!r} has no handler, so nothing would ever call it"

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from portable.build.target import BuildTarget, Finding
 from portable.capabilities import ASKS, FEATURES, TRIGGER_ASKS, Capabilities, Capability, Naming
+from portable.http.mounts import ANY
 from portable.manifest import Manifest, ResourceRecord, TriggerRecord
 
 _SOURCED = ("message", "stream", "blob", "change", "socket")
 """Kinds of triggers that have a resource."""
 
-__all__ = ["check_features", "check_physical_names", "served"]
+__all__ = ["check_features", "check_mounts", "check_physical_names", "served"]
 
 
 def check_features(manifest: Manifest, target: BuildTarget) -> Iterator[Finding]:
@@ -68,6 +69,19 @@ def _check_trigger(
             otherwise = "choose another target" if option == kind else f"leave {option}= out, or choose another target"
             yield Finding("error", trigger.where, message, way_out or otherwise)
             return
+
+
+def check_mounts(manifest: Manifest) -> Iterator[Finding]:
+    """What a mount widens: nobody can see what an application of another framework uses."""
+    for function in manifest.functions:
+        mount = next((one for one in function.triggers if one.kind == "http" and one.options["method"] == ANY), None)
+        if mount is not None and function.uses:
+            beside = len([one for one in function.triggers if one.options["method"] != ANY])
+            message = (
+                f"function {function.name!r} holds the mount of {mount.options['path']}, so it may use every resource"
+            )
+            message += f", its {beside} route{'s' if beside > 1 else ''} too" if beside else ""
+            yield Finding("info", mount.where, message, "function='…' keeps a mount to itself" if beside else "")
 
 
 def served(manifest: Manifest, target: BuildTarget) -> Manifest:

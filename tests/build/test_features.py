@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import portable
 from portable.build import artifact
 from portable.build.artifact import FindingsError
-from portable.build.features import check_features, check_physical_names, served
+from portable.build.features import check_features, check_mounts, check_physical_names, served
 from portable.build.project import Project
 from portable.build.target import Finding
 from portable.capabilities import ASKS, FEATURES, TRIGGER_ASKS, Naming, native, refused
@@ -310,3 +310,22 @@ def test_a_target_is_not_asked_about_functions_of_a_kind_it_has_not() -> None:
     assert [one.name for one in served(whole, Target()).functions] == ["work"]
     [found] = features(*whole.of_kind("topic"))
     assert found.message == "topic 'signups': target small has no topic; it has queue"
+
+
+def test_what_a_mount_widens_is_said_with_its_place(tmp_path: Path) -> None:
+    app = portable.App("shop")
+    app.queue("orders-of-a-mount")
+    app.mount("/old", _application)
+    app.mount("/older", _application, function="older")
+    app.get("/own")(lambda: None)
+    found = list(check_mounts(describe_app(app, "app:app", tmp_path)))
+    assert [one.severity for one in found] == ["info", "info"]
+    assert found[0].message == "function 'http' holds the mount of /old, so it may use every resource, its 1 route too"
+    assert found[1].message == "function 'older' holds the mount of /older, so it may use every resource"
+    assert all(Path(__file__).name in one.where for one in found)
+    bare = portable.App("bare")
+    bare.mount("/old", _application)
+    assert list(check_mounts(describe_app(bare, "app:app", tmp_path))) == []
+
+
+async def _application(scope: Any, receive: Any, send: Any) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portable import App, ConfigError, Topic
+from portable import App, Backoff, ConfigError, Topic
 from portable.manifest import describe_app
 from portable.resources import use_platform
 from portable.resources.filters import fits, read_filter
@@ -67,6 +68,14 @@ class TestTopic(TopicConformance):
 )
 def test_filters(given: Any, expression: str) -> None:
     assert filter_expression(read_filter(given, "test")) == expression
+
+
+def test_a_policy_of_retries_is_taken_by_the_emulator(pubsub: Emulator, call_json: Any) -> None:
+    name = f"waiting-{uuid4().hex[:8]}"
+    options = Topic("waiting", retry=Backoff(timedelta(seconds=1.5), limit=timedelta(minutes=10))).options
+    make_topic(pubsub.endpoint, PROJECT, "waiting", name, options, {"mail": None})
+    made = call_json("GET", f"{pubsub.endpoint}/v1/projects/{PROJECT}/subscriptions/{name}-mail")
+    assert made["retryPolicy"] == {"minimumBackoff": "1.500s", "maximumBackoff": "600s"}
 
 
 def test_a_filter_is_taken_by_the_emulator(pubsub: Emulator, call_json: Any) -> None:

@@ -329,6 +329,8 @@ def _options(trigger: Trigger) -> dict[str, Any]:
         }
     if isinstance(trigger, MessageTrigger):
         options: dict[str, Any] = {trigger.source.kind: trigger.source.name, "batch_size": trigger.batch_size}
+        if trigger.concurrency > 1:
+            options["concurrency"] = trigger.concurrency
         return options if trigger.source.kind == "queue" else options | {"filter": trigger.filter}
     if isinstance(trigger, StreamTrigger):
         return {

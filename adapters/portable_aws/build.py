@@ -308,6 +308,10 @@ def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:
             f"batch_size={asked}: above {limits.EVENT_BATCH_WITHOUT_WINDOW}, Lambda gathers messages for a second "
             f"at least before a call; a FIFO queue gives {limits.FIFO_EVENT_BATCH} at most",
         )
+    together = trigger.options.get("concurrency", 1)
+    if together > asked:
+        message = f"concurrency={together}: a batch has {asked} messages at most, so no more are in hand at once"
+        yield Finding("warning", trigger.where, message, f"batch_size={together}")
 
 
 def _check_wait(source: ResourceRecord) -> Iterator[Finding]:

@@ -228,6 +228,10 @@ def _check_message(function: FunctionRecord, trigger: TriggerRecord) -> Iterator
             f"function {function.name}: Pub/Sub pushes one message a request, so every batch holds one",
             "batch_size=1 says so, and silences this",
         )
+    if "concurrency" in trigger.options:
+        message = f"function {function.name}: Pub/Sub pushes one message a request; how many at once is the service's "
+        message += f"concurrency, and not concurrency={trigger.options['concurrency']}"
+        yield Finding("info", trigger.where, message)
     yield from _check_filter(function, trigger)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,11 @@ import pytest
 from portable import App, ConfigError, Context, Message, Reject, Retry
 from portable.events import current_context
 from portable.invoke import make_function, run
+from portable.manifest import describe_app
 from portable.testing import TestClient
+from portable_aws.build import TARGET as AWS
+from portable_azure.build import TARGET as AZURE
+from portable_gcp.build import TARGET as GCP
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -220,3 +225,27 @@ def test_a_filter_and_backlog_through_the_client() -> None:
         settled = client.settle()
     assert sorted(seen) == [1, 3, 3, *range(5, 20, 2)]
     assert [one.attempt for one in settled.failures] == [1]
+
+
+@pytest.mark.parametrize(
+    ("target", "severity", "says"),
+    [
+        (AWS, "warning", "concurrency=20: a batch has 10 messages at most, so no more are in hand at once"),
+        (
+            GCP,
+            "info",
+            "function mail: Pub/Sub pushes one message a request; how many at once is the service's concurrency",
+        ),
+        (AZURE, "info", "queue 'mails': how many messages are in hand at once is the Function App's batch size"),
+    ],
+)
+def test_where_it_says_more_than_a_cloud_does(target: Any, severity: str, says: str) -> None:
+    async def mail(message: Message[str]) -> None: ...
+
+    manifest = describe_app(Desk(mail, concurrency=20).app, "app:app", Path("/nowhere"))
+    [found] = [
+        one for one in target.check(manifest, {}) if "at once" in one.message and "concurrency=20" in one.message
+    ]
+    assert (found.severity, found.message[: len(says)]) == (severity, says)
+    quiet = describe_app(Desk(mail).app, "app:app", Path("/nowhere"))
+    assert not any("concurrency" in one.message for one in target.check(quiet, {}))

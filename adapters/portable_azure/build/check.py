@@ -121,6 +121,10 @@ def _check_message(function: FunctionRecord, bus: Mapping[str, bool]) -> Iterato
         if trigger.options["batch_size"] > 1:
             message = f"{queue}: Azure hands over messages one by one, several at a time; a list of messages holds one"
             yield Finding("warning", trigger.where, message)
+        if "concurrency" in trigger.options:
+            message = f"{queue}: how many messages are in hand at once is the Function App's batch size, and not "
+            message += f"concurrency={trigger.options['concurrency']}"
+            yield Finding("info", trigger.where, message)
         if kind == "topic":
             yield from _check_filter(queue, trigger)
             continue

@@ -47,7 +47,7 @@ def make_scope(request: Request, prefix: str, state: dict[str, Any] | None) -> d
         "raw_path": (request.root_path + raw_path).encode("latin-1", "replace"),
         "query_string": request.raw_query.encode("latin-1", "replace"),
         "root_path": root + prefix,
-        "headers": [(name.encode("latin-1"), _bytes(value)) for name, value in sent_headers(request)],
+        "headers": _encode(sent_headers(request)),
         "client": None if request.client is None else (request.client, 0),
         "server": server_of(request),
         "extensions": {},
@@ -58,11 +58,11 @@ def make_scope(request: Request, prefix: str, state: dict[str, Any] | None) -> d
     return scope
 
 
-def _bytes(value: str) -> bytes:
+def _encode(pairs: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:  # a cloud that read the header as UTF-8
-        return value.encode()
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+    except UnicodeEncodeError:  # a cloud that read the headers as UTF-8
+        return [(name.encode(), value.encode()) for name, value in pairs]
 
 
 async def call(application: Any, scope: dict[str, Any], request: Request) -> Response:
@@ -88,7 +88,7 @@ class Exchange:
     """One request and its answer. ``pieces`` gathers the body."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = memoryview(body)
+        self._body = body
         self._read: int | None = 0
         self._gone: Event | None = None
         self.ended = False
@@ -103,7 +103,8 @@ class Exchange:
             begin, end = self._read, self._read + _CHUNK
             more = end < len(self._body)
             self._read = end if more else None
-            return {"type": "http.request", "body": bytes(self._body[begin:end]), "more_body": more}
+            body = self._body if len(self._body) <= _CHUNK else self._body[begin:end]
+            return {"type": "http.request", "body": body, "more_body": more}
         if not (self.complete or self.ended):
             if self._gone is None:
                 self._gone = Event()

@@ -463,3 +463,11 @@ def caught_logs() -> Iterator[None]:
     before, logger.propagate = logger.propagate, False
     yield
     logger.propagate = before
+
+
+def test_headers_that_a_cloud_read_as_utf_8_are_sent_as_that() -> None:
+    from portable.http.asgi import make_scope
+
+    for value, sent in (("é", "é".encode("latin-1")), ("€", "€".encode())):
+        scope = make_scope(Request("GET", "/", headers=[("x-name", value)], host="h"), "", None)
+        assert scope["headers"] == [(b"host", b"h"), (b"x-name", sent)]

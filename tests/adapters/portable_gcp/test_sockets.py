@@ -164,6 +164,7 @@ class RemotePeer:
         self._socket.close()
 
 
+@pytest.mark.slow
 class TestSockets(SocketsConformance):
     """Sends from this process to connections of another one."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
+import mangum
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,10 +22,6 @@ from portable import App
 from portable.http.answers import choose_encoder
 from portable.invoke import make_function, run_shared
 from portable.samples.neutral import make_request
-
-mangum = pytest.importorskip("mangum")
-
-# ruff: noqa: E402
 from portable_aws.samples import http as events
 from portable_aws.triggers import codec_of
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from math import prod
 from typing import Any
 
 from portable.build.schedules import Timer, check_timers, cron_of, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
-from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
+from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_aws import limits
 from portable_aws.capabilities import CAPABILITIES, NAMES
 from portable_aws.gateway import authorizer_entry, authorizers_of, check_authorizer
 from portable_aws.schedules import timers_of
+from portable_aws.source_checks import check_batch, check_filter, check_senders, check_stream, check_wait
 from portable_aws.triggers import CODECS, source_of
 
 __all__ = ["TARGET", "AWSTarget"]
@@ -112,8 +112,8 @@ class AWSTarget:
                 found += _check_streams(function, _source("http", settings), settings.get("runtime"))
         found += check_authorizer(manifest, settings.get("authorizer"), _source("http", settings))
         for source in (*manifest.of_kind("queue"), *manifest.of_kind("topic")):
-            found += _check_wait(source)
-        found += _check_senders(manifest, _source("stream", settings))
+            found += check_wait(source)
+        found += check_senders(manifest, _source("stream", settings))
         if _source("blob", settings) == "s3":
             found += _check_notifications(manifest)
         return found
@@ -122,7 +122,7 @@ class AWSTarget:
         """The SDK's core when a resource is one of AWS's, and time zones where an entry reads one; nothing else: Lambda
         brings its runtime client.
 
-        A queue or topic that only triggers needs it as well: ``Retry(after=…)`` and ``Reject`` are calls of SQS. A topic
+        A queue or topic that only triggers needs it too: ``Retry(after=…)`` and ``Reject`` are calls of SQS. A topic
         of Kafka does not: it can only trigger.
         """
         calling = [kind for kind in SERVICES if kind != "stream" or _source("stream", settings) == "kinesis"]
@@ -229,10 +229,10 @@ def _check_function(function: FunctionRecord, source: str) -> Iterator[Finding]:
         )
     for trigger in function.triggers:
         if trigger.kind == "message":
-            yield from _check_batch(trigger)
-            yield from _check_filter(trigger)
+            yield from check_batch(trigger)
+            yield from check_filter(trigger)
         if trigger.kind == "stream":
-            yield from _check_stream(trigger, source)
+            yield from check_stream(trigger, source)
         if trigger.kind == "schedule":
             yield from _check_schedule(trigger, source)
 
@@ -290,91 +290,6 @@ def _check_streams(function: FunctionRecord, source: str, runtime: str | None) -
         if source not in STREAMED:
             message = f"{route} streams, and {source} hands an answer on when it is whole"
             yield Finding("error", trigger.where, message, "[tool.portable.aws] http = 'function-url' or 'rest-api'")
-
-
-def _check_batch(trigger: TriggerRecord) -> Iterator[Finding]:
-    asked = trigger.options["batch_size"]
-    if asked > limits.EVENT_BATCH:
-        yield Finding(
-            "warning",
-            trigger.where,
-            f"batch_size={asked}: Lambda takes {limits.EVENT_BATCH} messages at most",
-            f"batch_size={limits.EVENT_BATCH}",
-        )
-    elif asked > limits.EVENT_BATCH_WITHOUT_WINDOW:
-        yield Finding(
-            "info",
-            trigger.where,
-            f"batch_size={asked}: above {limits.EVENT_BATCH_WITHOUT_WINDOW}, Lambda gathers messages for a second "
-            f"at least before a call; a FIFO queue gives {limits.FIFO_EVENT_BATCH} at most",
-        )
-    together = trigger.options.get("concurrency", 1)
-    if together > asked:
-        message = f"concurrency={together}: a batch has {asked} messages at most, so no more are in hand at once"
-        yield Finding("warning", trigger.where, message, f"batch_size={together}")
-
-
-def _check_wait(source: ResourceRecord) -> Iterator[Finding]:
-    longest = source.options["retry"][2] if "retry" in source.options else 0
-    if longest > limits.VISIBILITY_SECONDS:
-        yield Finding(
-            "error",
-            source.where,
-            f"{source.kind} {source.name}, retry: a wait of {longest:g} s; SQS hides a message for "
-            f"{limits.VISIBILITY_SECONDS} at most",
-            f"limit=timedelta(seconds={limits.VISIBILITY_SECONDS})",
-        )
-
-
-def _check_stream(trigger: TriggerRecord, source: str) -> Iterator[Finding]:
-    stream, options = f"stream {trigger.options['stream']}", trigger.options
-    if source != "kinesis":
-        yield Finding(
-            "info",
-            trigger.where,
-            f"{stream}: the event source mapping of a Kafka topic has to be in provisioned mode with "
-            "ReportBatchItemFailures; to another one every answer is a success, failures among them",
-        )
-        if options["parallel"] > 1:
-            message = f"{stream}, parallel={options['parallel']}: Lambda calls once a partition of Kafka at a time"
-            yield Finding("warning", trigger.where, message, "more partitions")
-    if options["window"] is not None and options["window"] % 1:
-        message = f"{stream}, window={options['window']:g} s: Lambda gathers for whole seconds"
-        yield Finding("warning", trigger.where, message, f"window of {-int(-options['window'] // 1)} s")
-    if options["max_attempts"] is not None and options["dead_letters"] is not None:
-        yield Finding(
-            "warning",
-            trigger.where,
-            f"{stream}: after max_attempts={options['max_attempts']} Lambda gives up the rest of the batch by itself; "
-            f"queue {options['dead_letters']} gets only what the handler rejects and what does not fit",
-            "an on-failure destination of the event source mapping",
-        )
-
-
-def _check_senders(manifest: Manifest, source: str) -> Iterator[Finding]:
-    """A function that has a topic of Kafka, and is not called by it, can only want to send to it."""
-    for stream in manifest.of_kind("stream") if source != "kinesis" else ():
-        for function in manifest.senders(stream.name):
-            yield Finding(
-                "error",
-                function.triggers[0].where,
-                f"function {function.name} uses stream {stream.name}, and is not called by it: a topic of Kafka can "
-                "only be handled",
-                "a Kafka client of your own, or a Kinesis stream",
-            )
-
-
-def _check_filter(trigger: TriggerRecord) -> Iterator[Finding]:
-    wanted = trigger.options.get("filter") or {}
-    together = prod(len(choices) for choices in wanted.values())
-    if len(wanted) > limits.TOPIC_FILTER_ATTRIBUTES or together > limits.TOPIC_FILTER_COMBINATIONS:
-        yield Finding(
-            "error",
-            trigger.where,
-            f"a filter of {len(wanted)} attributes and {together} combinations of their values: SNS takes "
-            f"{limits.TOPIC_FILTER_ATTRIBUTES} and {limits.TOPIC_FILTER_COMBINATIONS}",
-            "an attribute that says what the handler looks for, or the rest of the filter in the handler",
-        )
 
 
 def _check_schedule(trigger: TriggerRecord, source: str) -> Iterator[Finding]:

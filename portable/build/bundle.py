@@ -56,6 +56,7 @@ _ADAPTER_TOOLS = (
     "samples",
     "samples.py",
     "schedules.py",
+    "source_checks.py",
 )
 _USES_MSGSPEC = re.compile(rb"^\s*(?:import|from)\s+msgspec\b", re.MULTILINE)
 _READS_FORMS = re.compile(rb"\.a?form\(")

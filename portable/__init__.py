@@ -1,4 +1,4 @@
-"""Write a function once; run it on AWS, Google Cloud, Azure, a container, and your own machine."""
+"""Write a function once; run it on AWS, Google Cloud, Azure, and your own machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from portable.http.streams import ServerSentEvent as ServerSentEvent
     from portable.http.streams import StreamResponse as StreamResponse
     from portable.idempotency import idempotent as idempotent
-    from portable.records import StreamRecord as StreamRecord
+    from portable.events.records import StreamRecord as StreamRecord
     from portable.resources.backoff import Backoff as Backoff
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
@@ -108,7 +108,7 @@ _HOME = {
     "portable.http.redirects": ("redirect",),
     "portable.http.streams": ("EventStream", "ServerSentEvent", "StreamResponse"),
     "portable.idempotency": ("idempotent",),
-    "portable.records": ("StreamRecord",),
+    "portable.events.records": ("StreamRecord",),
     "portable.resources.backoff": ("Backoff",),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),

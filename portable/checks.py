@@ -18,7 +18,7 @@ from portable.http.routing import Routes
 from portable.invoke import make_function
 from portable.invoke.calls import event_call
 from portable.jsontext import is_pydantic, needs_msgspec
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 from portable.resources.topic import subscription_name
 from portable.schedules.due import read_zone
 from portable.schedules.expression import parse

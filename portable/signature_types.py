@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, Ty
 
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
 from portable.http.params import Depends
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from portable import BlobEvent, ConfigError, Context, Headers, HTTPError, Message, Request, Response, Tick, events
-from portable.events import Lazy, Query, current_context
+from portable.events import Query, current_context
+from portable.events.lazy import Lazy
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 NAIVE = datetime(2026, 3, 29, 12)  # noqa: DTZ001 - what is refused
@@ -357,7 +358,7 @@ def test_the_current_context_is_the_invocations_own() -> None:
 
 # --- all of them
 
-CLASSES = [found for _, found in inspect.getmembers(events, inspect.isclass) if found.__module__ == events.__name__]
+CLASSES = [found for name in events.__all__ if inspect.isclass(found := getattr(events, name))]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

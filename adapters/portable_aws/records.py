@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portable.invoke.streams import StreamFunction
-    from portable.records import StreamRecord
+    from portable.events.records import StreamRecord
 
 __all__ = ["RecordDelivery"]
 

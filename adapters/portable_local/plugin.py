@@ -6,4 +6,4 @@ from portable.hookspecs import Adapter, hookimpl
 @hookimpl
 def portable_adapters() -> list[Adapter]:
     """The local adapter."""
-    return [Adapter("local", "portable_local", "This machine")]
+    return [Adapter("local", "portable_local", "this machine")]

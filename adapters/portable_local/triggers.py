@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portable.events import Response
-    from portable.records import StreamRecord
+    from portable.events.records import StreamRecord
 
 __all__ = ["SOURCES", "Blob", "Changed", "Direct", "HTTP", "Queued", "Schedule", "Socket", "Streamed", "codec_of"]
 
@@ -239,7 +239,7 @@ class Streamed:
     @staticmethod
     def decode(event: Any) -> list[StreamRecord[Any]]:
         """The records, their bodies as sent."""
-        from portable.records import StreamRecord
+        from portable.events.records import StreamRecord
 
         _need(event, "stream", "stream", "records")
         records: list[StreamRecord[Any]] = []

@@ -16,7 +16,7 @@ from portable.dev.application import DevFunction
 from portable.dev.delivery import Desk, Invocation, Part, backoff
 from portable.errors import Retry
 from portable.invoke.streams import first_failures
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 from portable.run.streams import PartitionReader
 from portable.triggers import StreamTrigger
 

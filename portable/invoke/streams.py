@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
-    from portable.records import StreamRecord
+    from portable.events.records import StreamRecord
     from portable.triggers import StreamTrigger
 
     Outcomes = list[BaseException | None]

@@ -31,7 +31,7 @@ from portable.drivers.table import Schema
 from portable.errors import PortableError, UnsupportedError
 from portable.events import BlobEvent, Change, Message
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 from portable.resources import Resource
 from portable.resources.backoff import Backoff
 from portable.resources.bucket import Bucket

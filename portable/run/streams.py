@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 
 if TYPE_CHECKING:
     from portable.drivers import StreamDriver

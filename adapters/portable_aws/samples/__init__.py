@@ -13,7 +13,7 @@ from portable.build.schedules import firing
 from portable.events import BlobEvent, Change, Message, Response, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 from portable.samples import Event, Outcome
 from portable.samples.sockets import outcome_of
 from portable_aws.capabilities import NAMES

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64  # base64 brings re along
 
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 from portable_aws.triggers import malformed
 
 TYPE_CHECKING = False
@@ -95,10 +95,13 @@ class MSK:
     @staticmethod
     def encode(failed: Sequence[StreamRecord[Any]]) -> dict[str, Any]:
         """The answer: from where on each partition comes again."""
-        rows = [
-            {"partition": f"{record.native['topic']}-{record.partition}", "offset": int(record.offset)}
-            for record in failed
-        ]
+        try:
+            rows = [
+                {"partition": f"{record.native['topic']}-{record.partition}", "offset": int(record.offset)}
+                for record in failed
+            ]
+        except (KeyError, ValueError) as error:  # nothing else says from where on, so all of it comes again
+            raise malformed("kafka", "a batch of a Kafka topic", error, {}) from error
         return {"batchItemFailures": [{"itemIdentifier": row} for row in rows]}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64  # base64 brings re along
 
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 from portable_aws.triggers import malformed
 
 TYPE_CHECKING = False

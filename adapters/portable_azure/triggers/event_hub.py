@@ -11,7 +11,7 @@ comes again what is done; a batch that another instance gets is handed over whol
 
 from __future__ import annotations
 
-from portable.records import StreamRecord
+from portable.events.records import StreamRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable.events import Lazy, _check_aware
+from portable.events.lazy import Lazy, check_aware
 from portable.generics import Generic, T
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ class StreamRecord(Lazy, Generic[T]):
         self.body = body
         self.key = key
         if time is not None:
-            _check_aware("time", time)
+            check_aware("time", time)
         self.time = time
         self.headers = {} if headers is None else headers
         self.attempt = attempt

@@ -23,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--app", metavar="APP", help="module:variable of the App (default: the settings', else app:app)"
     )
     parser.add_argument("--targets", metavar="LIST", help="some targets, with commas: aws,gcp (default: all)")
+    parser.add_argument(
+        "--corpus", type=_count, default=0, metavar="N", help="send N generated requests and events instead"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="what the corpus is drawn with (default: 0)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,6 +35,18 @@ def run(options: argparse.Namespace) -> int:
 
     names = [name for name in (options.targets or "").split(",") if name]
     targets = [chosen_adapter(name).name for name in names] or None
-    report = verify(chosen_project(options), targets, say=lambda line: print(line, flush=True))
+    report = verify(
+        chosen_project(options),
+        targets,
+        corpus=options.corpus,
+        seed=options.seed,
+        say=lambda line: print(line, flush=True),
+    )
     print(report.text())
     return report.status
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number of steps from 1 on, got {text!r}")
+    return int(text)

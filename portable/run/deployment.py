@@ -109,9 +109,19 @@ class Deployment:
     def deliver(self, function: str, event: Event) -> Outcome:
         """Give a function an event, natively. A failed invocation is the outcome's ``error``.
 
+        A batch larger than this cloud's events are is delivered one after the other; the outcome is of all of it.
         Raises ConfigError for an unknown function.
         """
-        return self._deliver(self.manifest.function(function), event)
+        record, most = self.manifest.function(function), self._samples.batch_limit
+        if record.kind != "message" or most is None or not isinstance(event, list) or len(event) <= most:
+            return self._deliver(record, event)
+        whole = Outcome()
+        for start in range(0, len(event), most):
+            part = event[start : start + most]
+            outcome = self._deliver(record, part)
+            whole.failed += [one.id for one in part] if outcome.error is not None else outcome.failed
+            whole.after |= outcome.after
+        return whole
 
     def socket(self, path: str) -> tuple[Callable[[SocketEvent], Response], bool]:
         """What answers the events of a websocket as the cloud's gateway asks it, and whether it carries bytes.

@@ -56,7 +56,7 @@ DECLARED: tuple[Declared, ...] = (
     ),
     Declared(
         "encoded-cookies",
-        ("body",),
+        ("body", "header:etag"),
         "A request with a cookie whose value holds a percent sign",
         "The Functions host percent-encodes the cookies an answer sets, so those that come back are decoded.",
         targets=("azure",),

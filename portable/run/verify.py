@@ -86,13 +86,20 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify(
-    project: Project, targets: Sequence[str] | None = None, *, jobs: int = 2, say: Say = lambda line: None
+    project: Project,
+    targets: Sequence[str] | None = None,
+    *,
+    jobs: int = 2,
+    corpus: int = 0,
+    seed: int = 0,
+    say: Say = lambda line: None,
 ) -> Report:
     """Build, run and compare.
 
     Args:
         targets: names; left out, every installed adapter's that builds.
         jobs: targets that run at the same time. They are built one after the other.
+        corpus: so many generated steps instead of the project's own, drawn with ``seed``: ``portable.run.corpus``.
         say: gets a line as each thing is done.
 
     Raises:
@@ -104,6 +111,13 @@ def verify(
     manifest = open_artifact(folders[names[0]]).manifest
     written = traffic.load(project.root, manifest)
     steps = traffic.derived(manifest) if written is None else written
+    source = traffic.FILE if written is not None else "the app's routes and triggers"
+    if corpus:
+        from portable.run.corpus import corpus as draw_corpus
+        from portable.run.corpus import write_corpus
+
+        steps, source = draw_corpus(manifest, corpus, seed, steps), f"a corpus of seed {seed}"
+        say(f"the corpus is in {write_corpus(steps, place)}")
     # Made once: what is random or of this moment in an event is the same for every target.
     made = [_material(step, project.root, manifest) for step in steps]
     say(f"built for {', '.join(names)}; sending {len(steps)} steps to each")
@@ -120,7 +134,6 @@ def verify(
     with ThreadPoolExecutor(jobs) as pool:
         ran = list(pool.map(lambda name: _named(name, lambda: run_one(name)), names))
     observed = {report.target: rows for report, rows in ran}
-    source = traffic.FILE if written is not None else "the app's routes and triggers"
     return Report(manifest.app, source, len(steps), [report for report, _ in ran], compare(steps, observed))
 
 

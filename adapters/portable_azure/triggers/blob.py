@@ -41,11 +41,14 @@ class BlobStorageTrigger:
             raise ValueError(f"a blob trigger's metadata has BlobTrigger as 'container/name', got {native.name!r}")
         properties = native.blob_properties or {}
         etag = properties.get("ETag")
+        size = native.length
+        if size is None:  # so azure.functions reads the length of an empty blob
+            size = properties.get("ContentLength", properties.get("Length"))
         return BlobEvent(
             "created",
             self._bucket,
             decode_key(name),
-            native.length,
+            size,
             etag.strip('"') if etag else None,
             _read_time(properties.get("LastModified")),
             native,

@@ -216,6 +216,12 @@ def test_blob() -> None:
     assert event.native.read() == b"\x89PNG\r\n\x1a\n"
 
 
+def test_the_size_of_an_empty_blob_is_known() -> None:
+    sent = BlobEvent("created", "uploads", "empty", 0, "0x1", datetime(2026, 3, 29, 8, tzinfo=UTC))
+    decoded = native("blob", SAMPLES.native(record("blob"), sent, source="blob"))
+    assert BlobStorageTrigger("uploads").decode(decoded).size == 0
+
+
 def test_a_blob_without_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="BlobTrigger"):
         BlobStorageTrigger("uploads").decode(blob.InputStream(data=b""))

@@ -62,12 +62,16 @@ def run_scripts(page: Path, folder: Path) -> dict[str, object]:
 def test_the_readmes_app_answers(tmp_path: Path) -> None:
     app = run_scripts(ROOT / "README.md", tmp_path)["app"]
     assert isinstance(app, App)
-    with TestClient(app) as client:
+    with TestClient(app, overrides={app.secret("partner-keys"): "till a-key-of-the-tills"}) as client:
         assert client.get("/orders/7?verbose=true").json() == {"order": 7, "verbose": True}
         assert client.get("/orders/seven").status == 404
-        assert client.post("/orders", json={"item": "tea"}).status == 202
-        assert client.post("/orders", body="{").status == 400
-        assert client.post("/orders", json={"item": 7}).status == 422
+        assert client.post("/orders", json={"item": "tea"}).status == 401
+        headers = {"x-api-key": "a-key-of-the-tills", "idempotency-key": "1"}
+        first, again = (client.post("/orders", json={"item": "tea"}, headers=headers) for _ in range(2))
+        assert (first.status, first.json()) == (202, again.json())
+        del headers["idempotency-key"]
+        assert client.post("/orders", body="{", headers=headers).status == 400
+        assert client.post("/orders", json={"item": "tea", "count": 0}, headers=headers).status == 422
         client.bucket("photos").write("cat.png", b"a cat")
         client.bucket("photos").write("cat.txt", b"no cat")
         assert client.settle().delivered == 2

@@ -146,7 +146,7 @@ def test_every_part_of_a_request(client: TestClient) -> None:
         "body": '{"n":1}',
         "type": "application/json",
     }
-    with pytest.raises(ValueError, match="give body or json"):
+    with pytest.raises(ValueError, match="give body, json, or form and files"):
         client.post("/echo/x", body="a", json=1)
 
 

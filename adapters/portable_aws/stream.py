@@ -6,7 +6,8 @@ A shard is a partition; a key is Kinesis' partition key.
 from __future__ import annotations
 
 from portable.drivers import SendFailure, StoredRecord, read_address
-from portable.errors import ConfigError, UnsupportedError
+from portable.drivers.stream import HandledStream
+from portable.errors import ConfigError
 from portable_aws._sdk import Client, retrying
 from portable_aws.errors import translate
 from portable_aws.limits import STREAM_BATCH_BYTES, STREAM_BATCH_RECORDS, STREAM_READ_RECORDS, STREAM_RECORD_BYTES
@@ -20,15 +21,20 @@ if TYPE_CHECKING:
 
     Entry = tuple[int, dict[str, Any]]
 
-__all__ = ["KafkaTopic", "KinesisStream", "open_driver"]
+__all__ = ["KinesisStream", "open_driver"]
+
+KAFKA = (
+    "portable brings no Kafka client: a topic of Kafka can be handled here, and is written to with a client of your own "
+    "(confluent-kafka)"
+)
 
 
-def open_driver(resource: Resource, environment: Mapping[str, str] | None) -> KinesisStream | KafkaTopic:
+def open_driver(resource: Resource, environment: Mapping[str, str] | None) -> KinesisStream | HandledStream:
     """The driver of a declared stream. Raises ConfigError without an address, or with another's."""
     address = read_address("stream", resource.name, environment)
     scheme, _, name = address.partition("://")
     if scheme == "kafka" and name:
-        return KafkaTopic(resource.name)
+        return HandledStream(resource.name, KAFKA)
     if scheme != "kinesis" or not name:
         raise ConfigError(
             f"the address of stream {resource.name!r} is kinesis://NAME or kafka://TOPIC, not {address!r}"
@@ -112,36 +118,3 @@ class KinesisStream:
             return getattr(self._client.get(), method)(**options)
         except Exception as error:
             raise translate(error, self._label) from error
-
-
-class KafkaTopic:
-    """A topic of Kafka: Lambda brings its records."""
-
-    def __init__(self, name: str) -> None:
-        self._label = f"stream {name}"
-
-    def _refuse(self) -> UnsupportedError:
-        return UnsupportedError(
-            "portable brings no Kafka client: a topic of Kafka can be handled here, and is written to with a client of "
-            "your own (confluent-kafka)",
-            resource=self._label,
-        )
-
-    def send_many(self, records: Sequence[tuple[str, bytes]]) -> list[SendFailure]:  # noqa: ARG002
-        """Raises UnsupportedError."""
-        raise self._refuse()
-
-    def partitions(self) -> list[str]:
-        """None that could be read here."""
-        return []
-
-    def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:  # noqa: ARG002
-        """Raises UnsupportedError."""
-        raise self._refuse()
-
-    def native(self) -> Any:
-        """Raises UnsupportedError."""
-        raise self._refuse()
-
-    def close(self) -> None:
-        """Nothing is open."""

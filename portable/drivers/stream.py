@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portable.errors import UnsupportedError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["StoredRecord", "StreamDriver"]
+__all__ = ["HandledStream", "StoredRecord", "StreamDriver"]
 
 
 class StoredRecord:
@@ -58,3 +60,37 @@ class StreamDriver(Protocol):
 
     def close(self) -> None:
         """Close connections; the driver can be used again."""
+
+
+class HandledStream:
+    """A stream whose records a function is given, and nothing here writes or reads.
+
+    Args:
+        name: of the stream. advice: why not, and with what it is written to.
+    """
+
+    def __init__(self, name: str, advice: str) -> None:
+        self._label = f"stream {name}"
+        self._advice = advice
+
+    def _refuse(self) -> UnsupportedError:
+        return UnsupportedError(self._advice, resource=self._label)
+
+    def send_many(self, records: Sequence[tuple[str, bytes]]) -> list[SendFailure]:  # noqa: ARG002
+        """Raises UnsupportedError."""
+        raise self._refuse()
+
+    def partitions(self) -> list[str]:
+        """None that could be read here."""
+        return []
+
+    def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:  # noqa: ARG002
+        """Raises UnsupportedError."""
+        raise self._refuse()
+
+    def native(self) -> Any:
+        """Raises UnsupportedError."""
+        raise self._refuse()
+
+    def close(self) -> None:
+        """Nothing is open."""

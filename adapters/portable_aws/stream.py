@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from portable.drivers import SendFailure, StoredRecord, read_address
 from portable.drivers.stream import HandledStream
-from portable.errors import ConfigError
+from portable.errors import ConfigError, UnsupportedError
 from portable_aws._sdk import Client, retrying
 from portable_aws.errors import translate
 from portable_aws.limits import STREAM_BATCH_BYTES, STREAM_BATCH_RECORDS, STREAM_READ_RECORDS, STREAM_RECORD_BYTES
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["KinesisStream", "open_driver"]
 
 KAFKA = (
-    "portable brings no Kafka client: a topic of Kafka can be handled here, and is written to with a client of your own "
-    "(confluent-kafka)"
+    "portable brings no Kafka client: a topic of Kafka can be handled here, and is written to with a client of your "
+    "own (confluent-kafka)"
 )
 
 

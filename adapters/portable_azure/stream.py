@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["open_driver"]
 
 ADVICE = (
-    "an event hub can be handled here, and is written to with azure-eventhub: nothing that speaks its protocol runs on a "
-    "development machine, so a driver would be unproven"
+    "an event hub can be handled here, and is written to with azure-eventhub: nothing that speaks its protocol runs on "
+    "a development machine, so a driver would be unproven"
 )
 
 

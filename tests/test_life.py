@@ -159,6 +159,27 @@ def test_an_async_event_handler_too() -> None:
     assert isinstance(outcome, DeadlineExceededError)
 
 
+def test_nothing_is_begun_behind_a_message_that_took_all_the_time() -> None:
+    app = App("shop")
+    life_batches = app.queue("life-batches", str)
+    begun: list[str] = []
+
+    @app.on_message(life_batches)
+    async def slow(message: Message[str]) -> None:
+        begun.append(message.body)
+        if message.body == "b":
+            await asyncio.sleep(60)
+
+    function = make_function(app.functions()["slow"], app)
+    token = current_context.set(context_of(0.5))
+    try:
+        outcomes = run(function([Message(body, f'"{body}"') for body in "abc"]))
+    finally:
+        current_context.reset(token)
+    assert begun == ["a", "b"]
+    assert [type(outcome) for outcome in outcomes] == [type(None), DeadlineExceededError, DeadlineExceededError]
+
+
 def test_a_handlers_own_timeout_is_its_own() -> None:
     app = App("shop")
 

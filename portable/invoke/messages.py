@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable.errors import ConfigError, Reject, Retry
+from portable.errors import ConfigError, DeadlineExceededError, Reject, Retry
 from portable.events import current_context
 from portable.invoke.calls import event_call, log_failure, name_of, refuse_coroutine
 from portable.invoke.loops import step
@@ -133,6 +133,10 @@ async def _deliver_each(trigger: MessageTrigger, call: Call, batch: list[Message
             outcomes.append(None if message._failed is False else _explain(message._failed))
         except (Retry, Reject) as wish:
             outcomes.append(wish)
+        except DeadlineExceededError as error:
+            log_failure(trigger, f"message {message.id}, and begins none behind it", error)
+            outcomes += [error] * (len(batch) - len(outcomes))  # one more that hangs, and what is done would come again
+            break
         except Exception as error:
             log_failure(trigger, f"message {message.id}", error)
             outcomes.append(error)

@@ -31,7 +31,12 @@ class ChangeDelivery:
         failed = None
         for change in self._codec.decode(event):
             change.table = self._only or self._declared(change.table)
-            key = self._schemas[change.table].key_of(change.key)
+            try:
+                key = self._schemas[change.table].key_of(change.key)
+            except KeyError as error:
+                raise ValueError(
+                    f"a change of table {change.table!r} whose Keys have no {error}: is the stream another table's?"
+                ) from error
             change.key = key[0] if len(key) == 1 else key
             try:
                 result = self._function(change)

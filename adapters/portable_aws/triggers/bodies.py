@@ -4,13 +4,29 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from portable.events import Request, Response
 
-__all__ = ["decode_body", "encode_body", "parse_query"]
+__all__ = ["check_pairs", "check_text", "decode_body", "encode_body", "parse_query"]
 
 _TEXTUAL = ("application/json", "application/javascript", "application/xml", "application/x-www-form-urlencoded")
+
+
+def check_text(body: Any) -> str:
+    """The body of an event that says it is text. Raises TypeError."""
+    if body.__class__ is not str:
+        raise TypeError(f"its body is {type(body).__name__}, not text")
+    text: str = body
+    return text
+
+
+def check_pairs(pairs: Iterable[tuple[Any, Any]]) -> None:
+    """Raise TypeError naming a header or parameter that is no text."""
+    for name, value in pairs:
+        if value.__class__ is not str:
+            raise TypeError(f"{name!r} is {value!r}, not text")
 
 
 def decode_body(request: Request) -> bytes:

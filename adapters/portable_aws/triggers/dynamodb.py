@@ -64,7 +64,7 @@ class DynamoDBStream:
                 change.table = record["eventSourceARN"].split("/")[1]
                 change.key = decode_item(record["dynamodb"]["Keys"])
                 changes.append(change)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise malformed("dynamodb-stream", "a batch of a DynamoDB stream", error, event) from error
         return changes
 
@@ -73,4 +73,7 @@ class DynamoDBStream:
         """The answer: Lambda delivers again from the record that failed on, with all behind it."""
         if failed is None:
             return {"batchItemFailures": []}
-        return {"batchItemFailures": [{"itemIdentifier": failed.native["dynamodb"]["SequenceNumber"]}]}
+        try:
+            return {"batchItemFailures": [{"itemIdentifier": failed.native["dynamodb"]["SequenceNumber"]}]}
+        except KeyError as error:  # nothing else says from where on, so all of it comes again
+            raise malformed("dynamodb-stream", "a batch of a DynamoDB stream", error, {}) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from portable.events import Headers, Query, Request
 from portable_aws.limits import ALB_ANSWER_BYTES, LAMBDA_PAYLOAD_BYTES
 from portable_aws.triggers import malformed
-from portable_aws.triggers.bodies import decode_body, encode_body, unquote_value
+from portable_aws.triggers.bodies import check_pairs, decode_body, encode_body, unquote_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["ALB", "RESTAPI"]
 
 
+def check_name(value: Any, name: str) -> str:
+    """What has to be text. Raises TypeError."""
+    if value.__class__ is not str:
+        raise TypeError(f"its {name} is {value!r}")
+    text: str = value
+    return text
+
+
 def _pairs(event: dict[str, Any], single: str, multi: str) -> list[tuple[str, str]]:
     many = event.get(multi)
     if many:
-        return [(name, value) for name, values in many.items() for value in values or ()]
-    return [(name, value) for name, value in (event.get(single) or {}).items() if value is not None]
+        pairs = [(name, value) for name, values in many.items() for value in values or ()]
+    else:
+        pairs = [(name, value) for name, value in (event.get(single) or {}).items() if value is not None]
+    check_pairs(pairs)
+    return pairs
 
 
 def _headers(request: Request) -> Headers:
@@ -90,8 +101,8 @@ class RESTAPI:
         try:
             request = _RESTRequest.__new__(_RESTRequest)
             request.native = event
-            request.method = event["httpMethod"]
-            path = event["path"]
+            request.method = check_name(event["httpMethod"], "httpMethod")
+            path = check_name(event["path"], "path")
             context = event["requestContext"]
             whole = context.get("path", path)
             if whole != path:
@@ -145,8 +156,8 @@ class ALB:
         try:
             request = _ALBRequest.__new__(_ALBRequest)
             request.native = event
-            request.method = event["httpMethod"]
-            request.raw_path = event["path"] or "/"
+            request.method = check_name(event["httpMethod"], "httpMethod")
+            request.raw_path = check_name(event["path"], "path") or "/"
         except (KeyError, TypeError) as error:
             raise malformed("alb", "an ALB event", error, event) from error
         return request

@@ -9,7 +9,7 @@ from __future__ import annotations
 from portable.events import Headers, Query, Request
 from portable_aws.limits import LAMBDA_PAYLOAD_BYTES
 from portable_aws.triggers import malformed
-from portable_aws.triggers.bodies import decode_body, encode_body, parse_query
+from portable_aws.triggers.bodies import check_pairs, check_text, decode_body, encode_body, parse_query
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ __all__ = ["HTTPAPI", "FunctionURL"]
 
 def _headers(request: Request) -> Headers:
     event = request.native
-    headers = Headers(event.get("headers") or {})
+    given = event.get("headers") or _NONE
+    check_pairs(given.items())
+    headers = Headers(given)
     cookies = event.get("cookies")
     if cookies and "cookie" not in headers:
         headers.add("cookie", "; ".join(cookies))
@@ -80,11 +82,13 @@ class FunctionURL:
         try:
             request = _new(_Request)
             request.native = event
-            request.method = event["requestContext"]["http"]["method"]
-            request.raw_path = event["rawPath"]
+            request.method = method = event["requestContext"]["http"]["method"]
+            request.raw_path = path = event["rawPath"]
+            if method.__class__ is not str or path.__class__ is not str:
+                raise TypeError(f"its method {method!r} and rawPath {path!r} are not both text")
             body = event.get("body")
             if body and not event.get("isBase64Encoded"):  # read at once: on first use it costs twice as much
-                request.sent_body = body
+                request.sent_body = check_text(body)
                 request.content_type = (event.get("headers") or _NONE).get("content-type")
         except (KeyError, TypeError, AttributeError) as error:
             raise malformed("function-url", "a function URL event", error, event) from error
@@ -142,8 +146,10 @@ class HTTPAPI(FunctionURL):
             request = _new(_Request)
             request.native = event
             context = event["requestContext"]
-            request.method = context["http"]["method"]
+            request.method = method = context["http"]["method"]
             path = event["rawPath"]
+            if method.__class__ is not str or path.__class__ is not str:
+                raise TypeError(f"its method {method!r} and rawPath {path!r} are not both text")
             stage = context.get("stage", "$default")
             if stage != "$default":
                 path = _without_stage(request, path, stage)
@@ -152,7 +158,7 @@ class HTTPAPI(FunctionURL):
             request.raw_path = path
             body = event.get("body")
             if body and not event.get("isBase64Encoded"):
-                request.sent_body = body
+                request.sent_body = check_text(body)
                 request.content_type = (event.get("headers") or _NONE).get("content-type")
         except (KeyError, TypeError, AttributeError) as error:
             raise malformed("http-api", "an HTTP API event of payload format 2.0", error, event) from error

@@ -71,7 +71,7 @@ class S3:
                 blob.bucket = record["s3"]["bucket"]["name"]
                 blob.key = unquote_plus(record["s3"]["object"]["key"])
                 blobs.append(blob)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise malformed("s3", "an S3 notification", error, event) from error
         return blobs
 
@@ -94,6 +94,8 @@ class S3EventBridge:
             blob.kind = cls._KINDS[name]  # type: ignore[assignment]
             blob.bucket = event["detail"]["bucket"]["name"]
             blob.key = event["detail"]["object"]["key"]
+            if not isinstance(blob.key, str):
+                raise TypeError(f"the object's key is {blob.key!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise malformed("s3-eventbridge", "an S3 event of EventBridge", error, event) from error
         return [blob]

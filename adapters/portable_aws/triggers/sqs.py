@@ -65,7 +65,9 @@ class SQS:
             for record in event["Records"]:
                 message = _new(_Message)
                 message.native = record
-                message.body = record["body"]
+                message.body = body = record["body"]
+                if body.__class__ is not str:
+                    raise TypeError(f"the body of a message is {body!r}")
                 add(message)
         except (KeyError, TypeError) as error:
             raise malformed("sqs", "an SQS event", error, event) from error
@@ -79,10 +81,9 @@ class SQS:
 
     @staticmethod
     def encode(batch: Sequence[Message[Any]], outcomes: Outcomes) -> dict[str, Any]:
-        """The messages to be delivered again."""
-        failed = [
-            {"itemIdentifier": message.native["messageId"]}
-            for message, outcome in zip(batch, outcomes, strict=True)
-            if outcome is not None
-        ]
-        return {"batchItemFailures": failed}
+        """The messages to be delivered again. Raises ValueError where one of them has no id."""
+        failed = [message for message, outcome in zip(batch, outcomes, strict=True) if outcome is not None]
+        try:
+            return {"batchItemFailures": [{"itemIdentifier": message.native["messageId"]} for message in failed]}
+        except KeyError as error:  # nothing else says which of them come again, so all of them do
+            raise malformed("sqs", "an SQS event", error, {}) from error

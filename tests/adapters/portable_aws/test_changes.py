@@ -23,7 +23,7 @@ from portable_aws.runtime import entry
 from portable_aws.samples import SAMPLES
 from portable_aws.triggers.dynamodb import DynamoDBStream
 
-NATIVE = type("Native", (), {"aws_request_id": "1"})()
+NATIVE = type("Native", (), {"aws_request_id": "1", "get_remaining_time_in_millis": lambda self: 5000})()
 
 
 class Person(msgspec.Struct):

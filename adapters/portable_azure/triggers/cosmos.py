@@ -52,7 +52,11 @@ class CosmosTrigger:
 
     def decode(self, native: Any) -> list[Change[Any]]:
         """The changes that are not done. Raises ValueError for a document that no table's driver wrote."""
-        return [self._change(document) for document in native or () if document.get("_etag") not in self._done]
+        documents = list(native or ())
+        for document in documents:
+            if not hasattr(document, "get"):
+                raise ValueError(f"a batch of table {self._table!r} holds {document!r}, which is no document")
+        return [self._change(document) for document in documents if document.get("_etag") not in self._done]
 
     def failed(self, done: Sequence[Change[Any]]) -> None:
         """Remember what of a batch is done: it comes again."""

@@ -47,7 +47,10 @@ class StorageEvent(BlobEvent):
         self.kind = kind
         self.bucket = bucket
         self.key = key
-        self.size = None if size is None or kind == "deleted" else int(size)
+        try:
+            self.size = None if size is None or kind == "deleted" else int(size)
+        except (OverflowError, TypeError, ValueError) as error:
+            raise HTTPError(400, f"not an event of Cloud Storage: its 'size' is no number: {error}") from error
         self.version = data.get("generation")
 
 

@@ -84,8 +84,15 @@ class LocalFunction:
             unwatch(context)
             current_context.reset(token)
 
+    def _decode(self, event: Any) -> Any:
+        try:
+            return self._codec.decode(event)
+        except (AttributeError, LookupError, TypeError) as error:
+            kind = self._instance.kind
+            raise ValueError(f"not a local {kind} event: {type(error).__name__}: {error}") from error
+
     def _serve_http(self, event: Any) -> Any:
-        response = self._instance.call(self._codec.decode(event))
+        response = self._instance.call(self._decode(event))
         if not isinstance(response, Response):
             response = run_shared(response)
         answer = self._codec.encode(_whole(response) if response.streamed else response)
@@ -97,7 +104,7 @@ class LocalFunction:
         return answer
 
     def _serve_message(self, event: Any) -> Any:
-        key, messages = self._codec.decode(event)
+        key, messages = self._decode(event)
         triggers = {trigger.key: trigger for trigger in self._instance.call.triggers}
         if key not in triggers:
             raise ValueError(f"function {self._instance.function} takes {', '.join(triggers)}, not {key!r}")
@@ -112,19 +119,19 @@ class LocalFunction:
         return self._codec.encode(messages, outcomes)
 
     def _serve_stream(self, event: Any) -> Any:
-        records = self._codec.decode(event)
+        records = self._decode(event)
         call = self._instance.call
         outcomes = call(records)
         return self._codec.encode(records, run_shared(outcomes) if call.is_async else outcomes)
 
     def _serve_socket(self, event: Any) -> Any:
         call = self._instance.call
-        response = call(self._codec.decode(event))
+        response = call(self._decode(event))
         return self._codec.encode(run_shared(response) if call.is_async else response)
 
     def _serve_direct(self, event: Any) -> Any:
         call = self._instance.call
-        value = call(self._codec.decode(event))
+        value = call(self._decode(event))
         return run_shared(value) if call.is_async else value
 
     def _serve_blob(self, event: Any) -> None:

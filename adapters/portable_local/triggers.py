@@ -44,6 +44,13 @@ def _need(event: Any, source: str, *names: str) -> None:
         raise ValueError(f"a local {source} event has no {', '.join(map(repr, missing))}")
 
 
+def _texts(event: dict[str, Any], source: str, *names: str) -> None:
+    """Raise ValueError naming what is there and no text."""
+    for name in names:
+        if name in event and not isinstance(event[name], str):
+            raise ValueError(f"{name!r} of a local {source} event is a text, got {event[name]!r}")
+
+
 def _instant(event: dict[str, Any], name: str, source: str) -> datetime:
     try:
         found = datetime.fromisoformat(event[name])
@@ -100,6 +107,7 @@ class HTTP:
     def decode(event: Any) -> Request:
         """The request of an event."""
         _need(event, "http", "method", "path")
+        _texts(event, "http", "method", "path", "body")
         request = LocalRequest.__new__(LocalRequest)
         request.native = event
         request.method = event["method"].upper()
@@ -123,9 +131,11 @@ class Queued:
     def decode(event: Any) -> tuple[str, list[Message[Any]]]:
         """The ``key`` of the trigger, and the messages with their bodies as sent."""
         _need(event, "message", "messages", *(["queue"] if not isinstance(event, dict) or "topic" not in event else []))
+        _texts(event, "message", "queue", "topic")
         messages: list[Message[Any]] = []
         for record in event["messages"]:
             _need(record, "message", "id", "body")
+            _texts(record, "message", "id", "body")
             sent_at = _instant(record, "sent_at", "message") if record.get("sent_at") else None
             attempt, attributes = record.get("attempt") or 1, dict(record.get("attributes") or {})
             messages.append(
@@ -155,6 +165,7 @@ class Blob:
     def decode(event: Any) -> BlobEvent:
         """The blob event."""
         _need(event, "blob", "kind", "bucket", "key", "time")
+        _texts(event, "blob", "kind", "bucket", "key")
         if event["kind"] not in ("created", "deleted"):
             raise ValueError(f"'kind' of a local blob event is created or deleted, got {event['kind']!r}")
         time = _instant(event, "time", "blob")
@@ -171,6 +182,10 @@ class Changed:
     def decode(event: Any) -> Change[Any]:
         """The change, its items as a driver gives them."""
         _need(event, "change", "kind", "table", "key", "time")
+        _texts(event, "change", "kind", "table")
+        for name in ("old", "new"):
+            if not isinstance(event.get(name), dict | None):
+                raise ValueError(f"{name!r} of a local change event is an item, got {event[name]!r}")  # noqa: TRY004
         if event["kind"] not in ("insert", "update", "delete"):
             raise ValueError(f"'kind' of a local change event is insert, update or delete, got {event['kind']!r}")
         key = tuple(event["key"]) if isinstance(event["key"], list) else event["key"]

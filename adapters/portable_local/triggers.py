@@ -214,6 +214,7 @@ class Socket:
     def decode(event: Any) -> SocketEvent:
         """The event."""
         _need(event, "socket", "kind", "connection")
+        _texts(event, "socket", "kind", "connection", "body")
         if event["kind"] not in ("connect", "message", "disconnect"):
             raise ValueError(f"'kind' of a local socket event is connect, message or disconnect, got {event['kind']!r}")
         body = event.get("body") or ""
@@ -257,9 +258,11 @@ class Streamed:
         from portable.events.records import StreamRecord
 
         _need(event, "stream", "stream", "records")
+        _texts(event, "stream", "stream")
         records: list[StreamRecord[Any]] = []
         for one in event["records"]:
             _need(one, "stream", "partition", "offset", "data")
+            _texts(one, "stream", "partition", "offset", "data")
             time = _instant(one, "time", "stream") if one.get("time") else None
             data = b64decode(one["data"])
             place = event["stream"], one["partition"], one["offset"]

@@ -186,12 +186,17 @@ def _check_decimal(value: Any, where: str) -> Any:
 
 
 def to_number(value: Any, *, exact: bool) -> Any:
-    """A number as it was read: whole ones as int, others as float, or as Decimal where ``exact``."""
+    """A number as it was read: whole ones as int, others as float, or as Decimal where ``exact``.
+
+    Raises ValueError for one that no table holds: the digits of an int would be written out.
+    """
     if type(value) is int:
         return value
     from decimal import Decimal
 
     number = Decimal(repr(value)) if isinstance(value, float) else value
+    if not number.is_finite() or number.adjusted() > LARGEST_EXPONENT:
+        raise ValueError(f"{_beyond()}, got {value!r}")
     if number == number.to_integral_value():
         return int(number)
     if not exact:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 from portable import App, BlobEvent, Change, Message, Request, SocketEvent, StreamRecord, Tick
@@ -31,7 +32,15 @@ FUNCTIONS: dict[str, Any] = {
     "chat": SocketEvent("message", "c1", "hello"),
     "recount": {"n": 1},
 }
+FUNCTIONS["orders"] = [Message("m1", json.dumps({"name": "a", "count": 7, "when": "2026-03-29T08:00:00Z"}), {}, 1, AT)]
 EARLIER = "sentinel-of-the-event-of-before"
+
+
+class Order(msgspec.Struct):
+    name: str
+    when: datetime
+    count: Annotated[int, msgspec.Meta(gt=0)] = 1
+    more: list[float] | None = None
 
 
 @pytest.fixture
@@ -48,6 +57,11 @@ def app(monkeypatch: pytest.MonkeyPatch, read_all: Callable[[Any], str]) -> App:
     def take(messages: list[Message[Any]]) -> None:
         for message in messages:
             read_all(message)
+
+    @app.on_message(app.queue("orders", Order), function="orders")
+    def order(message: Message[Order]) -> None:
+        assert isinstance(message.body, Order)
+        assert message.body.count > 0
 
     @app.on_stream(clicks, function="clicks")
     def click(records: list[StreamRecord[Any]]) -> None:

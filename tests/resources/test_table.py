@@ -17,6 +17,7 @@ import pytest
 from portable import App, ConfigError, Entry, Page, Sort, Table
 from portable.drivers.table import Row, Rows, Write, decode_cursor, encode_cursor
 from portable.resources import use_platform
+from portable.resources.values import to_number
 from portable.testing import TestClient
 
 
@@ -371,3 +372,9 @@ def test_sort_and_cursors() -> None:
     for wrong in ("?", "e30", "WzEsMl0", "é"):
         with pytest.raises(ValueError, match="cursor"):
             decode_cursor(wrong, 1)
+
+
+@pytest.mark.parametrize("value", [Decimal("Infinity"), Decimal("NaN"), Decimal("1E999999999"), float("inf"), 1e300])
+def test_a_number_that_no_table_holds_is_no_int_of_a_million_digits(value: Any) -> None:
+    with pytest.raises(ValueError, match="significant digits"):
+        to_number(value, exact=False)

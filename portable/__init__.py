@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from portable.events import Response as Response
     from portable.events import SocketEvent as SocketEvent
     from portable.events import Tick as Tick
+    from portable.events.records import StreamRecord as StreamRecord
     from portable.forms import FormData as FormData
     from portable.forms import FormLimits as FormLimits
     from portable.forms import Upload as Upload
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from portable.http.streams import ServerSentEvent as ServerSentEvent
     from portable.http.streams import StreamResponse as StreamResponse
     from portable.idempotency import idempotent as idempotent
-    from portable.events.records import StreamRecord as StreamRecord
     from portable.resources.backoff import Backoff as Backoff
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache

@@ -12,13 +12,13 @@ from typing import Any
 from portable.app import App
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
+from portable.events.records import StreamRecord
 from portable.http.mounts import HTTPMount
 from portable.http.parameters import describe, flatten
 from portable.http.routing import Routes
 from portable.invoke import make_function
 from portable.invoke.calls import event_call
 from portable.jsontext import is_pydantic, needs_msgspec
-from portable.events.records import StreamRecord
 from portable.resources.topic import subscription_name
 from portable.schedules.due import read_zone
 from portable.schedules.expression import parse

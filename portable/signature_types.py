@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
-from portable.http.params import Depends
 from portable.events.records import StreamRecord
+from portable.http.params import Depends
 
 P = ParamSpec("P")
 R = TypeVar("R")

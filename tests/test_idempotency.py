@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -393,7 +394,7 @@ def test_stores_that_cannot_serve() -> None:
         idempotent(cache, ttl=timedelta(0))
 
 
-def test_handlers_that_cannot_be(tmp_path: Any) -> None:
+def test_handlers_that_cannot_be() -> None:
     app = App("shop")
     idempotency_lots = app.queue("idempotency-lots", str)
     cache = app.cache("idempotency-events")
@@ -414,8 +415,7 @@ def test_handlers_that_cannot_be(tmp_path: Any) -> None:
         TestClient(app)
 
 
-def test_only_functions_that_claim_use_the_store() -> None:
-    from pathlib import Path
+def test_only_functions_that_claim_use_the_store(tmp_path: Path) -> None:
 
     from portable.manifest import describe_app
 
@@ -425,6 +425,6 @@ def test_only_functions_that_claim_use_the_store() -> None:
     def other(payload: int) -> int:
         return payload
 
-    manifest = describe_app(app, "app:app", Path(__file__).parent)
+    manifest = describe_app(app, "app:app", tmp_path)
     assert manifest.function("http").uses == ["table:idempotency-requests"]
     assert manifest.function("other").uses == []

@@ -9,8 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from portable.invoke.streams import StreamFunction
     from portable.events.records import StreamRecord
+    from portable.invoke.streams import StreamFunction
 
 __all__ = ["RecordDelivery"]
 

@@ -52,6 +52,8 @@ class GoogleSamples:
 
     def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:
         """The request that brings an event. Raises ConfigError for more than one message: a push holds one."""
+        if not SOURCES[function.kind]:
+            raise ConfigError(f"function {function.name!r}: nothing on Google Cloud brings it {function.kind} events")
         source = source or SOURCES[function.kind][0]
         if source not in SOURCES[function.kind]:
             raise ConfigError(f"{source!r} is no source of {function.kind} events; {', '.join(SOURCES[function.kind])}")

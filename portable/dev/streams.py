@@ -15,8 +15,8 @@ from typing import Any
 from portable.dev.application import DevFunction
 from portable.dev.delivery import Desk, Invocation, Part, backoff
 from portable.errors import Retry
-from portable.invoke.streams import first_failures
 from portable.events.records import StreamRecord
+from portable.invoke.streams import first_failures
 from portable.run.streams import PartitionReader
 from portable.triggers import StreamTrigger
 

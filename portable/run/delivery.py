@@ -30,8 +30,8 @@ from portable.drivers import BlobInfo, BucketDriver, Platform, Received, StreamD
 from portable.drivers.table import Schema
 from portable.errors import PortableError, UnsupportedError
 from portable.events import BlobEvent, Change, Message
-from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable.events.records import StreamRecord
+from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable.resources import Resource
 from portable.resources.backoff import Backoff
 from portable.resources.bucket import Bucket

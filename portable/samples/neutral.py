@@ -27,11 +27,11 @@ import msgspec
 from portable.drivers.tags import decode, encode
 from portable.errors import ConfigError
 from portable.events import BlobEvent, Change, Message, Request, SocketEvent, Tick
+from portable.events.records import StreamRecord
 from portable.http.mounts import ANY
 from portable.http.routing import parse_path
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
-from portable.events.records import StreamRecord
 from portable.samples import Event
 from portable.samples.sockets import SocketDocument, sample, socket_document
 from portable.samples.sockets import event_of as socket_event_of

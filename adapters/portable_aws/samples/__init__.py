@@ -11,9 +11,9 @@ from urllib.parse import quote_plus
 
 from portable.build.schedules import firing
 from portable.events import BlobEvent, Change, Message, Response, Tick
+from portable.events.records import StreamRecord
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
-from portable.events.records import StreamRecord
 from portable.samples import Event, Outcome
 from portable.samples.sockets import outcome_of
 from portable_aws.capabilities import NAMES

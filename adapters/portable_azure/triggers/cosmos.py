@@ -78,7 +78,10 @@ class CosmosTrigger:
         change.table = self._table
         change.new = {field: decode(value) for field, value in stored.items()}
         change.old = None
-        key = self._schema.key_of(change.new)
+        try:
+            key = self._schema.key_of(change.new)
+        except KeyError as error:
+            raise ValueError(f"document {document.get('id')!r} of table {self._table!r} has no {error}") from error
         change.key = key[0] if len(key) == 1 else key
         change.native = document
         return change

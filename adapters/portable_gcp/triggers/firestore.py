@@ -57,7 +57,10 @@ class FirestoreEventarc:
             raise HTTPError(404, f"collection {collection!r} is none of this function's: {', '.join(declared)}")
         table, schema = declared[collection]
         items = [_item(document) for document in (new, old)]
-        key = schema.key_of(items[0] or items[1] or {})
+        try:
+            key = schema.key_of(items[0] or items[1] or {})
+        except KeyError as error:
+            raise HTTPError(400, f"document {place[0]!r} has no {error}, which is of its table's key") from error
         kind: Literal["insert", "update", "delete"] = "delete" if new is None else "update" if old else "insert"
         time = datetime.fromisoformat(native["time"])
         return Change(kind, table, key[0] if len(key) == 1 else key, items[1], items[0], time, native)

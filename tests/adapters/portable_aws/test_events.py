@@ -26,6 +26,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "schedule": {"cron": "0 8 * * *", "every": None, "timezone": "UTC"},
     "change": {"table": "users", "old": True, "key": [["id", "str"]]},
     "direct": {},
+    "stream": {"stream": "clicks", "batch_size": 10},
+    "socket": {"path": "/chat", "sockets": "chat"},
 }
 
 

@@ -27,6 +27,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "change": {"table": "users", "old": True, "key": [["id", "str"]]},
     "schedule": {"cron": "0 8 * * *", "every": None, "timezone": "UTC"},
     "direct": {},
+    "stream": {"stream": "clicks", "batch_size": 10},
+    "socket": {"path": "/chat", "sockets": "chat"},
 }
 
 
@@ -100,6 +102,7 @@ def test_a_tick_and_a_call() -> None:
 
 
 def test_every_kind_has_a_sample() -> None:
+    assert [kind for kind, sources in SOURCES.items() if not sources] == ["stream"]  # nothing brings records here
     for kind in SOURCES:
         event = sample_event(function(kind))
         for source in SAMPLES.sources(kind):

@@ -95,7 +95,7 @@ def _watch() -> None:
             telling = margin(timeout) * 1.5  # before an async handler is cancelled: its stack is gone then
             if left <= telling:
                 told.add(context)
-                _tell(context, ident, left)
+                _tell_surely(context, ident, left)
                 continue
             pause = min(pause, timeout / 10, left - telling)
             if not first and armed is None:
@@ -136,6 +136,16 @@ def _disarm() -> None:
     from faulthandler import cancel_dump_traceback_later
 
     cancel_dump_traceback_later()
+
+
+def _tell_surely(context: Context, ident: int, left: float) -> None:
+    """In the words of the log, or, where they fail, as ``faulthandler`` does; this thread goes on."""
+    try:
+        _tell(context, ident, left)
+    except Exception:
+        from faulthandler import dump_traceback
+
+        dump_traceback()
 
 
 def _tell(context: Context, ident: int, left: float) -> None:

@@ -88,7 +88,7 @@ class FunctionURL:
                 raise TypeError(f"its method {method!r} and rawPath {path!r} are not both text")
             body = event.get("body")
             if body and not event.get("isBase64Encoded"):  # read at once: on first use it costs twice as much
-                request.sent_body = check_text(body)
+                request.sent_body = body if body.__class__ is str else check_text(body)
                 request.content_type = (event.get("headers") or _NONE).get("content-type")
         except (KeyError, TypeError, AttributeError) as error:
             raise malformed("function-url", "a function URL event", error, event) from error
@@ -158,7 +158,7 @@ class HTTPAPI(FunctionURL):
             request.raw_path = path
             body = event.get("body")
             if body and not event.get("isBase64Encoded"):
-                request.sent_body = check_text(body)
+                request.sent_body = body if body.__class__ is str else check_text(body)
                 request.content_type = (event.get("headers") or _NONE).get("content-type")
         except (KeyError, TypeError, AttributeError) as error:
             raise malformed("http-api", "an HTTP API event of payload format 2.0", error, event) from error

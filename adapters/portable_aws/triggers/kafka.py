@@ -83,7 +83,7 @@ class MSK:
                     value = native.get("value")
                     record.body = None if value is None else a2b_base64(value, strict_mode=True)
                     records.append(record)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise malformed(cls.source, "a batch of a Kafka topic", error, event) from error
         return records
 

@@ -17,7 +17,6 @@ from portable import __version__
 from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.delivery import Desk
 from portable.dev.documents import add_documents
-from portable.dev.invocations import DeadlineExceededError
 from portable.dev.page import render
 from portable.dev.reports import (
     blob_document,
@@ -34,7 +33,14 @@ from portable.dev.reports import (
 from portable.dev.schedules import ScheduleDelivery
 from portable.dev.serving import Session
 from portable.dev.signed import add_signed
-from portable.errors import ConfigError, HTTPError, NotFoundError, PortableError, PreconditionFailedError
+from portable.errors import (
+    ConfigError,
+    DeadlineExceededError,
+    HTTPError,
+    NotFoundError,
+    PortableError,
+    PreconditionFailedError,
+)
 from portable.events import Response as PortableResponse
 from portable.http.answers import problem
 from portable.jsontext import to_values

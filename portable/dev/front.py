@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 
 from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.guard import refusal
-from portable.dev.invocations import DeadlineExceededError, Invoker
+from portable.dev.invocations import Invoker
 from portable.dev.journal import Entry, Journal
+from portable.errors import DeadlineExceededError
 from portable.events import Context, Headers, Query, Request, Response
 from portable.http.answers import answer_error, problem
 from portable.http.background import take_tasks

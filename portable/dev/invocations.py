@@ -12,20 +12,16 @@ from typing import Any
 from portable.app import App
 from portable.dev.application import DevFunction
 from portable.dev.threads import Threads
-from portable.errors import PortableError
+from portable.errors import DeadlineExceededError, PortableError
 from portable.events import Context, current_context
 from portable.http.mounts import Mounts
 from portable.watchdog import enter as watch
 from portable.watchdog import leave as unwatch
 
-__all__ = ["THREADS", "DeadlineExceededError", "HandlerExitError", "Invoker", "StartError"]
+__all__ = ["THREADS", "HandlerExitError", "Invoker", "StartError"]
 
 THREADS = 40
 """Sync handlers that run at once."""
-
-
-class DeadlineExceededError(PortableError):
-    """A function took longer than its timeout. What it gives later is dropped."""
 
 
 class HandlerExitError(PortableError):

@@ -6,9 +6,10 @@ import time
 from logging import getLogger
 
 from portable.dev.application import Application, DevFunction
-from portable.dev.invocations import DeadlineExceededError, Invoker
+from portable.dev.invocations import Invoker
 from portable.dev.journal import Entry, Journal
 from portable.dev.logs import FailureNotes
+from portable.errors import DeadlineExceededError
 from portable.events import Context, Response, SocketEvent
 from portable.http.answers import problem
 from portable.live.asgi import Receive, Scope, Send, refuse, serve_socket

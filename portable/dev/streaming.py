@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from logging import getLogger
 from typing import Any
 
-from portable.dev.invocations import DeadlineExceededError
+from portable.errors import DeadlineExceededError
 from portable.events import Context
 from portable.http.pieces import AsyncPieces, BrokenStreamError
 from portable.http.streams import EventStream, StreamResponse

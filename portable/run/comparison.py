@@ -133,9 +133,10 @@ def observe_storage(contents: Contents) -> Observation:
 
 
 def _masked(body: bytes, content_type: str, ignore: Sequence[str]) -> bytes:
-    """The body without what may differ: a problem's request id, and what the step says."""
+    """The body without what may differ: a problem's request id, who ended what took too long, what the step says."""
     pointers = [entry.removeprefix("body:") for entry in ignore if entry.startswith("body:/")]
-    if content_type.startswith("application/problem+json"):
+    is_problem = content_type.startswith("application/problem+json")
+    if is_problem:
         pointers.append("/request_id")
     if not pointers:
         return body
@@ -144,6 +145,9 @@ def _masked(body: bytes, content_type: str, ignore: Sequence[str]) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return body
     changed = False
+    if is_problem and isinstance(document, dict) and document.get("status") == 504:
+        document = {name: value for name, value in document.items() if name not in ("detail", "request_id")}
+        changed = True
     for pointer in pointers:
         changed = _mask(document, pointer.split("/")[1:]) or changed
     return encode_text(document).encode() if changed else body

@@ -63,8 +63,9 @@ DECLARED: tuple[Declared, ...] = (
         only="header:cookie: *%*",
     ),
 )
-"""Every declared difference. Three more are no values that differ but ways to write one value, and are made alike
-before anything is compared: ``request-id``, ``joined-headers`` and ``cookie-attributes`` (``portable.run.comparison``).
+"""Every declared difference. Four more are no values that differ but ways to write one value, and are made alike before
+anything is compared: ``request-id``, ``past-deadline``, ``joined-headers`` and ``cookie-attributes``
+(``portable.run.comparison``).
 """
 
 

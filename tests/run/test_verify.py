@@ -213,6 +213,7 @@ def test_every_declared_difference_is_documented() -> None:
         assert one.what
         assert one.why.endswith(".")
     assert "## request-id\n" in page
+    assert "## past-deadline\n" in page
     assert "## joined-headers\n" in page
 
 

@@ -18,6 +18,7 @@ from portable_aws.queue import fit
 from portable_aws.runtime import platform
 
 
+@pytest.mark.slow
 class TestQueue(QueueConformance):
     capabilities = CAPABILITIES["queue"]
     emulator_faults: ClassVar = {"dedup_of_what_is_done": "moto forgets an id when its message is deleted"}

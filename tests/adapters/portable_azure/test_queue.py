@@ -41,6 +41,7 @@ def environment(azurite: Emulator) -> Iterator[dict[str, str]]:
         client.close()
 
 
+@pytest.mark.slow
 class TestQueue(QueueConformance):
     capabilities = STORAGE_QUEUE
     largest_body = limits.QUEUE_TEXT_BYTES

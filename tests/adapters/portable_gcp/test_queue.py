@@ -39,6 +39,7 @@ def environment(pubsub: Emulator, topics: Any) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 class TestQueue(QueueConformance):
     capabilities = CAPABILITIES["queue"]
     # Google redelivers a failed message before the later ones of its key:

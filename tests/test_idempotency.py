@@ -235,16 +235,16 @@ def test_a_claim_whose_owner_died_ends(store: str) -> None:
     from portable.idempotency import claim, settings_of
     from portable.invoke import run
 
-    app, paid = shop(store, lock=timedelta(seconds=1))
+    app, paid = shop(store, lock=timedelta(seconds=3))
     settings = settings_of(app.triggers[0].handler)
     assert settings is not None
     with TestClient(app) as client:
 
         async def taken() -> list[str]:
-            return [(await claim(settings, "someone", "hash", 1.0, True)).state for _ in range(2)]
+            return [(await claim(settings, "someone", "hash", 3.0, True)).state for _ in range(2)]
 
         assert run(taken()) == ["ours", "busy"]
-        threading.Event().wait(1.2)
+        threading.Event().wait(3.2)
 
         async def again() -> str:
             return (await claim(settings, "someone", "hash", 1.0, True)).state

@@ -129,7 +129,7 @@ def test_an_async_handler_is_cancelled_before_its_deadline(runner: Any) -> None:
             raise
 
     function = make_function(app.functions()["http"], app)
-    context = context_of(0.5)
+    context = context_of(4)
     token = current_context.set(context)
     try:
         response: Response = runner(function(Request("GET", "/")))
@@ -151,7 +151,7 @@ def test_an_async_event_handler_too() -> None:
         await asyncio.sleep(60)
 
     function = make_function(app.functions()["slow"], app)
-    token = current_context.set(context_of(0.5))
+    token = current_context.set(context_of(4))
     try:
         (outcome,) = run(function([Message("1", '"a"')]))
     finally:
@@ -171,7 +171,7 @@ def test_nothing_is_begun_behind_a_message_that_took_all_the_time() -> None:
             await asyncio.sleep(60)
 
     function = make_function(app.functions()["slow"], app)
-    token = current_context.set(context_of(0.5))
+    token = current_context.set(context_of(4))
     try:
         outcomes = run(function([Message(body, f'"{body}"') for body in "abc"]))
     finally:

@@ -32,7 +32,7 @@ WRITERS = 3
 WORKERS = 2
 SIZE = 300_000  # two chunks
 WAITING = 300  # messages: writers wait while so many were accepted and not done, so that the end is never far off
-STUCK_SECONDS = 130  # without one more message done: a message on its way to a worker that is gone takes 30 to come again
+STUCK_SECONDS = 130  # without one more done: a message on its way to a worker that is gone comes again after 30
 
 
 class Killed:

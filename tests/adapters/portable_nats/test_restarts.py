@@ -151,7 +151,7 @@ def left_in_the_stream(queue: Queue[Any]) -> Iterator[str]:
 
 
 STALLS = pytest.mark.xfail(
-    strict=False, reason="now and then an ordered queue's consumer hands nothing out any more after kills: not mended yet"
+    strict=False, reason="now and then an ordered queue's consumer hands nothing out any more after kills: not mended"
 )
 
 

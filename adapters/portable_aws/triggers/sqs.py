@@ -36,15 +36,28 @@ def _attributes(message: Message[Any]) -> dict[str, str]:
     return {name: value["stringValue"] for name, value in found.items() if value.get("stringValue") is not None}
 
 
+def _text(record: dict[str, Any], name: str) -> str:
+    """What has to be text: an identifier, which others are compared with. Raises ValueError where it is not."""
+    value: str = record[name]
+    if value.__class__ is not str:
+        raise ValueError(f"the {name} of an SQS message is {value!r}, which is no text")
+    return value
+
+
+def _group(message: Message[Any]) -> str | None:
+    attributes = message.native.get("attributes", {})
+    return None if attributes.get("MessageGroupId") is None else _text(attributes, "MessageGroupId")
+
+
 class _Message(Message["Any"]):
     __slots__ = ()
     _lazy = {
         **Message._lazy,
-        "id": lambda message: message.native["messageId"],
+        "id": lambda message: _text(message.native, "messageId"),
         "attributes": _attributes,
         "attempt": lambda message: int(message.native.get("attributes", {}).get("ApproximateReceiveCount", 1)),
         "sent_at": _sent_at,
-        "group": lambda message: message.native.get("attributes", {}).get("MessageGroupId"),
+        "group": _group,
     }
 
 

@@ -112,6 +112,19 @@ def test_malformed(codec: Any, event: Any, problem: str) -> None:
         codec.decode(event)
 
 
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("messageId", {"body": "", "messageId": [1]}),
+        ("MessageGroupId", {"body": "", "attributes": {"MessageGroupId": {}}}),
+    ],
+)
+def test_what_names_a_message_is_text(name: str, record: dict[str, Any]) -> None:
+    (message,) = SQS.decode({"Records": [record]})
+    with pytest.raises(ValueError, match=f"the {name} of an SQS message is .*, which is no text"):
+        _ = message.id if name == "messageId" else message.group
+
+
 # --- samples
 
 

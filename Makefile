@@ -7,14 +7,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# make test MARKS="" runs the slow tests too; make test ARGS="-k bucket" passes pytest anything else.
+# make test MARKS="" runs the slow tests too; make test ARGS="-k bucket" passes pytest anything else. JOBS processes share
+# the files of tests, each with its own emulators: most tests wait rather than work.
 MARKS ?= not slow
 ARGS ?=
+JOBS ?= 3
 
 .PHONY: test test-slow conformance lint format demo doctor setup parts clean
 
 test: lint parts
-	$(BIN)/pytest -m "$(MARKS)" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "$(MARKS)" $(ARGS)
 
 test-slow:
 	$(MAKE) --no-print-directory test MARKS=""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(MatrixSession(CONFORMANCE, only=False), "conformance-document")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A name without an address in memory: the processes that share the tests know them by their names."""
+    told = repr(val)
+    return re.sub(r" at 0x[0-9a-f]+", "", told) if " at 0x" in told and not hasattr(val, "__name__") else None
+
+
 def pytest_report_header() -> list[str]:
     rows = doctor_report()
     here = [f"{row.part} {row.version}" for row in rows if row.version]
@@ -37,6 +45,23 @@ def pytest_report_header() -> list[str]:
         effect = "their tests fail" if REQUIRE_ALL else "their tests are skipped"
         lines.append(f"real parts missing, so {effect}: {', '.join(missing)}")
     return lines
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes tells the one that speaks which real parts it used."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["parts"] = [list(session.config.stash[_used]), session.config.stash[_wanted_in_vain]]
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_testnodedown(node: Any, error: object) -> None:
+    used, in_vain = getattr(node, "workeroutput", {}).get("parts", ((), {}))
+    for label in used:
+        name, _, python = label.partition(" ")
+        if (found := parts.find(name, python or None)) is not None:
+            node.config.stash[_used][label] = found
+    node.config.stash[_wanted_in_vain].update(in_vain)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -242,8 +242,17 @@ class MatrixSession:
             self._say("is not written, for these cells", self.matrix.unsettled())
             if not self._said:
                 self.matrix.write(self._file)
+        told = getattr(session.config, "workeroutput", None)
+        if told is not None:  # one of several processes: the one that speaks says it for all
+            told["conformance"] = self._said
         if self._said:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002 - pytest-xdist's hook
+        """What one of several processes found wrong with the document, each line once."""
+        lines = getattr(node, "workeroutput", {}).get("conformance", [])
+        self._said += [line for line in lines if line not in self._said]
 
     def _say(self, what: str, lines: list[str]) -> None:
         if lines:

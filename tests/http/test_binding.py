@@ -228,7 +228,6 @@ def test_a_scalar_that_does_not_fit(annotation: Any, texts: list[str]) -> None:
         (list[int], [1], [1]),
         (Annotated[list[str], Header()], ..., []),
     ],
-    ids=str,
 )
 def test_what_is_not_sent(annotation: Any, default: Any, value: Any) -> None:
     assert arguments(takes(annotation, default), Request("GET", "/")) == value
@@ -733,7 +732,6 @@ if sys.version_info >= (3, 12):
         (Query, ..., "/", "write value: Annotated[str, Query()]"),
         (Header, None, "/", "write value: Annotated[str, Header()]"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_bound_is_refused_with_the_place(annotation: Any, default: Any, path: str, says: str) -> None:
     handler = takes(annotation, default)

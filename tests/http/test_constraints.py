@@ -154,7 +154,6 @@ def test_limits_of_a_scalar_body() -> None:
         (Annotated[int, Body(), Field(gt=0)], "limits of this body are said with msgspec.Meta"),
         (Annotated[Model, Meta(max_length=1)], "limits of this body are said with pydantic.Field"),
     ],
-    ids=str,
 )
 def test_a_limit_that_nobody_would_hold_is_refused(annotation: Any, words: str) -> None:
     (route,) = [one for one in function_routes(annotation) if one.method == "POST"]

@@ -184,10 +184,11 @@ def pytest_configure(config):
 
 
 @pytest.mark.slow
-def test_any_run_is_held_against_the_document(folder: Path) -> None:
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one", "two"])
+def test_any_run_is_held_against_the_document(folder: Path, processes: tuple[str, ...]) -> None:
     (folder / "conftest.py").write_text(CONFTEST)
     assert run(folder).returncode == 0
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "order and not own"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "order and not own", *processes]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, "matrix.md" in done.stdout) == (0, False), done.stdout
     text = (folder / "matrix.md").read_text()

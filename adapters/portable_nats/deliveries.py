@@ -11,6 +11,7 @@ import asyncio
 
 from portable.errors import ConfigError, UnsupportedError
 from portable_nats._sdk import JetStreamError
+from portable_nats.limits import LOOK_SECONDS
 from portable_nats.messages import again, headers_of, letter_of, new_name, read
 from portable_nats.together import together
 
@@ -85,6 +86,7 @@ class Deliveries:
         self._max_attempts: int = resource.options["max_attempts"]
         self._ordered = bool(resource.options.get("ordered"))
         self._known = False
+        self._look_at = 0.0  # by the loop's clock: not before
 
     async def receive(self, limit: int, wait: timedelta, lease: timedelta) -> list[Received]:
         """See ``portable.drivers``."""
@@ -99,8 +101,36 @@ class Deliveries:
             left = end - loop.time()
             messages = await self.server.pull(self._stream, self._consumer, limit, left)
             taken = [received for message in messages if (received := await self._take(message, lease)) is not None]
-            if taken or (not messages and loop.time() >= end):
+            if taken:
                 return taken
+            if not messages and loop.time() >= end:
+                if self._ordered and loop.time() >= self._look_at:
+                    self._look_at = loop.time() + LOOK_SECONDS
+                    await self._unblock()
+                return []
+
+    async def _unblock(self) -> None:
+        """Acknowledge the message under way, if the stream has it no more: only then comes what is behind it.
+
+        A server that was killed may have removed an acknowledged message and not have written down that it was
+        acknowledged. Where older messages were kept it then waits for it for ever, and with one at a time hands out
+        nothing else. Servers give it up of themselves from 2.12.7 on (nats-server's pull request 7984).
+
+        Nothing is lost or comes out of turn, also when several workers do this at once or the message is acknowledged
+        meanwhile: its number is never given again, and an acknowledgement of what is not under way does nothing.
+        """
+        about = await self.server.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
+        if not (about["num_ack_pending"] and about["num_pending"]):  # nothing is held back
+            return
+        number = about["delivered"]["stream_seq"]  # one at a time: what is under way is what was delivered last
+        try:
+            await self.server.api(f"STREAM.MSG.GET.{self._stream}", {"seq": number})
+        except JetStreamError as error:
+            if error.err_code != NO_MESSAGE:
+                raise
+            # As the reply of a delivery: its count, the numbers in the stream and among the deliveries, time, pending.
+            # The server goes by the number in the stream; no delivery has the number 0, so it takes it for no other.
+            await self.server.request(f"$JS.ACK.{self._stream}.{self._consumer}.1.{number}.0.0.0", b"+ACK")
 
     def _study(self, about: Mapping[str, Any]) -> None:
         """Look at the consumer before it is used for the first time."""

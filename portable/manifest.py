@@ -16,6 +16,7 @@ from portable.app import App
 from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
+from portable.grants import VERBS
 from portable.guards import GuardRecord, declared_by_guards, guards_of, security_of
 from portable.http.mounts import HTTPMount
 from portable.http.parameters import describe, flatten, has_form
@@ -83,7 +84,8 @@ class TriggerRecord(msgspec.Struct):
 
 class FunctionRecord(msgspec.Struct):
     """A deployable unit. ``memory`` MiB and ``timeout`` seconds are None where nobody asked; ``modules`` are the
-    routers included by name that it imports; ``uses`` names its resources as ``kind:name``.
+    routers included by name that it imports; ``uses`` names its resources as ``kind:name``; ``grants``: what it may do
+    with each of them besides what its triggers need, verbs of ``portable.grants`` in order.
     """
 
     name: str
@@ -94,6 +96,7 @@ class FunctionRecord(msgspec.Struct):
     modules: list[str]
     uses: list[str]
     is_async: bool
+    grants: dict[str, list[str]] = {}
 
     def asks(self, option: str) -> list[Any]:
         """The value of an option in each trigger, None left out."""
@@ -306,6 +309,7 @@ def _function(name: str, triggers: list[Trigger], uses: list[str], root: Path) -
         modules=sorted({module for trigger in triggers for module in trigger.modules}),
         uses=uses,
         is_async=any(trigger.is_async for trigger in triggers),
+        grants={key: list(VERBS[key.partition(":")[0]]) for key in uses},
     )
 
 

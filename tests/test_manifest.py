@@ -13,6 +13,7 @@ import pytest
 
 from portable import ConfigError
 from portable.app import load_app
+from portable.grants import VERBS
 from portable.manifest import Manifest, describe_app, place
 
 APP = """
@@ -151,7 +152,8 @@ def test_a_whole_app(described: Any) -> None:
 
 def function(name: str, triggers: list[Any], **given: Any) -> dict[str, Any]:
     usual = {"memory": None, "timeout": None, "modules": [], "uses": [], "is_async": False}
-    return {"name": name, "kind": triggers[0]["kind"], "triggers": triggers, **usual, **given}
+    grants = {key: list(VERBS[key.partition(":")[0]]) for key in given.get("uses", ())}
+    return {"name": name, "kind": triggers[0]["kind"], "triggers": triggers, **usual, "grants": grants, **given}
 
 
 def trigger(kind: str, handler: str, where: str, **options: Any) -> dict[str, Any]:

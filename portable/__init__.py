@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from portable.errors import BuildError as BuildError
     from portable.errors import ConfigError as ConfigError
     from portable.errors import DeadlineExceededError as DeadlineExceededError
+    from portable.errors import DeployError as DeployError
     from portable.errors import HTTPError as HTTPError
     from portable.errors import NotFoundError as NotFoundError
     from portable.errors import PermissionDeniedError as PermissionDeniedError
@@ -77,6 +78,7 @@ _HOME = {
         "BuildError",
         "ConfigError",
         "DeadlineExceededError",
+        "DeployError",
         "HTTPError",
         "NotFoundError",
         "PermissionDeniedError",

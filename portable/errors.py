@@ -3,6 +3,7 @@
 PortableError
 ├── ConfigError                  the app or its settings are wrong; raised before any traffic
 ├── BuildError                   a build, check or run of an artifact cannot go on
+├── DeployError                  a deployment did not go through; the message names the resource and why
 ├── DeadlineExceededError        an invocation was ended shortly before its cloud would have ended the process
 ├── HTTPError                    an answer with an error status, raised by a handler or by binding
 ├── Retry                        a message handler asks for another attempt, maybe later
@@ -30,6 +31,7 @@ __all__ = [
     "BuildError",
     "ConfigError",
     "DeadlineExceededError",
+    "DeployError",
     "HTTPError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -53,6 +55,10 @@ class ConfigError(PortableError):
 
 class BuildError(PortableError):
     """A build, check or run of an artifact cannot go on. The message names the thing and the way out."""
+
+
+class DeployError(PortableError):
+    """A deployment or its end did not go through. The message names the resource and what the cloud said."""
 
 
 class DeadlineExceededError(PortableError):

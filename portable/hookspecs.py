@@ -28,9 +28,9 @@ class Adapter:
     Args:
         name: the target's name on the command line.
         package: the import package. It holds ``runtime`` (``platform()``, ``entry(…)``), ``build`` (``TARGET``, see
-            ``portable.build.target``), ``run`` (``RUNNER``, see ``portable.run.target``) and ``samples``
-            (``SAMPLES``, see ``portable.samples``) and ``capabilities`` (``CAPABILITIES``, see
-            ``portable.capabilities``). What a missing one is for raises ConfigError.
+            ``portable.build.target``), ``run`` (``RUNNER``, see ``portable.run.target``), ``deploy`` (``DEPLOYER``, see
+            ``portable.deploy``), ``samples`` (``SAMPLES``, see ``portable.samples``) and ``capabilities``
+            (``CAPABILITIES``, see ``portable.capabilities``). What a missing one is for raises ConfigError.
         title: for people.
     """
 
@@ -58,6 +58,11 @@ class Adapter:
     def run(self) -> Any:
         """How a built artifact runs here."""
         return self._module("run").RUNNER
+
+    @property
+    def deploy(self) -> Any:
+        """How a built artifact gets into the cloud, see ``portable.deploy``."""
+        return self._module("deploy").DEPLOYER
 
     @property
     def samples(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -25,8 +26,10 @@ from portable.build.bundle import (
     wanted_requirements,
 )
 from portable.build.bytecode import find_compiler
+from portable.build.deployment import describe_deployment
 from portable.build.description import Description, describe_project
 from portable.build.features import check_features, check_mounts, check_physical_names, served
+from portable.build.infrastructure import infrastructure_files
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
@@ -56,6 +59,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     ``for_here``: dependencies for this machine instead of the cloud's, and a Python this machine has.
     ``upgrade``: choose the versions of the dependencies anew. ``out``: the folder, else ``dist/<target>``.
+    ``form``: of the infrastructure files, else the target's default. ``image``: the image functions are deployed as.
     """
 
     python: str | None = None
@@ -63,6 +67,8 @@ class Wanted(msgspec.Struct, frozen=True):
     for_here: bool = False
     upgrade: bool = False
     out: Path | None = None
+    form: str | None = None
+    image: str | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -100,7 +106,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     settings = project.settings(target.name)
     known: Collection[str] | None = getattr(target, "known_settings", None)
     for name in settings if known is not None else ():
-        if name not in known:  # type: ignore[operator]
+        if name != "functions" and name not in known:  # type: ignore[operator]
             raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
     description = describe_project(project)
     manifest = description.manifest
@@ -215,6 +221,8 @@ class _Work(msgspec.Struct):
                 layers = {"app": app, "portable": framework, "dependencies": installed}
                 parts[bundle.name] = [_part(name, layer) for name, layer in layers.items()]
                 self._write_bundle(fresh, bundle, [installed, framework, app])
+            if not self.wanted.for_here:
+                self._write_infrastructure(fresh, bundles)
             self._write_manifest(fresh, bundles, inputs)
         zips = {
             out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
@@ -225,22 +233,40 @@ class _Work(msgspec.Struct):
         return self.target.data_used(self.description.manifest, [distribution(one) for one in self.listed], pins)
 
     def _write_bundle(self, fresh: Path, bundle: Bundle, layers: Sequence[Layer]) -> None:
-        path = _path(bundle)
+        path = bundle.path
         for layer in layers:
             link_files(layer, fresh / path)
             for name, entry in layer.files.items():
                 self.files[f"{path}/{name}"] = {"size": entry.size, "sha256": entry.sha256}
-        archive = fresh / _zip(bundle)
+        archive = fresh / bundle.zip_name
         digest = write_zip(archive, layers)
         self.files[archive.name] = {"size": archive.stat().st_size, "sha256": digest}
+
+    def _write_infrastructure(self, fresh: Path, bundles: Sequence[Bundle]) -> None:
+        deployment = describe_deployment(
+            self.project,
+            self.target,
+            self.description.manifest,
+            bundles,
+            python=self.place.python,
+            arch=self.wanted.arch,
+            form=self.wanted.form,
+            image=self.wanted.image,
+        )
+        for path, content in infrastructure_files(self.target, deployment, self.project.root).items():
+            file = fresh / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            self.files[path] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     def _write_manifest(self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any]) -> None:
         document = {
             "portable": portable.__version__,
             "target": self.target.name,
             "for_here": self.wanted.for_here,
+            "stage": self.project.stage,
             "app": self.description.manifest,
-            "bundles": {one.name: {"path": _path(one), "sources": one.sources} for one in bundles},
+            "bundles": {one.name: {"path": one.path, "sources": one.sources} for one in bundles},
             "inputs": inputs,
             "files": dict(sorted(self.files.items())),
         }
@@ -276,14 +302,6 @@ def _choose_place(project: Project, target: BuildTarget, wanted: Wanted) -> Plac
     python = asked or target.pythons[0]
     older: Mapping[str, int] = getattr(target, "glibc", {})
     return Place(python, wanted.arch, older.get(python, vendor.GLIBC))
-
-
-def _path(bundle: Bundle) -> str:
-    return f"bundle/{bundle.name}" if bundle.name else "bundle"
-
-
-def _zip(bundle: Bundle) -> str:
-    return f"bundle-{bundle.name}.zip" if bundle.name else "bundle.zip"
 
 
 def _part(name: str, layer: Layer) -> Part:

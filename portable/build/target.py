@@ -36,6 +36,16 @@ class Bundle(msgspec.Struct):
     sources: dict[str, str]
     files: dict[str, bytes]
 
+    @property
+    def path(self) -> str:
+        """Its folder in the artifact."""
+        return f"bundle/{self.name}" if self.name else "bundle"
+
+    @property
+    def zip_name(self) -> str:
+        """Its zip in the artifact."""
+        return f"bundle-{self.name}.zip" if self.name else "bundle.zip"
+
 
 class BuildTarget(Protocol):
     """How one cloud's bundle is made. Pure: it reads the manifest and settings and touches no disk.
@@ -56,6 +66,10 @@ class BuildTarget(Protocol):
             function; left out where nothing but an event calls a schedule's function.
         authorizers: a method of manifest and settings that gives the checks which the cloud can make itself, as it
             takes them, for ``manifest.json``; may be left out.
+        infrastructure: a method of a ``portable.build.deployment.Deployment`` that gives the files of ``infra/`` by
+            their path there: text or bytes as they are, and a mapping as YAML or JSON by the path's suffix, once the
+            user's own part is laid over it; may be left out. infrastructure_forms: what ``--iac`` takes, the default
+            first.
     """
 
     name: str

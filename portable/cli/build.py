@@ -1,4 +1,5 @@
-"""Write dist/TARGET: the folder to deploy, the same as a zip, and a manifest.
+"""Write dist/TARGET: the folder to deploy, the same as a zip, the files that
+describe the infrastructure around it, and a manifest.
 
 Dependencies come from the project's pyproject.toml or requirements.txt, for
 the cloud's Python and machine. Their versions stay as they are until they are
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from portable.cli.options import add_project, add_target, chosen_adapter, chosen_project
+from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a variant whose dependencies are this machine's, to run here; labelled in its manifest",
     )
+    add_stage(parser)
+    parser.add_argument("--iac", metavar="FORM", help="form of the infrastructure files (default: the target's first)")
     parser.add_argument("--upgrade", action="store_true", help="choose the versions of the dependencies anew")
     parser.add_argument("--out", type=Path, metavar="DIR", help="instead of dist/TARGET")
 
@@ -41,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
     adapter = chosen_adapter(options.target)
     project = chosen_project(options)
-    wanted = Wanted(options.python, options.arch, options.for_here, options.upgrade, options.out)
+    wanted = Wanted(options.python, options.arch, options.for_here, options.upgrade, options.out, form=options.iac)
     try:
         built = build(project, adapter.build, wanted)
     except FindingsError as error:

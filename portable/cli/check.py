@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from portable.cli.options import add_project, add_target, chosen_adapter, chosen_project
+from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
 
 __all__ = ["add_arguments", "run"]
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``portable.cli.parser``."""
     add_target(parser, help="what to check for")
     add_project(parser)
+    add_stage(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from portable.build.project import Project
     from portable.hookspecs import Adapter
 
-__all__ = ["add_app", "add_project", "add_target", "chosen_adapter", "chosen_project"]
+__all__ = ["add_app", "add_project", "add_stage", "add_target", "chosen_adapter", "chosen_project"]
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,11 @@ def add_target(parser: argparse.ArgumentParser, *, required: bool = True, help: 
     parser.add_argument("--target", required=required, metavar="TARGET", help=f"{help}: aws, gcp, azure, local …")
 
 
+def add_stage(parser: argparse.ArgumentParser) -> None:
+    """``--stage``."""
+    parser.add_argument("--stage", metavar="STAGE", help="whose settings: [tool.portable.stages.STAGE] (default: dev)")
+
+
 def chosen_project(options: argparse.Namespace) -> Project:
     """The project the options mean. Raises ConfigError; a table for no installed target is one."""
     from portable.build.project import find_project
@@ -40,7 +45,7 @@ def chosen_project(options: argparse.Namespace) -> Project:
     project = find_project(options.project, options.app)
     if project.targets:
         project.check_targets(adapters())
-    return project
+    return project.at_stage(getattr(options, "stage", None))
 
 
 def chosen_adapter(name: str) -> Adapter:

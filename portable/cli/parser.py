@@ -22,6 +22,8 @@ COMMANDS = {
     "events": "print an event for a function, neutral or as a cloud sends it",
     "check": "say what the app asks that a target cannot give",
     "build": "write the artifact for a target",
+    "deploy": "create or update in a cloud what a build wrote",
+    "destroy": "take a deployment away again",
     "run": "run a built artifact under its cloud's own runtime client, here",
     "verify": "build for every target, run each, send the same traffic, compare",
     "doctor": "say what is missing on this machine, and how to get it",

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from portable.build.artifact import Built
     from portable.build.schedules import Timer
     from portable.build.target import Finding
+    from portable.deploy import Change
     from portable.manifest import FunctionRecord
 
-__all__ = ["built_lines", "counted", "finding_lines", "function_lines", "size", "timer_lines"]
+__all__ = ["built_lines", "change_lines", "counted", "finding_lines", "function_lines", "size", "timer_lines"]
 
 WIDTH = 79
 _NOUNS = {"http": "route", "direct": "direct call", "socket": "websocket"}
@@ -80,6 +81,16 @@ def built_lines(built: Built, seconds: float) -> list[str]:
     lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
     lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds:.2f} s")
     return lines
+
+
+def change_lines(changes: Iterable[Change]) -> list[str]:
+    """Changes of a deployment, by what is done: ``+ AWS::SQS::Queue Emails``. What stays as it is has no line."""
+    signs = {"create": "+", "update": "~", "replace": "!", "delete": "-"}
+    return [
+        f"{signs[one.action]} {one.kind} {one.name}{f': {one.detail}' if one.detail else ''}"
+        for one in changes
+        if one.action in signs
+    ]
 
 
 def _wrapped(text: str, first: str, then: str) -> list[str]:

@@ -46,7 +46,7 @@ def test_specs(spec: str, means: str) -> None:
     ("text", "message"),
     [
         ("pyhton = '3.13'", r"no setting 'pyhton'; did you mean 'python'\?"),
-        ("zzz = 1", "no setting 'zzz'; there are app, exclude, include, python"),
+        ("zzz = 1", "no setting 'zzz'; there are app, exclude, include, log_retention, python"),
         ("python = 3.13", "python is text in quotes"),
         ("exclude = 'x'", "exclude is a list of patterns"),
         ("app = 'not an app'", "is not module:variable"),
@@ -270,5 +270,5 @@ def test_names_that_are_taken(path: str, message: str) -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parent.parent.parent / "docs/reference/settings.md").read_text("utf-8")
-    for key in projects._KEYS:
+    for key in (*projects._KEYS, *projects._TABLES):
         assert f"| `{key}` |" in page, key

@@ -10,13 +10,13 @@ from logging import getLogger
 from typing import Any
 
 from portable.dev.application import Application, DevFunction
-from portable.dev.invocations import Invoker
 from portable.dev.journal import Entry, Journal
 from portable.dev.state import State
-from portable.dev.threads import Threads
 from portable.dev.traces import summarize
 from portable.drivers import Platform
 from portable.errors import DeadlineExceededError
+from portable.serving.invocations import Invoker
+from portable.serving.threads import Threads
 
 __all__ = ["CONCURRENCY", "Desk", "Part", "backoff"]
 

@@ -14,13 +14,13 @@ from urllib.parse import parse_qsl
 
 from portable.dev.application import CONTROL, SIGNED, Application, DevFunction
 from portable.dev.guard import refusal
-from portable.dev.invocations import Invoker
 from portable.dev.journal import Entry, Journal
 from portable.errors import DeadlineExceededError
 from portable.events import Context, Headers, Query, Request, Response
 from portable.http.answers import answer_error, problem
 from portable.http.background import take_tasks
 from portable.http.streams import StreamResponse
+from portable.serving.invocations import Invoker
 
 __all__ = ["LARGEST_BODY", "Front", "LocalRequest"]
 
@@ -155,7 +155,7 @@ class Front:
     async def _stream(self, response: StreamResponse, context: Context, receive: Receive, send: Send) -> int:
         assert self._invoker is not None
         if self._streams is None:
-            from portable.dev.streaming import Streams
+            from portable.serving.streaming import Streams
 
             self._streams = Streams(self._invoker.on_thread)
             if self.closing:

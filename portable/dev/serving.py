@@ -18,15 +18,15 @@ from portable.dev.application import CONTROL, Application
 from portable.dev.blobs import BlobDelivery, ChangeReader, forget_watchers
 from portable.dev.delivery import Desk, Part
 from portable.dev.front import Front
-from portable.dev.invocations import Invoker
 from portable.dev.journal import Journal
 from portable.dev.logs import FailureNotes
 from portable.dev.messages import QueueDelivery
 from portable.dev.places import delivery_lock, state_folder, url_of
 from portable.dev.state import State
-from portable.dev.threads import Threads
 from portable.plugins import adapter
 from portable.resources import set_platform
+from portable.serving.invocations import Invoker
+from portable.serving.threads import Threads
 from portable.triggers import BlobTrigger, ChangeTrigger, ScheduleTrigger, SocketTrigger, StreamTrigger
 
 __all__ = ["GRACE", "Session"]

@@ -6,13 +6,13 @@ import time
 from logging import getLogger
 
 from portable.dev.application import Application, DevFunction
-from portable.dev.invocations import Invoker
 from portable.dev.journal import Entry, Journal
 from portable.dev.logs import FailureNotes
 from portable.errors import DeadlineExceededError
 from portable.events import Context, Response, SocketEvent
 from portable.http.answers import problem
 from portable.live.asgi import Receive, Scope, Send, refuse, serve_socket
+from portable.serving.invocations import Invoker
 
 __all__ = ["Sockets"]
 

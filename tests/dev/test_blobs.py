@@ -11,7 +11,7 @@ from portable.dev import blobs
 from portable.dev.blobs import BlobDelivery
 from portable.dev.delivery import Invocation, backoff
 from portable.dev.state import State
-from portable.dev.threads import Threads
+from portable.serving.threads import Threads
 
 
 class Change:

@@ -8,7 +8,7 @@ import pytest
 from portable.dev.delivery import Invocation
 from portable.dev.schedules import ScheduleDelivery
 from portable.dev.state import State
-from portable.dev.threads import Threads
+from portable.serving.threads import Threads
 from portable.triggers import ScheduleTrigger, Settings
 
 NINE = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)

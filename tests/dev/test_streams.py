@@ -14,7 +14,7 @@ from portable import App, Stream, StreamRecord
 from portable.dev.delivery import Invocation
 from portable.dev.state import State
 from portable.dev.streams import StreamDelivery, stream_parts
-from portable.dev.threads import Threads
+from portable.serving.threads import Threads
 from portable.invoke import make_function
 from portable.resources import use_platform
 from portable_local.platform import LocalPlatform

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from portable.dev.threads import Threads
+from portable.serving.threads import Threads
 
 
 def test_a_thread_that_is_idle_is_used_again():

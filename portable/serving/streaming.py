@@ -1,4 +1,4 @@
-"""Sending an answer while it is made, as uvicorn takes it: the reader's pace holds it back, and its end closes it."""
+"""Sending an answer while it is made, as ASGI servers take it: its reader holds it back, and its end closes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Streams:
     async def send(self, response: StreamResponse, context: Context, receive: Receive, send: Send) -> None:
         """Send head and pieces, until the end, an error, the deadline, or until the reader goes away.
 
-        An answer that broke off is left without its end, upon which uvicorn closes the connection.
+        An answer that broke off is left without its end, upon which the server closes the connection.
         """
         pieces = AsyncPieces(response, self._on_thread)
         over = asyncio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,20 @@ def pytest_report_header() -> list[str]:
         effect = "their tests fail" if REQUIRE_ALL else "their tests are skipped"
         lines.append(f"real parts missing, so {effect}: {', '.join(missing)}")
     return lines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Half a surrogate pair, which a test printed, does not go from one process to another."""
+    return _sendable((yield))
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(one) for key, one in value.items()}
+    return [_sendable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,0 +1,138 @@
+"""The image of a project, out of the layers of its bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from portable.build.image.base import Base, open_base
+from portable.build.image.dockerfile import IGNORED, dockerfile
+from portable.build.image.documents import Recipe
+from portable.build.image.plan import BASE, ImageWanted, has_images, plan_of
+from portable.build.image.reference import parse_reference
+from portable.build.image.store import hashed
+from portable.build.image.write import Image, build_time, recipe_of, write_image
+from portable.build.layers import Layer
+from portable.build.project import Project
+from portable.build.target import BuildTarget
+from portable.build.vendor import ARCHITECTURES
+from portable.errors import ConfigError
+from portable.manifest import Manifest
+
+__all__ = ["ImageWork", "check_wanted", "reference_of", "with_image_settings"]
+
+
+def check_wanted(target: BuildTarget, wanted: ImageWanted, *, for_here: bool) -> None:
+    """Raise ConfigError for what cannot be an image, before anything is built."""
+    if not has_images(target):
+        raise ConfigError(f"target {target.name} has no images; leave --image out")
+    for one in wanted.architectures:
+        if one not in ARCHITECTURES:
+            raise ConfigError(f"no architecture {one!r}; there are {', '.join(ARCHITECTURES)}")
+    if for_here:
+        raise ConfigError("--for-here takes this machine's dependencies, and an image is for Linux: one or the other")
+    if wanted.push and parse_reference(wanted.push).digest:
+        raise ConfigError(f"--push {wanted.push}: an image is pushed to a tag; its digest is what it comes to")
+
+
+def with_image_settings(project: Project, target: BuildTarget) -> Project:
+    """The project as its image is built: some settings are the image's to say."""
+    said: Mapping[str, Any] = getattr(target, "image_settings", {})
+    if not said:
+        return project
+    targets = {**project.targets, target.name: {**project.settings(target.name), **said}}
+    return msgspec.structs.replace(project, targets=targets)
+
+
+def reference_of(image: Image, wanted: ImageWanted) -> str | None:
+    """How whoever deploys it names an image that is pushed: by its digest."""
+    return parse_reference(wanted.push).at(image.digest) if wanted.push else None
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    """A blob's name is its hash."""
+    digest = file.name if file.parent.name == "sha256" else hashed(file.read_bytes()).removeprefix("sha256:")
+    return {"size": file.stat().st_size, "sha256": digest}
+
+
+class ImageWork(msgspec.Struct, frozen=True):
+    """What a build knows that an image is made of.
+
+    Attributes:
+        memory: the file that keeps what a base's tag was. python: ``"3.13"``. below: the layers under the app's, from
+        the lowest up, by name. apps: the app's layer in each bundle. dependencies: their layer for another machine.
+    """
+
+    project: Project
+    target: BuildTarget
+    manifest: Manifest
+    python: str
+    memory: Path
+    below: Mapping[str, Layer]
+    apps: Mapping[str, Layer]
+    dependencies: Callable[[str], Layer]
+
+    def write(
+        self, out: Path, wanted: ImageWanted | None, listed: dict[str, dict[str, Any]], *, upgrade: bool = False
+    ) -> Image | None:
+        """Write the Dockerfile and, where one is wanted, the layout, into an artifact.
+
+        ``listed`` gets size and hash of each file. ``upgrade``: ask anew what the base's tag is. Raises ConfigError and BuildError.
+        """
+        image = None
+        if wanted is not None:
+            if upgrade:
+                self.memory.unlink(missing_ok=True)
+            image = self._layout(out / "image", wanted)
+        written = self._dockerfile(wanted, image)
+        for name, content in written.items():
+            (out / name).write_bytes(content)
+        files = [out / name for name in written]
+        files += sorted(one for one in image.folder.rglob("*") if one.is_file()) if image else []
+        listed |= {file.relative_to(out).as_posix(): _entry(file) for file in files}
+        return image
+
+    def _layout(self, folder: Path, wanted: ImageWanted) -> Image:
+        if len(self.apps) != 1:
+            raise ConfigError(
+                f"{self.target.name}: the functions are in {len(self.apps)} bundles, and an image holds one; "
+                "leave --image out, or the setting that splits them"
+            )
+        name = wanted.base or BASE.format(python=self.python)
+        base = open_base(name, wanted.architectures, self.python, self.memory)
+        first, *others = wanted.architectures
+        layers = {first: self._layers()}
+        layers |= {arch: {**self._layers(), "dependencies": self.dependencies(arch)} for arch in others}
+        folder.mkdir()
+        return write_image(folder, base, self._recipe(wanted.revision, base), layers)
+
+    def _layers(self) -> dict[str, Layer]:
+        [app] = self.apps.values()
+        return {**self.below, "app": app}
+
+    def _dockerfile(self, wanted: ImageWanted | None, image: Image | None) -> dict[str, bytes]:
+        """It and what goes beside it; none where the target has no images, or not one bundle."""
+        if not has_images(self.target) or len(self.apps) != 1:
+            return {}
+        base = BASE.format(python=self.python)
+        if image is not None and image.base is not None:
+            base = str(msgspec.structs.replace(image.base, digest=image.base_digest))
+        recipe = self._recipe(wanted.revision if wanted else "", None)
+        [name] = self.apps
+        text = dockerfile(base, recipe, self._layers(), f"bundle/{name}" if name else "bundle")
+        return {"Dockerfile": text.encode(), ".dockerignore": IGNORED}
+
+    def _recipe(self, revision: str, base: Base | None) -> Recipe:
+        described: Mapping[str, Any] = self.project.document.get("project", {})
+        return recipe_of(
+            plan_of(self.target, self.manifest, self.project.settings(self.target.name)),
+            dependency_folder=self.target.dependency_folder,
+            title=self.manifest.app,
+            created=build_time(),
+            base=base,
+            version=str(described.get("version", "")),
+            revision=revision,
+        )

@@ -19,7 +19,19 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ASKS", "FEATURES", "TRIGGER_ASKS", "Capabilities", "Capability", "Naming", "native", "portable", "refused"]
+__all__ = [
+    "ASKS",
+    "BOUNDS",
+    "FEATURES",
+    "TRIGGER_ASKS",
+    "Bound",
+    "Capabilities",
+    "Capability",
+    "Naming",
+    "native",
+    "portable",
+    "refused",
+]
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -61,6 +73,13 @@ def portable(note: str, *, source: str = "") -> Capability:
 def refused(note: str, *, source: str, way_out: str = "") -> Capability:
     """It cannot be had; ``note`` says why."""
     return Capability("refused", note, source, way_out)
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """The most that one cloud takes of something, in the unit that ``BOUNDS`` says; None where it has no bound."""
+
+    most: float | None
+    note: str = ""
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -182,3 +201,22 @@ TRIGGER_ASKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "change": {"table": ("changes",), "old": ("change_old", "change_delete")},
 }
 """By kind of trigger: an option of its record, and the features its resource needs when that is set."""
+
+BOUNDS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
+    "http_seconds": (("http",), "s", "a request"),
+    "event_seconds": (("message", "stream", "blob", "change", "schedule"), "s", "the handling of an event"),
+    "memory": ((), "MiB", "an instance's memory"),
+    "request_bytes": (("http",), "B", "a request's body"),
+    "answer_bytes": (("http",), "B", "an answer that is not streamed"),
+    "message_bytes": (("queue",), "B", "a message of a queue"),
+    "topic_bytes": (("topic",), "B", "a message of a topic"),
+    "batch": (("queue", "topic"), "", "messages handed over at once"),
+    "delay_seconds": (("queue",), "s", "the delay of a message"),
+    "item_bytes": (("table",), "B", "an item of a table"),
+    "socket_bytes": (("sockets",), "B", "a message of a websocket"),
+    "environment_bytes": ((), "B", "the variables of a function"),
+    "zip_bytes": ((), "B", "a zip"),
+    "unpacked_bytes": ((), "B", "a bundle as it is unpacked"),
+}
+"""By name: kinds of triggers or resources it is about, none for every function; its unit; and what it bounds.
+``portable_<name>.capabilities.BOUNDS`` gives a :class:`Bound` for each that the cloud has."""

@@ -10,8 +10,9 @@ from portable.build.schedules import Timer, check_timers, cron_of, needs_zones, 
 from portable.build.target import Bundle, Finding
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_aws import limits
-from portable_aws.capabilities import CAPABILITIES, NAMES
+from portable_aws.capabilities import BOUNDS, CAPABILITIES, NAMES
 from portable_aws.gateway import authorizer_entry, authorizers_of, check_authorizer
+from portable_aws.image import image_plan
 from portable_aws.schedules import timers_of
 from portable_aws.source_checks import check_batch, check_filter, check_senders, check_stream, check_wait
 from portable_aws.triggers import CODECS, source_of
@@ -98,8 +99,11 @@ class AWSTarget:
     known_settings: Sequence[str] = (*CHOSEN, "authorizer", "runtime")
     glibc: Mapping[str, int] = limits.GLIBC
     ships = True
+    bounds = BOUNDS
     capabilities = CAPABILITIES
     naming = NAMES
+    image = staticmethod(image_plan)
+    image_settings: Mapping[str, Any] = {"runtime": PORTABLE}
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What AWS cannot give."""

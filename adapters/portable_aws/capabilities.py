@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
+from portable.capabilities import Bound, Capabilities, Capability, Naming, native, portable, refused
 from portable_aws import limits
 
-__all__ = ["CAPABILITIES", "NAMES", "SSM_SECRET"]
+__all__ = ["BOUNDS", "CAPABILITIES", "NAMES", "SSM_SECRET"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided by S3", source="botocore: PutObject, IfNoneMatch"),
@@ -203,3 +203,21 @@ NAMES: Mapping[str, Naming] = {
     ),
 }
 """How an app's resources are called, in sample events and in the emulators of ``portable run``."""
+
+BOUNDS: Mapping[str, Bound] = {
+    "http_seconds": Bound(limits.HTTP_API_SECONDS, "HTTP API; 29 by REST API, 900 by function URL and load balancer"),
+    "event_seconds": Bound(limits.FUNCTION_SECONDS),
+    "memory": Bound(limits.MEMORY_LARGEST),
+    "request_bytes": Bound(limits.LAMBDA_PAYLOAD_BYTES, "a binary body grows by a third in base64"),
+    "answer_bytes": Bound(limits.LAMBDA_PAYLOAD_BYTES, "a binary body grows by a third in base64"),
+    "message_bytes": Bound(limits.MESSAGE_BYTES),
+    "topic_bytes": Bound(limits.TOPIC_BYTES),
+    "batch": Bound(limits.EVENT_BATCH, f"{limits.FIFO_EVENT_BATCH} of an ordered queue"),
+    "delay_seconds": Bound(limits.DELAY_SECONDS),
+    "item_bytes": Bound(limits.ITEM_BYTES),
+    "socket_bytes": Bound(limits.SOCKET_BYTES),
+    "environment_bytes": Bound(limits.ENVIRONMENT_BYTES),
+    "zip_bytes": Bound(None, f"{limits.ZIP_BYTES // 2**20} MiB without a bucket"),
+    "unpacked_bytes": Bound(limits.UNPACKED_BYTES, "an image may have 10 GB"),
+}
+"""What :data:`portable.capabilities.BOUNDS` names."""

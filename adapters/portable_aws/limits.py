@@ -15,6 +15,7 @@ __all__ = [
     "COPY_BYTES",
     "DELAY_SECONDS",
     "DELETE_KEYS",
+    "ENVIRONMENT_BYTES",
     "EVENT_BATCH",
     "EVENT_BATCH_WITHOUT_WINDOW",
     "FIFO_EVENT_BATCH",
@@ -46,9 +47,11 @@ __all__ = [
     "TOPIC_FILTER_ATTRIBUTES",
     "TOPIC_FILTER_COMBINATIONS",
     "TRANSACTION_WRITES",
+    "UNPACKED_BYTES",
     "UPLOAD_PARTS",
     "URL_SECONDS",
     "VISIBILITY_SECONDS",
+    "ZIP_BYTES",
 ]
 
 # Lambda
@@ -57,6 +60,9 @@ GLIBC = {"3.11": 26}  # [aws] lambda/latest/dg/lambda-runtimes.html: Amazon Linu
 FUNCTION_SECONDS = 900  # [botocore] CreateFunction, Timeout; managed instances have 5,400 for events
 MEMORY_LEAST = 128  # [botocore] MemorySize
 MEMORY_LARGEST = 10_240  # [aws] lambda/latest/dg/gettingstarted-limits.html; the model's 32,768 is of managed instances
+ENVIRONMENT_BYTES = 4096  # [aws] lambda/latest/dg/gettingstarted-limits.html: all variables of a function together
+ZIP_BYTES = 50 * 1024 * 1024  # [aws] likewise: sent with the call; from a bucket only the next counts
+UNPACKED_BYTES = 250 * 1024 * 1024  # [aws] likewise: with layers
 LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024  # [botocore] Invoke, synchronous, either way
 
 # What calls a function over HTTP. The whole answer has to be there by then.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
+from portable.capabilities import Bound, Capabilities, Capability, Naming, native, portable, refused
 from portable_azure import limits
 
-__all__ = ["CAPABILITIES", "NAMES", "SERVICE_BUS", "STORAGE_QUEUE"]
+__all__ = ["BOUNDS", "CAPABILITIES", "NAMES", "SERVICE_BUS", "STORAGE_QUEUE"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided by Azure", source="Put Blob, If-None-Match"),
@@ -230,3 +230,18 @@ NAMES: Mapping[str, Naming] = {
     ),
 }
 """How an app's resources are called in the emulators of ``portable run``."""
+
+BOUNDS: Mapping[str, Bound] = {
+    "http_seconds": Bound(limits.HTTP_SECONDS, "the load balancer's, whatever the plan"),
+    "event_seconds": Bound(limits.PLAN_TIMEOUTS["flex"][1], "on Flex Consumption"),
+    "memory": Bound(limits.PLAN_MEMORY["flex"][-1], "on Flex Consumption"),
+    "request_bytes": Bound(limits.REQUEST_BYTES),
+    "answer_bytes": Bound(None),
+    "message_bytes": Bound(limits.QUEUE_TEXT_BYTES, f"storage queue; {limits.BUS_MESSAGE_BYTES} B of Service Bus"),
+    "topic_bytes": Bound(limits.BUS_MESSAGE_BYTES),
+    "batch": Bound(1, f"up to {limits.QUEUE_BATCH} fetched at once, each delivered singly"),
+    "delay_seconds": Bound(limits.QUEUE_DELAY_SECONDS),
+    "item_bytes": Bound(limits.ITEM_BYTES),
+    "socket_bytes": Bound(limits.SOCKET_BYTES),
+}
+"""What :data:`portable.capabilities.BOUNDS` names."""

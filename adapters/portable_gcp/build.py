@@ -11,7 +11,8 @@ from portable.build.target import Bundle, Finding
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest, ResourceRecord, TriggerRecord
 from portable_gcp import limits
-from portable_gcp.capabilities import CAPABILITIES, NAMES
+from portable_gcp.capabilities import BOUNDS, CAPABILITIES, NAMES
+from portable_gcp.image import image_plan
 from portable_gcp.schedules import timers_of
 from portable_gcp.topic import filter_expression
 from portable_gcp.triggers import SOURCES
@@ -45,11 +46,13 @@ class GoogleTarget:
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_gcp",)
     known_settings: Sequence[str] = tuple(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1)
+    bounds = BOUNDS
     capabilities = CAPABILITIES
     instead: Mapping[str, str] = {
         "stream": "Google Cloud has topics: app.topic(…, ordered=True) keeps each group in order, a message at a time"
     }
     naming = NAMES
+    image = staticmethod(image_plan)
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         """What Google Cloud cannot give. Raises ConfigError for a setting it does not know."""

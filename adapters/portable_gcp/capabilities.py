@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable.capabilities import Capabilities, Capability, Naming, native, portable, refused
+from portable.capabilities import Bound, Capabilities, Capability, Naming, native, portable, refused
 from portable_gcp import limits
 
-__all__ = ["CAPABILITIES", "NAMES"]
+__all__ = ["BOUNDS", "CAPABILITIES", "NAMES"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("ifGenerationMatch=0", source="https://cloud.google.com/storage/docs/request-preconditions"),
@@ -195,3 +195,18 @@ NAMES: Mapping[str, Naming] = {
     ),
 }
 """How an app's resources are called in the emulators of ``portable run``."""
+
+BOUNDS: Mapping[str, Bound] = {
+    "http_seconds": Bound(limits.HTTP_TIMEOUT.total_seconds()),
+    "event_seconds": Bound(limits.EVENT_TIMEOUT.total_seconds()),
+    "memory": Bound(limits.MEMORY[1]),
+    "request_bytes": Bound(limits.REQUEST_BYTES),
+    "answer_bytes": Bound(limits.REQUEST_BYTES),
+    "message_bytes": Bound(limits.PUBLISH_BYTES),
+    "topic_bytes": Bound(limits.PUBLISH_BYTES),
+    "batch": Bound(limits.PUSH_BATCH, "pushed, each a request of its own"),
+    "delay_seconds": Bound(0, "Pub/Sub delivers at once"),
+    "item_bytes": Bound(limits.DOCUMENT_BYTES),
+    "socket_bytes": Bound(limits.SOCKET_BYTES),
+}
+"""What :data:`portable.capabilities.BOUNDS` names."""

@@ -8,7 +8,7 @@ from typing import Any
 from portable.build.pythons import CURRENT
 from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
-from portable_local.capabilities import CAPABILITIES
+from portable_local.capabilities import BOUNDS, CAPABILITIES
 from portable_local.limits import PYTHONS
 
 __all__ = ["ENTRY", "TARGET", "LocalTarget"]
@@ -44,6 +44,7 @@ class LocalTarget:
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_local",)
     known_settings: Sequence[str] = ()
+    bounds = BOUNDS
     capabilities = CAPABILITIES
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:  # noqa: ARG002

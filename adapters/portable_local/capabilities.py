@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from portable.capabilities import Capabilities, Capability, native, portable, refused
+from collections.abc import Mapping
 
-__all__ = ["CAPABILITIES"]
+from portable.capabilities import Bound, Capabilities, Capability, native, portable, refused
+from portable_local import limits
+
+__all__ = ["BOUNDS", "CAPABILITIES"]
 
 _BUCKET: dict[str, Capability] = {
     "if_absent": native("decided while the bucket's database is locked", source="portable_local.bucket"),
@@ -103,3 +106,10 @@ CAPABILITIES: Capabilities = {
     "table": _TABLE,
     "topic": _TOPIC,
 }
+
+BOUNDS: Mapping[str, Bound] = {
+    "message_bytes": Bound(limits.LARGEST_BODY),
+    "topic_bytes": Bound(limits.LARGEST_BODY),
+    "item_bytes": Bound(limits.LARGEST_ITEM),
+}
+"""What :data:`portable.capabilities.BOUNDS` names."""

@@ -58,6 +58,7 @@ class BuildTarget(Protocol):
         known_settings: keys of ``[tool.portable.<name>]``, a collection; may be left out, and then none is refused.
         glibc: by Python version, the minor version of glibc 2 where the cloud has less than 28; may be left out.
         capabilities: what its drivers give, see ``portable.capabilities``; left out, no declared option is refused.
+        bounds: the most its cloud takes, see ``portable.capabilities.BOUNDS``; left out, nothing is held against it.
         instead: by kind of resource without a driver here, what to take instead; may be left out.
         naming: by kind of resource, how the cloud calls what is declared; left out, no name is refused.
         ships: whether its entries call ``portable.shipped.install`` before they import anything else of this framework,

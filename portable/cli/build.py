@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from portable.cli.images import add_image, chosen_architectures, image_lines, pushed_line, wanted_image
 from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
 
 __all__ = ["add_arguments", "run"]
@@ -23,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``portable.cli.parser``."""
     add_target(parser, help="what to build for")
     add_project(parser)
-    parser.add_argument("--arch", default="x86_64", choices=("x86_64", "arm64"), help="the machine (default: x86_64)")
+    parser.add_argument(
+        "--arch",
+        action="append",
+        metavar="ARCH",
+        help="x86_64 (the default) or arm64; an image may have both: x86_64,arm64",
+    )
     parser.add_argument("--python", metavar="VERSION", help="as 3.13 (default: the settings', else the target's)")
     parser.add_argument(
         "--for-here",
@@ -32,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_stage(parser)
     parser.add_argument("--iac", metavar="FORM", help="form of the infrastructure files (default: the target's first)")
+    add_image(parser)
     parser.add_argument("--upgrade", action="store_true", help="choose the versions of the dependencies anew")
     parser.add_argument("--out", type=Path, metavar="DIR", help="instead of dist/TARGET")
 
@@ -40,15 +47,22 @@ def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     started = time.perf_counter()
     from portable.build.artifact import FindingsError, Wanted, build
+    from portable.build.image.write import push_image
     from portable.cli.report import built_lines, finding_lines
 
     adapter = chosen_adapter(options.target)
     project = chosen_project(options)
-    wanted = Wanted(options.python, options.arch, options.for_here, options.upgrade, options.out, form=options.iac)
+    oci = wanted_image(options)
+    arch, out = chosen_architectures(options)[0], options.out
+    wanted = Wanted(options.python, arch, options.for_here, options.upgrade, out, form=options.iac, oci=oci)
     try:
         built = build(project, adapter.build, wanted)
     except FindingsError as error:
         print("\n".join(finding_lines(error.findings)), file=sys.stderr)
         return 1
     print("\n".join([*finding_lines(built.findings), *built_lines(built, time.perf_counter() - started)]))
+    if built.image is not None:
+        print("\n".join(image_lines(built.image)))
+        if oci is not None and oci.push:
+            print(pushed_line(push_image(built.image, oci.push)))
     return 0

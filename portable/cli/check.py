@@ -15,13 +15,24 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``portable.cli.parser``."""
-    add_target(parser, help="what to check for")
+    add_target(parser, required=False, help="what to check for")
+    parser.add_argument("--all", action="store_true", help="every target: what each cannot give, as a matrix")
     add_project(parser)
     add_stage(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
+    from portable.errors import ConfigError
+
+    if options.all:
+        return _check_all(options)
+    if options.target is None:
+        raise ConfigError("say --target TARGET, or --all")
+    return _check_one(options)
+
+
+def _check_one(options: argparse.Namespace) -> int:
     from portable.build.artifact import check
     from portable.build.features import served
     from portable.build.schedules import timers_of
@@ -39,3 +50,20 @@ def run(options: argparse.Namespace) -> int:
     if not findings:
         print("nothing to say")
     return 1 if errors else 0
+
+
+def _check_all(options: argparse.Namespace) -> int:
+    from portable.build.artifact import check
+    from portable.build.matrix import findings_matrix
+    from portable.cli.report import finding_lines, matrix_lines
+    from portable.plugins import adapters
+
+    project = chosen_project(options)
+    checked = {name: check(project, one.build) for name, one in sorted(adapters().items()) if one.builds}
+    found = {name: findings for name, (_, findings) in checked.items()}
+    for manifest in [description.manifest for description, _ in checked.values()][:1]:
+        print("\n".join(matrix_lines(findings_matrix(manifest, found), list(found))))
+    for name, findings in found.items():
+        if findings:
+            print("\n".join(["", f"{name}:", *finding_lines(findings)]))
+    return 1 if any(one.severity == "error" for findings in found.values() for one in findings) else 0

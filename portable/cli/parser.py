@@ -21,6 +21,7 @@ COMMANDS = {
     "openapi": "print the OpenAPI document of the app's routes",
     "events": "print an event for a function, neutral or as a cloud sends it",
     "check": "say what the app asks that a target cannot give",
+    "plan": "say what changes when the app moves to another target",
     "build": "write the artifact for a target",
     "deploy": "create or update in a cloud what a build wrote",
     "destroy": "take a deployment away again",

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portable.build.artifact import Built
+    from portable.build.moving import Difference
     from portable.build.schedules import Timer
     from portable.build.target import Finding
     from portable.deploy import Change
     from portable.manifest import FunctionRecord
 
-__all__ = ["built_lines", "change_lines", "counted", "finding_lines", "function_lines", "size", "timer_lines"]
+__all__ = [
+    "built_lines",
+    "change_lines",
+    "counted",
+    "difference_lines",
+    "finding_lines",
+    "function_lines",
+    "matrix_lines",
+    "size",
+    "timer_lines",
+]
 
 WIDTH = 79
 _NOUNS = {"http": "route", "direct": "direct call", "socket": "websocket"}
@@ -35,15 +46,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def finding_lines(findings: Iterable[Finding]) -> list[str]:
+def finding_lines(findings: Iterable[Finding], indent: str = "") -> list[str]:
     """Findings, the worst first: ``error app.py:12: what``, and below what to do."""
     order = ("error", "warning", "info")
     lines = []
     for one in sorted(findings, key=lambda finding: order.index(finding.severity)):
         where = f"{one.where}: " if one.where else ""
-        lines += _wrapped(f"{one.severity} {where}{one.message}", "", "    ")
+        lines += _wrapped(f"{one.severity} {where}{one.message}", indent, f"{indent}    ")
         if one.way_out:
-            lines += _wrapped(one.way_out, "    → ", "      ")
+            lines += _wrapped(one.way_out, f"{indent}    → ", f"{indent}      ")
     return lines
 
 
@@ -80,6 +91,27 @@ def built_lines(built: Built, seconds: float) -> list[str]:
         lines += [f"  {one.name:<14}{one.files:>8}{size(one.size):>12}{size(one.packed):>14}" for one in parts]
     lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
     lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds:.2f} s")
+    return lines
+
+
+def difference_lines(differences: Iterable[Difference], old: str, new: str) -> list[str]:
+    """What differs, and below it how it is on each of two targets."""
+    lines = []
+    width = max(len(old), len(new))
+    for one in differences:
+        lines += _wrapped(one.what, "  ", "    ")
+        for target, told in ((old, one.before), (new, one.after)):
+            lines += _wrapped(f"{target:<{width}}  {told}", "    ", " " * (width + 6))
+    return lines
+
+
+def matrix_lines(rows: Mapping[str, Mapping[str, str]], targets: Sequence[str]) -> list[str]:
+    """A row for each name, a column for each target; what does not fit is cut at the name."""
+    first = WIDTH - 10 * len(targets)
+    lines = ["".join([" " * first, *(f"{target:<10}" for target in targets)]).rstrip()]
+    for name, cells in rows.items():
+        shown = name if len(name) < first else f"{name[: first - 2]}…"
+        lines.append("".join([f"{shown:<{first}}", *(f"{cells.get(target, '-'):<10}" for target in targets)]).rstrip())
     return lines
 
 

@@ -11,7 +11,7 @@ from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
 from portable_azure.build.plan import CHOICES, bus_sources, plan_apps, read_settings
-from portable_azure.capabilities import CAPABILITIES, NAMES
+from portable_azure.capabilities import BOUNDS, CAPABILITIES, NAMES
 from portable_azure.schedules import timers_of
 
 __all__ = ["TARGET", "AzureTarget"]
@@ -29,6 +29,7 @@ class AzureTarget:
     dependency_folder = ".python_packages/lib/site-packages"
     adapter_packages: Sequence[str] = ("portable_azure",)
     known_settings: Sequence[str] = tuple(CHOICES)
+    bounds = BOUNDS
     capabilities = CAPABILITIES
     naming = NAMES
 

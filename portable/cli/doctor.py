@@ -13,7 +13,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``portable.cli.parser``."""
     parser.add_argument("--install", action="store_true", help="install what is missing and can be installed")
-    parser.add_argument("--target", action="append", metavar="TARGET", help="only what this target takes; repeatable")
+    parser.add_argument(
+        "--target", action="append", metavar="TARGET", help="only what this target takes, or image; repeatable"
+    )
     parser.add_argument(
         "--python", action="append", metavar="VERSION", help="a version artifacts are built for; repeatable"
     )
@@ -24,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from portable.cli.options import chosen_adapter
     from portable.run.doctor import TARGETS, doctor_report, doctor_table, install_missing
 
-    targets = [chosen_adapter(name).name for name in options.target or ()] or TARGETS
+    targets = [name if name in TARGETS else chosen_adapter(name).name for name in options.target or ()] or TARGETS
     rows = doctor_report(targets, options.python)
     problems = install_missing(rows) if options.install else []
     if options.install:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "doctor_report", "doctor_table", "install_missing", "main"]
 
-TARGETS = ("aws", "gcp", "azure", "local", "nats")
+TARGETS = ("aws", "gcp", "azure", "local", "nats", "image")
+"""What parts are for: targets, and ``image`` for the images of any of them."""
 
 
 @dataclass(frozen=True, slots=True)

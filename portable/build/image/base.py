@@ -89,7 +89,7 @@ def _layout(folder: Path) -> tuple[str, _Source]:
         return data
 
     index = _decoded((folder / "index.json").read_bytes(), f"{folder}/index.json")
-    found = index.get("manifests") or ()
+    found = list(index.get("manifests") or ())
     if len(found) != 1:
         tags = [one.get("annotations", {}).get("org.opencontainers.image.ref.name", one["digest"]) for one in found]
         raise ConfigError(f"{folder} holds {len(found)} images ({', '.join(tags)}), and a base is one")

@@ -80,7 +80,8 @@ class ImageWork(msgspec.Struct, frozen=True):
     ) -> Image | None:
         """Write the Dockerfile and, where one is wanted, the layout, into an artifact.
 
-        ``listed`` gets size and hash of each file. ``upgrade``: ask anew what the base's tag is. Raises ConfigError and BuildError.
+        ``listed`` gets size and hash of each file. ``upgrade``: ask anew what the base's tag is. Raises ConfigError and
+        BuildError.
         """
         image = None
         if wanted is not None:

@@ -114,7 +114,7 @@ class Registry:
             from urllib3.util.retry import Retry
         except ImportError as error:
             raise ConfigError("a registry takes oras: pip install 'portable-functions[image]'") from error
-        quiet_oras()
+        _quiet_oras()
         client = oras.provider.Registry(insecure=self.reference.plain)
         retry = Retry(
             _TRIES - 1, backoff_factor=0.4, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
@@ -175,11 +175,11 @@ class Registry:
         return f"{self.reference}: no answer from the registry: {str(reason).rpartition(': ')[2]}; {way_out}"
 
 
-def quiet_oras() -> None:
+def _quiet_oras() -> None:
     """It logs to the terminal what is raised here as well."""
     from oras.logger import logger
 
-    logger.setLevel(60)
+    logger.set_level(60)
 
 
 def _said(answer: Any) -> str:

@@ -34,7 +34,7 @@ from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
 from portable.build.requirements import distribution, read_requirements
 from portable.build.schedules import check_clock_changes, timers_of
-from portable.build.shared import packages_of, requirements_of
+from portable.build.shared import configured, packages_of, requirements_of
 from portable.build.sources import check_names, find_sources
 from portable.build.target import BuildTarget, Bundle, Finding
 from portable.build.vendor import Place
@@ -104,6 +104,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     Raises BuildError and ConfigError; a setting the target does not know is one, where it says which it knows.
     """
     settings = project.settings(target.name)
+    target = configured(target, settings)
     known: Collection[str] | None = getattr(target, "known_settings", None)
     for name in settings if known is not None else ():
         if name != "functions" and name not in known:  # type: ignore[operator]
@@ -126,6 +127,7 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     imported here. Raises FindingsError, BuildError and ConfigError.
     """
     wanted = wanted or Wanted()
+    target = configured(target, project.settings(target.name))
     place = _choose_place(project, target, wanted)
     sources = find_sources(project)
     reserved = ("portable", *target.adapter_packages, *SHARED.values())

@@ -1,8 +1,8 @@
-"""Kinds of resources that are the same on every platform: what a bundle needs of them."""
+"""Kinds of resources that are the same on every platform, and a target whose settings choose one of several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -10,7 +10,13 @@ from portable.build.target import BuildTarget
 from portable.drivers import SHARED
 from portable.manifest import Manifest
 
-__all__ = ["packages_of", "requirements_of"]
+__all__ = ["configured", "packages_of", "requirements_of"]
+
+
+def configured(target: BuildTarget, settings: Mapping[str, Any]) -> BuildTarget:
+    """The target as its settings make it, see ``BuildTarget.with_settings``. Raises ConfigError."""
+    make: Callable[[Mapping[str, Any]], BuildTarget] | None = getattr(target, "with_settings", None)
+    return target if make is None else make(settings)
 
 
 def packages_of(target: BuildTarget, manifest: Manifest) -> tuple[str, ...]:

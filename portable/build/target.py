@@ -68,7 +68,7 @@ class BuildTarget(Protocol):
         authorizers: a method of manifest and settings that gives the checks which the cloud can make itself, as it
             takes them, for ``manifest.json``; may be left out.
         with_settings: a method of settings that gives the target as they make it, for one whose packages and drivers
-            they choose; may be left out. ``platforms``: what ``--platform`` may choose, of one that has it.
+            they choose; may be left out. ``--platform`` is for those with the setting ``platform``.
         infrastructure: a method of a ``portable.build.deployment.Deployment`` that gives the files of ``infra/`` by
             their path there: text or bytes as they are, and a mapping as YAML or JSON by the path's suffix, once the
             user's own part is laid over it; may be left out. infrastructure_forms: what ``--iac`` takes, the default

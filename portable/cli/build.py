@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from portable.cli.images import add_image, chosen_architectures, image_lines, pushed_line, wanted_image
-from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
+from portable.cli.options import add_platform, add_project, add_stage, add_target, chosen_adapter, chosen_project
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a variant whose dependencies are this machine's, to run here; labelled in its manifest",
     )
     add_stage(parser)
+    add_platform(parser)
     parser.add_argument("--iac", metavar="FORM", help="form of the infrastructure files (default: the target's first)")
     add_image(parser)
     parser.add_argument("--upgrade", action="store_true", help="choose the versions of the dependencies anew")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
+from portable.cli.options import add_platform, add_project, add_stage, add_target, chosen_adapter, chosen_project
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="every target: what each cannot give, as a matrix")
     add_project(parser)
     add_stage(parser)
+    add_platform(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from portable.build.project import Project
     from portable.hookspecs import Adapter
 
-__all__ = ["add_app", "add_project", "add_stage", "add_target", "chosen_adapter", "chosen_project"]
+__all__ = ["add_app", "add_platform", "add_project", "add_stage", "add_target", "chosen_adapter", "chosen_project"]
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,12 @@ def add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", metavar="STAGE", help="whose settings: [tool.portable.stages.STAGE] (default: dev)")
 
 
+def add_platform(parser: argparse.ArgumentParser) -> None:
+    """``--platform``."""
+    meaning = "of the target container: whose drivers it has (default: [tool.portable.container] platform, else local)"
+    parser.add_argument("--platform", metavar="NAME", help=meaning)
+
+
 def chosen_project(options: argparse.Namespace) -> Project:
     """The project the options mean. Raises ConfigError; a table for no installed target is one."""
     from portable.build.project import find_project
@@ -45,7 +51,21 @@ def chosen_project(options: argparse.Namespace) -> Project:
     project = find_project(options.project, options.app)
     if project.targets:
         project.check_targets(adapters())
-    return project.at_stage(getattr(options, "stage", None))
+    project = project.at_stage(getattr(options, "stage", None))
+    platform = getattr(options, "platform", None)
+    return project if platform is None else _on_platform(project, options.target, platform)
+
+
+def _on_platform(project: Project, target: str, platform: str) -> Project:
+    """The project with ``platform`` set for a target. Raises ConfigError for one that has no such choice."""
+    from msgspec.structs import replace
+
+    from portable.errors import ConfigError
+
+    if "platform" not in getattr(chosen_adapter(target).build, "known_settings", ()):
+        raise ConfigError(f"--platform is for the target container; {target} has its own")
+    settings = {**project.settings(target), "platform": platform}
+    return replace(project, targets={**project.targets, target: settings})
 
 
 def chosen_adapter(name: str) -> Adapter:

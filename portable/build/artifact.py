@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +13,28 @@ import msgspec
 
 import portable
 from portable.build import pythons, vendor
+from portable.build.bounds import check_bounds, check_size, with_settings
 from portable.build.bundle import (
     application_layer,
     check_layers,
     framework_layer,
-    requirements_layer,
     source_errors,
-    wanted_requirements,
 )
-from portable.build.bytecode import find_compiler
+from portable.build.bytecode import Compiler, find_compiler
+from portable.build.dependencies import Wishes, check_left_out, gather, wanted_requirements
 from portable.build.deployment import describe_deployment
 from portable.build.description import Description, describe_project
 from portable.build.features import check_features, check_mounts, check_physical_names, served
+from portable.build.image.plan import ImageWanted
+from portable.build.image.project import ImageWork, check_wanted, reference_of, with_image_settings
+from portable.build.image.write import Image
 from portable.build.infrastructure import infrastructure_files
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
+from portable.build.replacing import replacing
 from portable.build.requirements import distribution, read_requirements
 from portable.build.schedules import check_clock_changes, timers_of
+from portable.build.settings import function_settings
 from portable.build.shared import configured, packages_of, requirements_of
 from portable.build.sources import check_names, find_sources
 from portable.build.target import BuildTarget, Bundle, Finding
@@ -42,6 +43,10 @@ from portable.drivers import SHARED
 from portable.errors import BuildError, ConfigError
 
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
+
+
+_COMMON = ("functions", "leave_out")
+"""Settings every target takes."""
 
 
 class FindingsError(BuildError):
@@ -60,6 +65,7 @@ class Wanted(msgspec.Struct, frozen=True):
     ``for_here``: dependencies for this machine instead of the cloud's, and a Python this machine has.
     ``upgrade``: choose the versions of the dependencies anew. ``out``: the folder, else ``dist/<target>``.
     ``form``: of the infrastructure files, else the target's default. ``image``: the image functions are deployed as.
+    ``oci``: the image to write, None for none.
     """
 
     python: str | None = None
@@ -69,6 +75,7 @@ class Wanted(msgspec.Struct, frozen=True):
     out: Path | None = None
     form: str | None = None
     image: str | None = None
+    oci: ImageWanted | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -86,6 +93,7 @@ class Built(msgspec.Struct, frozen=True):
     Attributes:
         folder: the artifact. zips: path and bytes of each zip. parts: of each bundle by its name.
         findings: warnings and notes. python, place: what it was built for. lock: exact versions of the dependencies.
+        image: what ``oci`` asked for.
     """
 
     folder: Path
@@ -96,6 +104,7 @@ class Built(msgspec.Struct, frozen=True):
     findings: Sequence[Finding]
     lock: Sequence[str]
     functions: int
+    image: Image | None = None
 
 
 def check(project: Project, target: BuildTarget) -> tuple[Description, list[Finding]]:
@@ -107,13 +116,15 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     target = configured(target, settings)
     known: Collection[str] | None = getattr(target, "known_settings", None)
     for name in settings if known is not None else ():
-        if name != "functions" and name not in known:  # type: ignore[operator]
+        if name not in _COMMON and name not in known:  # type: ignore[operator]
             raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
     description = describe_project(project)
     manifest = description.manifest
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
-    findings += [*check_clock_changes(manifest), *check_mounts(manifest)]
-    findings += target.check(served(manifest, target), settings)
+    findings += [*check_clock_changes(manifest), *check_mounts(manifest), *check_left_out(project, target)]
+    asked = function_settings(project, target.name, manifest)
+    findings += [*check_bounds(manifest, asked, target)]
+    findings += target.check(served(with_settings(manifest, asked), target), settings)
     if not manifest.functions:
         message = f"app {manifest.app!r} has no handler, so nothing would ever call it"
         findings.append(Finding("warning", project.spec, message, "decorate one, or include the router that has it"))
@@ -129,6 +140,9 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     wanted = wanted or Wanted()
     target = configured(target, project.settings(target.name))
     place = _choose_place(project, target, wanted)
+    if wanted.oci is not None:
+        check_wanted(target, wanted.oci, for_here=wanted.for_here)
+        project = with_image_settings(project, target)
     sources = find_sources(project)
     reserved = ("portable", *target.adapter_packages, *SHARED.values())
     check_names(sources, (*reserved, *target.reserved), ())
@@ -183,23 +197,27 @@ class _Work(msgspec.Struct):
         kept = self.project.root / ".portable" / "build" / self.target.name
         compiler = find_compiler(self.place.python)
         if compiler is None:
-            self._note(f"no Python {self.place.python} here to compile with: the bundle ships without bytecode")
+            self._warn_of_no_bytecode()
         memory = kept / "lock.json"
         if self.wanted.upgrade:
             memory.unlink(missing_ok=True)
-        asked = wanted_requirements(
-            self.listed, requirements_of(self.target, manifest, settings), manifest, self.sources
+        wishes = wanted_requirements(
+            self.project,
+            self.listed,
+            requirements_of(self.target, manifest, settings),
+            manifest,
+            self.sources,
+            self.target.name,
         )
         folder = self.target.dependency_folder
         # The one waits for the network and the installer, the other for a compiler.
         packages = packages_of(self.target, manifest)
         beside = _Beside(lambda: framework_layer(packages, compiler, shipped=getattr(self.target, "ships", False)))
         try:
-            installed, lock = requirements_layer(
-                asked, self.place, folder, compiler, self.project.root, memory, self._data_used
-            )
+            found = gather(wishes, self.place, folder, compiler, self.project.root, memory, self._data_used)
         finally:
             framework, framework_hash = beside.result()
+        installed, lock = found.layer, found.lock
         check_layers(packages, self.target, self.sources, installed)
         inputs: dict[str, Any] = {
             "python": self.place.python,
@@ -212,24 +230,49 @@ class _Work(msgspec.Struct):
             "lock": lock,
         }
         bundles = list(self.target.bundles(manifest, settings))
-        parts: dict[str, list[Part]] = {}
+        image, apps, parts = None, dict[str, Layer](), dict[str, list[Part]]()
         out = (self.wanted.out or self.project.root / "dist" / self.target.name).absolute()
-        with _replacing(out) as fresh:
+        with replacing(out) as fresh:
             for bundle in bundles:
                 app, inputs["app"][bundle.name] = application_layer(
                     self.sources, bundle, compiler, kept / f"app-{bundle.name or 'bundle'}"
                 )
                 self._refuse_broken(app)
+                apps[bundle.name] = app
                 layers = {"app": app, "portable": framework, "dependencies": installed}
                 parts[bundle.name] = [_part(name, layer) for name, layer in layers.items()]
                 self._write_bundle(fresh, bundle, [installed, framework, app])
             if not self.wanted.for_here:
-                self._write_infrastructure(fresh, bundles)
-            self._write_manifest(fresh, bundles, inputs)
+                work = ImageWork(
+                    self.project,
+                    self.target,
+                    manifest,
+                    self.place.python,
+                    kept / "base.json",
+                    {"dependencies": installed, "portable": framework},
+                    apps,
+                    lambda arch: self._dependencies(wishes, arch, compiler, kept),
+                )
+                image = work.write(fresh, self.wanted.oci, self.files, upgrade=self.wanted.upgrade)
+                self._write_infrastructure(fresh, bundles, image)
+            self._write_manifest(fresh, bundles, inputs, image)
         zips = {
             out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
         }
-        return Built(out, self.place.python, str(self.place), zips, parts, self.findings, lock, len(manifest.functions))
+        if image is not None:
+            image = msgspec.structs.replace(image, folder=out / image.folder.name)
+        return Built(
+            out, self.place.python, str(self.place), zips, parts, self.findings, lock, len(manifest.functions), image
+        )
+
+    def _dependencies(self, wishes: Wishes, arch: str, compiler: Compiler | None, kept: Path) -> Layer:
+        """Those of another architecture than the bundle's, whose versions are kept in a file of their own."""
+        place = msgspec.structs.replace(self.place, arch=arch)
+        memory = kept / f"lock-{arch}.json"
+        if self.wanted.upgrade:
+            memory.unlink(missing_ok=True)
+        folder, root = self.target.dependency_folder, self.project.root
+        return gather(wishes, place, folder, compiler, root, memory, self._data_used).layer
 
     def _data_used(self, pins: list[str]) -> Mapping[str, Sequence[str]]:
         return self.target.data_used(self.description.manifest, [distribution(one) for one in self.listed], pins)
@@ -242,9 +285,15 @@ class _Work(msgspec.Struct):
                 self.files[f"{path}/{name}"] = {"size": entry.size, "sha256": entry.sha256}
         archive = fresh / bundle.zip_name
         digest = write_zip(archive, layers)
-        self.files[archive.name] = {"size": archive.stat().st_size, "sha256": digest}
+        size = archive.stat().st_size
+        self.files[archive.name] = {"size": size, "sha256": digest}
+        unpacked = sum(entry.size for layer in layers for entry in layer.files.values())
+        too_large = list(check_size(archive.name, unpacked, size, self.target))
+        if too_large and self.wanted.image is None and self.wanted.oci is None:
+            raise FindingsError(self.target.name, [*self.findings, *too_large])
 
-    def _write_infrastructure(self, fresh: Path, bundles: Sequence[Bundle]) -> None:
+    def _write_infrastructure(self, fresh: Path, bundles: Sequence[Bundle], image: Image | None) -> None:
+        pushed = reference_of(image, self.wanted.oci) if image is not None and self.wanted.oci is not None else None
         deployment = describe_deployment(
             self.project,
             self.target,
@@ -253,7 +302,7 @@ class _Work(msgspec.Struct):
             python=self.place.python,
             arch=self.wanted.arch,
             form=self.wanted.form,
-            image=self.wanted.image,
+            image=self.wanted.image or pushed,
         )
         for path, content in infrastructure_files(self.target, deployment, self.project.root).items():
             file = fresh / path
@@ -261,7 +310,9 @@ class _Work(msgspec.Struct):
             file.write_bytes(content)
             self.files[path] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
-    def _write_manifest(self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any]) -> None:
+    def _write_manifest(
+        self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any], image: Image | None
+    ) -> None:
         document = {
             "portable": portable.__version__,
             "target": self.target.name,
@@ -272,6 +323,8 @@ class _Work(msgspec.Struct):
             "inputs": inputs,
             "files": dict(sorted(self.files.items())),
         }
+        if image is not None:
+            document["image"] = image.document()
         if timers := timers_of(self.description.manifest, self.target, self.project.settings(self.target.name)):
             document["schedules"] = timers
         authorizers: Callable[..., Any] | None = getattr(self.target, "authorizers", None)
@@ -288,8 +341,14 @@ class _Work(msgspec.Struct):
                 raise BuildError(f"{one.file}:{one.line}: {message}; the app imports it")
             self.findings.append(Finding("warning", f"{one.file}:{one.line}", message, "nothing must import it"))
 
-    def _note(self, message: str) -> None:
-        self.findings.append(Finding("info", "", message))
+    def _warn_of_no_bytecode(self) -> None:
+        message = (
+            f"no Python {self.place.python} here to compile with: the bundle ships without bytecode, so every cold "
+            "start compiles what it imports, which more than doubles the time of large imports, and it differs from "
+            "the bundle of a machine that has it"
+        )
+        way_out = f"`uv python install {self.place.python}`, and build again"
+        self.findings.append(Finding("warning", "", message, way_out))
 
 
 def _choose_place(project: Project, target: BuildTarget, wanted: Wanted) -> Place:
@@ -309,37 +368,3 @@ def _choose_place(project: Project, target: BuildTarget, wanted: Wanted) -> Plac
 def _part(name: str, layer: Layer) -> Part:
     entries = layer.files.values()
     return Part(name, len(entries), sum(one.size for one in entries), sum(one.packed for one in entries))
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A new folder that takes the place of ``out`` when the block ends well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists() and not (out / "manifest.json").is_file() and any(out.iterdir()):
-        raise BuildError(f"{out} holds something else than an artifact; remove it, or build somewhere else")
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        fresh = scratch / "new"
-        fresh.mkdir()
-        yield fresh
-        _swap(fresh, out, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _swap(fresh: Path, out: Path, scratch: Path) -> None:
-    old: Path | None = None
-    for attempt in range(10):
-        with suppress(FileNotFoundError):
-            os.rename(out, scratch / f"old-{attempt}")
-            old = scratch / f"old-{attempt}"
-        try:
-            os.rename(fresh, out)
-        except OSError:
-            if out.exists() and attempt < 9:
-                continue  # another build put its own there in between
-            if old is not None:
-                with suppress(OSError):
-                    os.rename(old, out)
-            raise
-        return

@@ -15,7 +15,7 @@ from portable.errors import ConfigError
 
 __all__ = ["DEFAULT_STAGE", "Project", "find_project", "merged", "nearest", "parse_spec"]
 
-_KEYS = {"app": str, "python": str, "include": list, "exclude": list, "log_retention": int}
+_KEYS = {"app": str, "python": str, "include": list, "exclude": list, "lock": str, "log_retention": int}
 _TABLES = ("budget", "functions", "prune", "resources", "stages")
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
 DEFAULT_STAGE = "dev"
@@ -30,7 +30,7 @@ class Project(msgspec.Struct, frozen=True):
         include, exclude: patterns of files for the bundle; see ``portable.build.sources``.
         targets: the tables ``[tool.portable.<target>]``. document: the whole ``pyproject.toml``.
         tables: the other tables, by name: functions, resources, stages, … stage: whose settings these are.
-        log_retention: days.
+        log_retention: days. lock: the lock file, "none" for none; None takes the first there is.
     """
 
     root: Path
@@ -43,6 +43,7 @@ class Project(msgspec.Struct, frozen=True):
     tables: Mapping[str, Mapping[str, Any]] = {}
     stage: str = DEFAULT_STAGE
     log_retention: int = 30
+    lock: str | None = None
 
     def table(self, name: str) -> Mapping[str, Any]:
         """``[tool.portable.<name>]``, empty when it is not there."""
@@ -170,6 +171,7 @@ def _read(root: Path, spec: str | None) -> Project:
         document,
         {key: table[key] for key in _TABLES if key in table},
         log_retention=table.get("log_retention", 30),
+        lock=table.get("lock"),
     )
 
 

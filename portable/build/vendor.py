@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,10 +19,10 @@ from typing import Any
 import msgspec
 
 from portable.build.pythons import uv_command
-from portable.build.requirements import canonical
+from portable.build.requirements import canonical, distribution
 from portable.errors import BuildError
 
-__all__ = ["ARCHITECTURES", "Place", "install", "resolve"]
+__all__ = ["ARCHITECTURES", "Pin", "Place", "install", "resolve"]
 
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
 GLIBC = 28
@@ -32,6 +32,7 @@ releases of what has newer ones for newer systems alone."""
 _OLDER = ("manylinux2014", "manylinux2010", "manylinux1")
 # What an installer writes about itself and this machine: it would differ from one build to the next.
 _INSTALLERS = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")
+_HASH = re.compile(r"--hash[= ](sha\d+:[0-9a-f]+)")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -55,34 +56,99 @@ class Place(msgspec.Struct, frozen=True):
         return f"manylinux_2_{self.glibc}"
 
 
-def resolve(requirements: Sequence[str], place: Place, project: Path) -> list[str]:
-    """The exact versions of ``requirements`` and of all these require, as pins, sorted.
+class Pin(msgspec.Struct, frozen=True):
+    """One distribution at one version: ``requests==2.34.2``, or ``name @ URL``.
 
-    ``project`` is the folder relative paths start from. Raises BuildError holding the resolver's own words, which name
-    the requirement that has no release or no wheel for this place.
+    ``hashes``: of the files it may be installed from (``sha256:…``); none where it is a file or folder of this machine.
+    ``needed_by``: canonical names of the distributions that require it, ``""`` among them where the project does.
     """
-    if uv := uv_command():
-        command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python", sys.executable]
-        command += [*_uv_place(place), "--only-binary", ":all:", "-"]
-        said = _run(command, requirements, place, project)
-        return sorted(line.strip() for line in said.splitlines() if line.strip())
-    with _listed(requirements) as (file, nowhere):
-        command = [*_pip_install(place, nowhere, file), "--dry-run", "--ignore-installed", "--report", "-"]
-        report = json.loads(_run(command, (), place, project))
-    return sorted(_pin_of(found) for found in report["install"])
+
+    text: str
+    hashes: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its canonical name."""
+        return distribution(self.text)
+
+    @property
+    def version(self) -> str:
+        """Its version, "" where an address says it."""
+        return self.text.partition("==")[2]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it comes from this machine's disk, where it may change from one build to the next."""
+        return "file:" in self.text or ("==" not in self.text and "://" not in self.text)
 
 
-def install(pins: Sequence[str], place: Place, into: Path, project: Path) -> None:
-    """Install exactly ``pins``. Raises BuildError."""
+def resolve(
+    requirements: Sequence[str], place: Place, project: Path, constraints: Sequence[str] = (), hint: str = ""
+) -> list[Pin]:
+    """The exact versions of ``requirements`` and of all these require, sorted by name.
+
+    ``constraints``: versions that are taken if the distribution is needed at all. ``project`` is the folder relative
+    paths start from. ``hint``: what to say of where the constraints come from. Raises BuildError holding the resolver's
+    own words, which name the requirement that has no release or no wheel for this place.
+    """
+    with _listed(requirements, constraints) as (file, limits, nowhere):
+        if uv := uv_command():
+            command = [uv, "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--python", sys.executable]
+            command += [*_uv_place(place), "--only-binary", ":all:", "-c", str(limits), "-"]
+            said = _run(command, requirements, place, project, hint)
+            return sorted(_read_compiled(said, frozenset(map(distribution, requirements))), key=lambda pin: pin.text)
+        command = [*_pip_install(place, nowhere, file), "-c", str(limits), "--dry-run", "--ignore-installed"]
+        report = json.loads(_run([*command, "--report", "-"], (), place, project, hint))
+    return sorted(_read_report(report["install"]), key=lambda pin: pin.text)
+
+
+def install(pins: Sequence[Pin], place: Place, into: Path, project: Path) -> None:
+    """Install exactly ``pins``, each held against its hashes. Raises BuildError."""
     into.mkdir(parents=True, exist_ok=True)
+    hashed = all(pin.hashes for pin in pins)
+    lines = [" ".join((pin.text, *(f"--hash={one}" for one in pin.hashes if hashed))) for pin in pins]
+    strictly = ["--no-deps", *(["--require-hashes"] if hashed else [])]
     if uv := uv_command():
         command = [uv, "pip", "install", "--quiet", "--python", sys.executable, *_uv_place(place)]
         command += ["--link-mode", "copy", "--no-compile-bytecode", "--only-binary", ":all:"]
-        _run([*command, "--no-deps", "--target", str(into), "-r", "-"], pins, place, project)
+        _run([*command, *strictly, "--target", str(into), "-r", "-"], lines, place, project)
     else:
-        with _listed(pins) as (file, _):
-            _run([*_pip_install(place, into, file), "--no-deps"], (), place, project)
+        with _listed(lines) as (file, _, _):
+            _run([*_pip_install(place, into, file), *strictly], (), place, project)
     _clean(into)
+
+
+def _read_compiled(said: str, asked: frozenset[str]) -> Iterator[Pin]:
+    """What ``uv pip compile`` printed: a pin, its hashes, and ``# via`` what needs it besides whoever ``asked``."""
+    text, hashes, needed_by = "", [], []
+    for line in [*said.splitlines(), "end"]:
+        if line[:1].isspace():
+            hashes += _HASH.findall(line)
+            who = line.strip().removeprefix("#").strip().removeprefix("via").strip()
+            if line.strip().startswith("#") and who and not who.startswith("-"):
+                needed_by.append(canonical(who))
+        elif line.strip():
+            if text:
+                direct = [""] if not needed_by or distribution(text) in asked else []
+                yield _pin(text, hashes, [*direct, *needed_by])
+            text, hashes, needed_by = line.removesuffix("\\").strip(), [], []
+
+
+def _read_report(installed: Sequence[dict[str, Any]]) -> Iterator[Pin]:
+    """What ``pip install --report`` says."""
+    needs = {canonical(one["metadata"]["name"]): one["metadata"].get("requires_dist", ()) for one in installed}
+    for one in installed:
+        name = canonical(one["metadata"]["name"])
+        archive = one["download_info"].get("archive_info", {})
+        hashes = [f"{kind}:{value}" for kind, value in archive.get("hashes", {}).items() if kind.startswith("sha")]
+        users = [user for user, required in needs.items() if name in map(distribution, required)]
+        yield _pin(_pin_of(one), hashes, [*([""] if one.get("requested") else []), *users])
+
+
+def _pin(text: str, hashes: Iterable[str], needed_by: Iterable[str]) -> Pin:
+    found = Pin(text, tuple(hashes), tuple(sorted(set(needed_by))))
+    return msgspec.structs.replace(found, hashes=()) if found.is_local else found
 
 
 def _uv_place(place: Place) -> list[str]:
@@ -107,22 +173,23 @@ def _pip_install(place: Place, into: Path, listed: Path) -> list[str]:
 
 
 @contextmanager
-def _listed(requirements: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    """A file of requirements, for pip, which reads none from its input; and an empty folder."""
+def _listed(requirements: Sequence[str], constraints: Sequence[str] = ()) -> Iterator[tuple[Path, Path, Path]]:
+    """A file of requirements, for pip, which reads none from its input; one of constraints; and an empty folder."""
     with tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True) as scratch:
-        file, empty = Path(scratch) / "requirements.txt", Path(scratch) / "empty"
+        file, limits, empty = Path(scratch) / "requirements.txt", Path(scratch) / "constraints.txt", Path(scratch) / "e"
         file.write_text("\n".join(requirements) + "\n", "utf-8")
+        limits.write_text("\n".join(constraints) + "\n", "utf-8")
         empty.mkdir()
-        yield file, empty
+        yield file, limits, empty
 
 
-def _run(command: Sequence[str], requirements: Sequence[str], place: Place, project: Path) -> str:
+def _run(command: Sequence[str], requirements: Sequence[str], place: Place, project: Path, hint: str = "") -> str:
     listed = "\n".join(requirements) + "\n"
     done = subprocess.run(
         command, input=listed, cwd=project, capture_output=True, text=True, encoding="utf-8", check=False
     )
     if done.returncode != 0:
-        raise BuildError(_explain(done.stderr or done.stdout, place))
+        raise BuildError(_explain(done.stderr or done.stdout, place) + hint)
     return done.stdout
 
 

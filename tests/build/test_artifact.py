@@ -87,9 +87,11 @@ def test_no_interpreter_no_bytecode(make_project: Make, target: Any, monkeypatch
     monkeypatch.setattr(artifact, "find_compiler", lambda python: None)
     built = build(make_project(), target)
     assert not [path for path in contents(built.folder) if path.endswith(".pyc")]
-    assert [one.message for one in built.findings] == [
-        f"no Python {pythons.CURRENT} here to compile with: the bundle ships without bytecode"
-    ]
+    [finding] = built.findings
+    assert finding.severity == "warning"
+    assert f"no Python {pythons.CURRENT} here to compile with" in finding.message
+    assert "every cold start compiles what it imports" in finding.message
+    assert finding.way_out.startswith(f"`uv python install {pythons.CURRENT}`")
     assert document(built)["inputs"]["compiler"] is None
 
 

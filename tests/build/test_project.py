@@ -46,7 +46,7 @@ def test_specs(spec: str, means: str) -> None:
     ("text", "message"),
     [
         ("pyhton = '3.13'", r"no setting 'pyhton'; did you mean 'python'\?"),
-        ("zzz = 1", "no setting 'zzz'; there are app, exclude, include, log_retention, python"),
+        ("zzz = 1", "no setting 'zzz'; there are app, exclude, include, lock, log_retention, python"),
         ("python = 3.13", "python is text in quotes"),
         ("exclude = 'x'", "exclude is a list of patterns"),
         ("app = 'not an app'", "is not module:variable"),

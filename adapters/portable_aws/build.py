@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from portable.build.deployment import Deployment
 from portable.build.schedules import Timer, check_timers, cron_of, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
@@ -13,6 +14,7 @@ from portable_aws import limits
 from portable_aws.capabilities import BOUNDS, CAPABILITIES, NAMES
 from portable_aws.gateway import authorizer_entry, authorizers_of, check_authorizer
 from portable_aws.image import image_plan
+from portable_aws.infrastructure import FORMS, infrastructure_of
 from portable_aws.schedules import timers_of
 from portable_aws.source_checks import check_batch, check_filter, check_senders, check_stream, check_wait
 from portable_aws.triggers import CODECS, source_of
@@ -88,6 +90,10 @@ CHOSEN = ("http", "blob", "schedule", "stream")
 """Trigger kinds whose event source is a setting: ``[tool.portable.aws] http = "function-url"``."""
 
 
+DEPLOYING = ("artifacts", "parameters", "profile", "region", "stack")
+"""Settings of ``portable deploy``, see ``portable_aws.deploy``."""
+
+
 class AWSTarget:
     """See ``portable.build.target.BuildTarget``."""
 
@@ -96,7 +102,8 @@ class AWSTarget:
     reserved = frozenset({"portable_entry", "portable_authorizer"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_aws",)
-    known_settings: Sequence[str] = (*CHOSEN, "authorizer", "runtime")
+    known_settings: Sequence[str] = (*CHOSEN, "authorizer", "runtime", *DEPLOYING)
+    infrastructure_forms: Sequence[str] = FORMS
     glibc: Mapping[str, int] = limits.GLIBC
     ships = True
     bounds = BOUNDS
@@ -161,6 +168,10 @@ class AWSTarget:
     def authorizers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """What API Gateway can check before the function."""
         return authorizers_of(manifest, _source("http", settings))
+
+    def infrastructure(self, deployment: Deployment) -> Mapping[str, Any]:
+        """The CloudFormation template, or the same for Terraform or Serverless."""
+        return infrastructure_of(deployment)
 
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:
         """What EventBridge is told, by function."""

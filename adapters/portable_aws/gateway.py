@@ -15,7 +15,7 @@ from portable.build.target import Finding
 from portable.guards import GuardRecord
 from portable.manifest import Manifest, TriggerRecord
 
-__all__ = ["authorizer_entry", "authorizers_of", "check_authorizer"]
+__all__ = ["authorizer_entry", "authorizers_of", "check_authorizer", "route_key"]
 
 AUTHORIZED = ("http-api", "rest-api")
 """Sources that may ask a Lambda authorizer first."""
@@ -52,7 +52,7 @@ def authorizers_of(manifest: Manifest, source: str) -> dict[str, Any]:
     for function in manifest.functions:
         for trigger in function.triggers:
             if trigger.kind == "http" and (found := _route(trigger, native)) is not None:
-                routes[_key(trigger)] = found
+                routes[route_key(trigger)] = found
     return {
         "cloudformation": {"Resources": {_logical(guard.name): _resource(guard) for guard in native.values()}},
         "openapi": {"components": {"securitySchemes": {guard.name: _scheme(guard) for guard in native.values()}}},
@@ -128,7 +128,8 @@ def _route(trigger: TriggerRecord, native: Mapping[str, GuardRecord]) -> dict[st
     return None
 
 
-def _key(trigger: TriggerRecord) -> str:
+def route_key(trigger: TriggerRecord) -> str:
+    """``GET /users/{id}`` as API Gateway has it; the method of a mount is ``*``."""
     path = _PARAMETER.sub(lambda found: f"{{{found[1]}{'+' if found[2] == 'path' else ''}}}", trigger.options["path"])
     return f"{trigger.options['method']} {path}"
 

@@ -303,6 +303,7 @@ class _Work(msgspec.Struct):
             arch=self.wanted.arch,
             form=self.wanted.form,
             image=self.wanted.image or pushed,
+            digests={one.zip_name: self.files[one.zip_name]["sha256"] for one in bundles},
         )
         for path, content in infrastructure_files(self.target, deployment, self.project.root).items():
             file = fresh / path

@@ -25,6 +25,7 @@ class Deployment(msgspec.Struct, frozen=True):
         bundles: of the artifact. python: ``"3.13"``. arch: ``x86_64`` or ``arm64``, of the artifact.
         existing: by ``kind:name``, the physical name of each resource that is used and not created.
         image: reference of the image that functions are deployed as, None where they are zips.
+        digests: SHA-256 of each zip, by its name in the artifact.
         retention_days: how long logs are kept. form: which of the target's ``infrastructure_forms`` is asked for.
     """
 
@@ -39,6 +40,7 @@ class Deployment(msgspec.Struct, frozen=True):
     arch: str
     existing: Mapping[str, str] = {}
     image: str | None = None
+    digests: Mapping[str, str] = {}
     retention_days: int = 30
     form: str = ""
 
@@ -66,6 +68,7 @@ def describe_deployment(
     arch: str,
     form: str | None = None,
     image: str | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> Deployment:
     """The deployment of a project that is at its stage. Raises ConfigError for settings that are wrong, with the line,
     and for a form the target has not.
@@ -88,6 +91,7 @@ def describe_deployment(
         arch=arch,
         existing=existing_resources(project, manifest),
         image=image,
+        digests=digests or {},
         retention_days=project.log_retention,
         form=form or (forms[0] if forms else ""),
     )

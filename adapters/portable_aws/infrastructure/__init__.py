@@ -1,0 +1,48 @@
+"""The infrastructure of an app on AWS: a CloudFormation template, and the same for Terraform and Serverless.
+
+Plain resources, no transform: CloudFormation, its change sets, SAM's tools and stand-ins of AWS all take it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from portable.build.deployment import Deployment
+from portable_aws.infrastructure.events import add_events
+from portable_aws.infrastructure.functions import add_function
+from portable_aws.infrastructure.http import add_http
+from portable_aws.infrastructure.messaging import add_messaging
+from portable_aws.infrastructure.plan import Plan
+from portable_aws.infrastructure.sockets import add_sockets
+from portable_aws.infrastructure.storage import add_storage
+
+__all__ = ["FORMS", "TEMPLATE", "infrastructure_of", "template_of"]
+
+FORMS = ("sam", "terraform", "serverless")
+"""What ``--iac`` takes."""
+TEMPLATE = "template.yaml"
+
+
+def infrastructure_of(deployment: Deployment) -> Mapping[str, Any]:
+    """The files of ``infra/``. Raises ConfigError for what an existing resource, or a form, cannot give."""
+    return {TEMPLATE: template_of(deployment)}
+
+
+def template_of(deployment: Deployment) -> dict[str, Any]:
+    """The CloudFormation template: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/."""
+    plan = Plan(deployment)
+    add_storage(plan)
+    add_messaging(plan)
+    add_sockets(plan)
+    add_http(plan)
+    add_events(plan)
+    for function in deployment.manifest.functions:
+        add_function(plan, function)
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": f"{deployment.app}, stage {deployment.stage}. Written by portable build.",
+        **({"Parameters": dict(sorted(plan.parameters.items()))} if plan.parameters else {}),
+        "Resources": plan.resources,
+        **({"Outputs": plan.outputs} if plan.outputs else {}),
+    }

@@ -73,6 +73,9 @@ class BuildTarget(Protocol):
             their path there: text or bytes as they are, and a mapping as YAML or JSON by the path's suffix, once the
             user's own part is laid over it; may be left out. infrastructure_forms: what ``--iac`` takes, the default
             first.
+        image: a function of manifest and settings that gives the ``portable.build.image.plan.ImagePlan``; left out, the
+            target has no images. image_settings: laid over ``[tool.portable.<name>]`` where one is built; may be left
+            out. image_instead: what to type where another target's image is meant; may be left out.
     """
 
     name: str

@@ -32,6 +32,10 @@ class AzureTarget:
     bounds = BOUNDS
     capabilities = CAPABILITIES
     naming = NAMES
+    image_instead = (
+        "a Function App's host is no part of one; `portable build --target container --platform azure --image` makes "
+        "an image for Container Apps"
+    )
 
     def check(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Finding]:
         return list(check_app(manifest, read_settings(settings)))

@@ -28,7 +28,8 @@ __all__ = ["ImageWork", "check_wanted", "reference_of", "with_image_settings"]
 def check_wanted(target: BuildTarget, wanted: ImageWanted, *, for_here: bool) -> None:
     """Raise ConfigError for what cannot be an image, before anything is built."""
     if not has_images(target):
-        raise ConfigError(f"target {target.name} has no images; leave --image out")
+        instead = getattr(target, "image_instead", "")
+        raise ConfigError(f"target {target.name} has no images{f': {instead}' if instead else '; leave --image out'}")
     for one in wanted.architectures:
         if one not in ARCHITECTURES:
             raise ConfigError(f"no architecture {one!r}; there are {', '.join(ARCHITECTURES)}")

@@ -18,6 +18,8 @@ _REFERENCE = re.compile(
     rf"(?P<repository>{_PART}(?:/{_PART})*)(?::(?P<tag>[\w][\w.-]{{0,127}}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
 )
 
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
+
 
 class Reference(msgspec.Struct, frozen=True):
     """``registry/repository:tag@digest``; ``tag`` and ``digest`` are empty where they are not said."""
@@ -44,9 +46,9 @@ class Reference(msgspec.Struct, frozen=True):
     @property
     def plain(self) -> bool:
         """Whether it is on this machine, where registries speak HTTP without TLS, as Docker has it."""
-        host = self.registry.removeprefix("[").partition("]")[0] if self.registry.startswith("[") else ""
-        host = host or self.registry.partition(":")[0]
-        return host == "localhost" or host.startswith("127.") or host == "::1"
+        bracketed = self.registry.startswith("[")
+        host = self.registry[1:].partition("]")[0] if bracketed else self.registry.partition(":")[0]
+        return host in ("localhost", "::1") or _LOOPBACK.fullmatch(host) is not None
 
     def at(self, digest: str) -> str:
         """The same image by its digest, which nobody can move."""

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from itertools import count
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,30 +56,65 @@ async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
 class _Call:
     """One invocation, and who waits for it as long as its deadline allows."""
 
-    __slots__ = ("context", "done", "over", "timer")
+    __slots__ = ("clock", "context", "done", "due", "over", "timeout")
+    due: float
 
-    def __init__(self, context: Context, done: Done, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+    def __init__(self, context: Context, done: Done, clock: _Clock, timeout: float) -> None:
         self.context = context
         self.done = done
+        self.clock = clock
+        self.timeout = timeout
         self.over = False
-        self.timer = loop.call_later(timeout, self.expire, timeout)
+        clock.watch(self)
 
     def finish(self, value: Any, error: BaseException | None) -> None:
         if self.over:
             _log_late(self.context)
             return
         self.over = True
-        self.timer.cancel()
+        self.clock.running.discard(self)
         self.done(value, error)
 
-    def expire(self, timeout: float) -> None:
+    def expire(self) -> None:
         self.over = True
-        self.done(None, _exceeded(self.context, timeout))
+        self.done(None, _exceeded(self.context, self.timeout))
 
     def abandon(self) -> None:
         """Nobody waits any more."""
-        self.timer.cancel()
         self.over = True
+        self.clock.running.discard(self)
+
+
+class _Clock:
+    """One timer for the deadlines of all calls: it is set to the first of them, and most calls end before theirs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._set_to = 0.0
+        self.running: set[_Call] = set()
+
+    def watch(self, call: _Call) -> None:
+        due = call.due = self._loop.time() + call.timeout
+        self.running.add(call)
+        if self._timer is None or due < self._set_to:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._set(due)
+
+    def _set(self, due: float) -> None:
+        self._set_to = due
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        late = [call for call in self.running if call.due <= now]
+        self.running.difference_update(late)
+        if self.running:
+            self._set(min(call.due for call in self.running))
+        for call in late:
+            call.expire()
 
 
 class _ThreadCall(_Call):
@@ -93,9 +129,10 @@ class _ThreadCall(_Call):
         context: Context,
         done: Done,
         loop: asyncio.AbstractEventLoop,
+        clock: _Clock,
         timeout: float,
     ) -> None:
-        super().__init__(context, done, loop, timeout)
+        super().__init__(context, done, clock, timeout)
         self.call = call
         self.events = events
         self.loop = loop
@@ -142,8 +179,8 @@ class _TaskCall(_Call):
         else:
             self.finish(task.result(), None)
 
-    def expire(self, timeout: float) -> None:
-        super().expire(timeout)
+    def expire(self) -> None:
+        super().expire()
         self.task.cancel()
 
     def abandon(self) -> None:
@@ -179,6 +216,9 @@ class Invoker:
         self._target = target
         self._mounts = mounts
         self._loop = asyncio.get_running_loop()
+        self._clock = _Clock(self._loop)
+        prefix = os.urandom(6).hex()
+        self._ids = (f"{prefix}-{number:x}" for number in count(1))
         self._handlers = Threads(threads, "handler")
         self._stage = os.environ.get("PORTABLE_STAGE", "")
         self._started = False
@@ -189,7 +229,7 @@ class Invoker:
         cold, function.cold = function.cold, False
         return Context(
             function.name,
-            os.urandom(8).hex(),
+            next(self._ids),
             deadline_at=time.time() + function.timeout,
             cold_start=cold,
             target=self._target,
@@ -238,7 +278,7 @@ class Invoker:
         """
         loop = self._loop
         if not is_async:
-            job = _ThreadCall(call, events, context, done, loop, function.timeout)
+            job = _ThreadCall(call, events, context, done, loop, self._clock, function.timeout)
             self._handlers.submit(job)
             return job
         token = current_context.set(context)
@@ -248,7 +288,7 @@ class Invoker:
                 done(result, None)
                 return None
             watch(context)
-            begun = _TaskCall(context, done, loop, function.timeout)
+            begun = _TaskCall(context, done, self._clock, function.timeout)
             task = begun.task = _make_task(_guarded(result), loop)
         except (SystemExit, KeyboardInterrupt) as error:
             failed = HandlerExitError(f"the handler raised {type(error).__name__}")

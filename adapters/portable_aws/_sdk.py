@@ -33,8 +33,8 @@ class Client:
         service: as botocore names it. environment: region, endpoint and credentials; None leaves them to the SDK.
         region: where the environment names none. style: of S3's addresses, ``virtual`` or ``path``.
         endpoint: of a service that has one for each resource; no other is looked for.
-
-    Calls are tried once: whether a repetition is safe depends on the call, see :func:`retrying`.
+        profile: of the SDK's own settings; whoever deploys may have several.
+        attempts: how often the SDK makes a call. Once: whether another is safe depends on the call, :func:`retrying`.
     """
 
     def __init__(
@@ -44,12 +44,16 @@ class Client:
         region: str | None = None,
         style: str = "virtual",
         endpoint: str | None = None,
+        profile: str | None = None,
+        attempts: int = 1,
     ) -> None:
         self._service = service
         self._environment = environment
         self._region = region
         self._style = style
         self._own = endpoint
+        self._profile = profile
+        self._attempts = attempts
         self._client: Any = None
         self._session: Any = None
 
@@ -108,14 +112,14 @@ class Client:
         config = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
-            retries={"total_max_attempts": 1, "mode": "standard"},
+            retries={"total_max_attempts": self._attempts, "mode": "standard"},
             # botocore would sign URLs by version 2, which newer regions refuse.
             signature_version="s3v4" if self._service == "s3" else None,
             # An emulator's host names no bucket; S3 itself wants it in the host, where it can be.
             s3={"addressing_style": "path" if self._endpoint() else self._style} if self._service == "s3" else None,
         )
         try:
-            self._session = Session()
+            self._session = Session(profile=self._profile)
             return self._session.create_client(self._service, config=config, **self._options())
         except NoRegionError as error:
             raise ConfigError("no AWS region is set: set AWS_REGION (Lambda does it itself)") from error

@@ -59,7 +59,7 @@ def _add_url(plan: Plan, function: FunctionRecord) -> None:
         },
     )
     if kind == "NONE":  # with IAM it is the caller's own policy that lets it in
-        said = {"FunctionName": target, "Principal": "*"}
+        said: dict[str, Any] = {"FunctionName": target, "Principal": "*"}
         calls = {**said, "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": kind}
         plan.add(f"{name}UrlPermission", "AWS::Lambda::Permission", calls)
         calls = {**said, "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True}

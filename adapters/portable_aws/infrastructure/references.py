@@ -75,9 +75,8 @@ def address(plan: Plan, kind: str, name: str) -> Any:
         return known or (joined("ssm:", ref(logical(name, "Config"))) if config_parameter(plan, name) else None)
     if kind == "cache":
         return known or _cache(plan, name)
-    return known or sub(
-        f"https://${{{logical(name, 'Sockets')}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/live"
-    )
+    host = f"${{{logical(name, 'Sockets')}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}"
+    return known or sub(f"https://{host}/live")
 
 
 def config_parameter(plan: Plan, name: str) -> str | None:

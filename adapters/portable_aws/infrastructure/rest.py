@@ -124,7 +124,7 @@ def _add_node(plan: Plan, node: _Node, resource: Any, streams: dict[str, bool]) 
 
 
 def _integration(plan: Plan, function: str, *, stream: bool) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html"""
+    """See https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html."""
     called = function_id(function)
     arn = f"${{{called}Alias}}" if plan.of(function).min_instances else f"${{{called}.Arn}}"
     version, end = ("2021-11-15", "response-streaming-invocations") if stream else ("2015-03-31", "invocations")

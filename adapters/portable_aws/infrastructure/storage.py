@@ -11,7 +11,7 @@ from portable_aws.provision import table_definition
 
 __all__ = ["add_storage"]
 
-_KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+_KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 _PARTS_DAYS = 7  # what is left of an upload that broke off costs until somebody removes it
 _EVENTS = {"created": "s3:ObjectCreated:*", "deleted": "s3:ObjectRemoved:*"}
 

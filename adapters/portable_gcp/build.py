@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from portable.build.deployment import Deployment
 from portable.build.schedules import Timer, check_timers, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.errors import ConfigError
@@ -45,7 +46,13 @@ class GoogleTarget:
     reserved = frozenset({"main"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_gcp",)
-    known_settings: Sequence[str] = tuple(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1)
+    known_settings: Sequence[str] = (
+        *(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1),
+        "project",
+        "region",
+        "domain",
+    )
+    infrastructure_forms: Sequence[str] = ("terraform",)
     bounds = BOUNDS
     capabilities = CAPABILITIES
     instead: Mapping[str, str] = {
@@ -106,6 +113,12 @@ class GoogleTarget:
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:  # noqa: ARG002
         """The jobs of Cloud Scheduler, by function."""
         return timers_by_function(manifest, timers_of)
+
+    def infrastructure(self, deployment: Deployment) -> Mapping[str, Any]:
+        """Terraform's JSON or a script for gcloud, and the plan that both are made of."""
+        from portable_gcp.infrastructure import infrastructure_files
+
+        return infrastructure_files(deployment)
 
 
 def _drops(timers: Mapping[str, Sequence[Timer]], function: FunctionRecord) -> str:

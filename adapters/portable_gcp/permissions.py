@@ -18,8 +18,8 @@ config    secret        the secret that holds the value; none for ``value:TEXT``
 sockets   topic         the topic through which instances send
 ========  ============  ===========================================================
 
-A role is Google's own where it allows nothing beside what is needed (``roles/…``), else one of the app's, by its name in
-``CUSTOM``. Permissions are those of https://cloud.google.com/iam/docs/roles-permissions; which call needs which, from
+A role is Google's own where it allows nothing beside what is needed (``roles/…``), else one of the app's, by its name
+in ``CUSTOM``. Permissions: https://cloud.google.com/iam/docs/roles-permissions; which call needs which:
 https://cloud.google.com/storage/docs/access-control/iam-json, https://cloud.google.com/pubsub/docs/access-control and
 https://cloud.google.com/firestore/docs/security/iam.
 """
@@ -97,8 +97,8 @@ TRIGGER_ACTIONS: Mapping[str, Parts] = {
     "queue": {"dead-topic": PUBLISHER},
     "topic": {"dead-topic": PUBLISHER},
 }
-"""What a function needs of the source of its trigger, by the kind of the source; a topic's dead letters are those of the
-function's subscription. Who calls a function needs a role on it, and it none for being called."""
+"""What a function needs of the source of its trigger, by the kind of the source; a topic's dead letters are those of
+the function's subscription. Who calls a function needs a role on it, and it none for being called."""
 
 
 class Wider(msgspec.Struct, frozen=True):

@@ -14,7 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``portable.cli.parser``."""
     parser.add_argument("--install", action="store_true", help="install what is missing and can be installed")
     parser.add_argument(
-        "--target", action="append", metavar="TARGET", help="only what this target takes, or image; repeatable"
+        "--target",
+        action="append",
+        metavar="TARGET",
+        help="only what this target takes, or image, or infrastructure; repeatable",
     )
     parser.add_argument(
         "--python", action="append", metavar="VERSION", help="a version artifacts are built for; repeatable"

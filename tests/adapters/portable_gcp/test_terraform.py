@@ -1,0 +1,258 @@
+"""``main.tf.json``: the provider knows every argument, every reference leads somewhere, and no two lead in a circle."""
+
+from __future__ import annotations
+
+import graphlib
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from portable import App, Backoff
+from portable.build.deployment import Deployment
+from portable.build.settings import FunctionSettings
+from portable.errors import ConfigError
+from portable.manifest import describe_app
+from portable.run.part import Found
+from portable_gcp.build import TARGET
+
+_spec = spec_from_file_location("provider_schema", Path(__file__).with_name("provider_schema.py"))
+assert _spec is not None
+assert _spec.loader is not None
+provider_schema: Any = module_from_spec(_spec)
+_spec.loader.exec_module(provider_schema)
+
+REFERENCE = re.compile(r"\$\{(?:data\.)?(google_\w+)\.([\w-]+)")
+
+
+def handler(event: Any) -> None:
+    """Whatever it is."""
+
+
+def recount(payload: dict[str, Any]) -> dict[str, Any]:
+    """Called by name."""
+    return payload
+
+
+def whole_app(*, split: bool = False) -> App:
+    """One of everything."""
+    app = App("saas")
+    uploads = app.bucket("uploads")
+    emails = app.queue("emails", max_attempts=7, retry=Backoff(timedelta(seconds=20), limit=timedelta(seconds=300)))
+    app.queue("pulled", ordered=True)
+    signups = app.topic("signups")
+    users = app.table("users", key="id", ttl="gone")
+    app.secret("mailer-key")
+    app.cache("limits")
+    app.config("flag")
+    app.get("/users/{user}")(lambda user: None)
+    if split:
+        app.get("/admin/{rest:path}", function="admin", auth="cloud")(lambda rest: None)
+        app.get("/users/me", function="admin", auth="cloud")(lambda: None)
+        app.post("/users/{user}", function="admin", auth="cloud")(lambda user: None)
+    app.on_message(emails, batch_size=1, timeout=timedelta(minutes=5), function="send-email")(handler)
+    app.on_message(signups, batch_size=1, filter={"plan": ["a", {"prefix": "b"}]}, function="welcome")(handler)
+    app.on_blob(uploads, kinds=("created", "deleted"), memory=1024, function="thumbnail")(handler)
+    app.on_change(users, old=True, function="audit")(handler)
+    app.on_schedule(cron="0 8 * * *", timezone="Europe/Paris", function="daily")(handler)
+    app.function()(recount)
+    return app
+
+
+def deployment(app: App, settings: Mapping[str, Any] | None = None, **changes: Any) -> Deployment:
+    manifest = describe_app(app, "app:app", Path(__file__).parent)
+    made = Deployment(
+        app=manifest.app,
+        stage="prod",
+        target="gcp",
+        manifest=manifest,
+        functions={
+            one.name: FunctionSettings(memory=one.memory, timeout=one.timeout, environment={"PRICE": "5 ${EUR} %{x}"})
+            for one in manifest.functions
+        },
+        settings=settings or {},
+        bundles=TARGET.bundles(manifest, settings or {}),
+        python="3.13",
+        arch="x86_64",
+        form="terraform",
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+FORMS: dict[str, Callable[[], Deployment]] = {
+    "whole": lambda: deployment(whole_app()),
+    "split": lambda: deployment(whole_app(split=True), {"domain": "api.example.com", "project": "acme-prod"}),
+    "image": lambda: deployment(whole_app(), image="europe-docker.pkg.dev/acme/apps/saas@sha256:0"),
+    "eventarc": lambda: deployment(whole_app(), {"message_source": "pubsub-eventarc"}),
+    "bound": lambda: deployment(
+        whole_app(),
+        existing={
+            "bucket:uploads": "acme-uploads",
+            "queue:emails": "projects/acme/topics/emails",
+            "topic:signups": "signups",
+            "table:users": "projects/acme/databases/main/documents/people",
+            "secret:mailer-key": "projects/acme/secrets/mailer/versions/3",
+            "cache:limits": "rediss://cache.example.com",
+            "config:flag": "value:on",
+        },
+    ),
+}
+
+
+@pytest.fixture(params=FORMS)
+def document(request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = TARGET.infrastructure(FORMS[request.param]())["main.tf.json"]
+    return found
+
+
+def resources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for kind, bodies in document["resource"].items():
+        for name, body in bodies.items():
+            yield kind, name, body
+
+
+def test_the_provider_takes_every_argument(document: dict[str, Any], require_part: Callable[..., Found]) -> None:
+    schema = provider_schema.Schema(require_part("pulumi-gcp").path / "pulumi_gcp")
+    problems = [f"{name}: {one}" for kind, name, body in resources(document) for one in schema.problems(kind, body)]
+    assert problems == []
+    assert list(schema.problems("google_pubsub_topic", {"name": "x", "nonsense": 1})), "the check sees nothing"
+
+
+def test_every_reference_leads_somewhere_and_none_in_a_circle(document: dict[str, Any]) -> None:
+    known = {f"{kind}.{name}" for kind, name, _ in resources(document)}
+    known |= {f"google_project.{name}" for name in document["data"]["google_project"]}
+    graph = {}
+    for kind, name, body in resources(document):
+        text = json.dumps(body)
+        needed = {f"{one}.{other}" for one, other in REFERENCE.findall(text)} | set(body.get("depends_on", ()))
+        assert needed <= known
+        graph[f"{kind}.{name}"] = needed
+    graphlib.TopologicalSorter(graph).prepare()
+    asked = set(re.findall(r"\$\{var\.([\w-]+)\}", json.dumps(document)))
+    assert asked == set(document["variable"]), "a variable without a use, or a use without one"
+
+
+def test_terraform_itself_reads_it(
+    document: dict[str, Any], require_part: Callable[..., Found], tmp_path: Path
+) -> None:
+    """Its provider cannot be had here, so this is the parser alone: blocks, depends_on, variables."""
+    program = require_part("terraform").path
+    (tmp_path / "main.tf.json").write_text(json.dumps(document))
+    environment = {"CHECKPOINT_DISABLE": "1", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [program, "providers"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hashicorp/google" in done.stdout
+
+
+def test_a_users_text_stays_as_it_is(document: dict[str, Any]) -> None:
+    assert "5 $${EUR} %%{x}" in json.dumps(document)
+
+
+def test_events_are_pushed_as_the_entry_expects_them() -> None:
+    document = TARGET.infrastructure(FORMS["whole"]())["main.tf.json"]["resource"]
+    emails = document["google_pubsub_subscription"]["queue_emails"]
+    function = "${google_cloudfunctions2_function.send-email.service_config[0].uri}"
+    assert emails["push_config"] == {
+        "push_endpoint": f"{function}/emails",
+        "oidc_token": {
+            "service_account_email": "${google_service_account.portable_events.email}",
+            "audience": function,
+        },
+    }
+    assert emails["ack_deadline_seconds"] == 300
+    assert emails["retry_policy"] == {"minimum_backoff": "20s", "maximum_backoff": "300s"}
+    assert emails["dead_letter_policy"]["max_delivery_attempts"] == 7
+    assert document["google_pubsub_subscription"]["queue_pulled"]["enable_message_ordering"] is True
+    assert "push_config" not in document["google_pubsub_subscription"]["queue_pulled"]
+    welcome = document["google_pubsub_subscription"]["topic_signups_welcome"]
+    assert welcome["filter"] == '(attributes."plan" = "a" OR hasPrefix(attributes."plan", "b"))'
+    environment = document["google_cloudfunctions2_function"]["welcome"]["service_config"]["environment_variables"]
+    assert environment["PORTABLE_EVENT_AUTH"] == "iam"
+    assert environment["PORTABLE_SUBSCRIPTION_SIGNUPS_WELCOME"].endswith("/subscriptions/" + welcome["name"])
+
+
+def test_only_http_is_public() -> None:
+    document = TARGET.infrastructure(FORMS["whole"]())["main.tf.json"]["resource"]
+    members = document["google_cloud_run_v2_service_iam_member"]
+    everybody = [name for name, body in members.items() if body["member"] == "allUsers"]
+    assert everybody == ["http_everybody"]
+    callers = {one["name"] for one in members.values() if one["member"].endswith("portable_events.email}")}
+    assert callers == {
+        f"${{google_cloudfunctions2_function.{name}.name}}"
+        for name in ("send-email", "welcome", "thumbnail", "audit", "daily")
+    }
+    ingress = {
+        name: body["service_config"]["ingress_settings"]
+        for name, body in document["google_cloudfunctions2_function"].items()
+    }
+    assert ingress.pop("http") == ingress.pop("recount") == "ALLOW_ALL"
+    assert set(ingress.values()) == {"ALLOW_INTERNAL_ONLY"}
+
+
+def test_a_split_front_is_looked_at_in_the_order_of_the_routes() -> None:
+    document = TARGET.infrastructure(FORMS["split"]())["main.tf.json"]
+    rules = document["resource"]["google_compute_url_map"]["front"]["path_matcher"][0]["route_rules"]
+    shown = [
+        (
+            one["match_rules"][0]["path_template_match"],
+            one["match_rules"][0].get("header_matches", [{}])[0].get("exact_match"),
+            one["service"].split(".")[1],
+        )
+        for one in rules
+    ]
+    assert shown == [
+        ("/admin/**", None, "admin"),
+        ("/users/me", None, "admin"),
+        ("/users/*", "GET", "http"),
+        ("/users/*", "POST", "admin"),
+    ]
+    assert document["variable"]["domain"]["default"] == "api.example.com"
+    assert document["variable"]["project"]["default"] == "acme-prod"
+    assert document["output"]["url"]["value"] == "https://${var.domain}"
+
+
+def test_what_the_user_binds_is_used_and_not_created() -> None:
+    document = TARGET.infrastructure(FORMS["bound"]())["main.tf.json"]["resource"]
+    assert set(document["google_storage_bucket"]) == {"bundles"}
+    assert "google_firestore_database" not in document
+    assert "google_secret_manager_secret" not in document
+    environment = document["google_cloudfunctions2_function"]["thumbnail"]["service_config"]["environment_variables"]
+    assert environment["PORTABLE_BUCKET_UPLOADS"] == "gs://acme-uploads"
+    sender = document["google_cloudfunctions2_function"]["send-email"]["service_config"]["environment_variables"]
+    assert sender["PORTABLE_QUEUE_EMAILS"] == (
+        "projects/acme/topics/emails?subscription=projects/${var.project}/subscriptions/saas-prod-emails-queue"
+    )
+    assert document["google_pubsub_subscription"]["queue_emails"]["topic"] == "projects/acme/topics/emails"
+    changes = document["google_eventarc_trigger"]["audit_table_users"]["matching_criteria"]
+    assert [one["value"] for one in changes][1:] == ["main", "people/{id}"]
+
+
+def test_arm64_is_refused() -> None:
+    whole = deployment(whole_app())
+    arm = {name: FunctionSettings(arch="arm64") for name in whole.functions}
+    with pytest.raises(ConfigError, match="Cloud Run has no arm64"):
+        TARGET.infrastructure(msgspec.structs.replace(whole, functions=arm))
+
+
+def test_names_that_meet_are_refused() -> None:
+    app = App("saas")
+    app.on_blob(app.bucket("b"), function="a" * 40)(handler)
+    named = TARGET.infrastructure(deployment(app))["deployment.json"]["accounts"]["a" * 40]["id"]
+    assert len(named) <= 30
+    assert re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", named)
+    with pytest.raises(ConfigError, match="holds 'google'"):
+        TARGET.infrastructure(deployment(App("google-things")))
+
+
+def test_equal_inputs_give_equal_files() -> None:
+    first, again = (json.dumps(TARGET.infrastructure(deployment(whole_app()))) for _ in range(2))
+    assert first == again

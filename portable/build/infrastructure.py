@@ -43,14 +43,14 @@ def infrastructure_files(target: Any, deployment: Deployment, root: Path) -> dic
     for path in overrides:
         if path not in documents:
             raise ConfigError(f"{file}: no file {path!r} can be laid over{nearest(path, documents)}")
-    return {
-        f"{FOLDER}/{path}": _content(path, merged(content, overrides.get(path, {})))
-        if isinstance(content, Mapping)
-        else content.encode()
-        if isinstance(content, str)
-        else content
-        for path, content in made.items()
-    }
+    laid = {path: merged(made[path], overrides.get(path, {})) for path in documents}
+    files = {}
+    for path, content in made.items():
+        written = content(laid) if callable(content) else content
+        if path in laid:
+            written = _content(path, laid[path])
+        files[f"{FOLDER}/{path}"] = written.encode() if isinstance(written, str) else written
+    return files
 
 
 def read_overrides(root: Path, target: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:

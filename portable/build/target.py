@@ -70,8 +70,9 @@ class BuildTarget(Protocol):
         with_settings: a method of settings that gives the target as they make it, for one whose packages and drivers
             they choose; may be left out. ``--platform`` is for those with the setting ``platform``.
         infrastructure: a method of a ``portable.build.deployment.Deployment`` that gives the files of ``infra/`` by
-            their path there: text or bytes as they are, and a mapping as YAML or JSON by the path's suffix, once the
-            user's own part is laid over it; may be left out. infrastructure_forms: what ``--iac`` takes, the default
+            their path there: text or bytes as they are, a mapping as YAML or JSON by the path's suffix, once the user's
+            own part is laid over it, and a function of all those mappings by their path, that gives text; may be left
+            out. infrastructure_forms: what ``--iac`` takes, the default
             first.
         image: a function of manifest and settings that gives the ``portable.build.image.plan.ImagePlan``; left out, the
             target has no images. image_settings: laid over ``[tool.portable.<name>]`` where one is built; may be left

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from portable.build.deployment import Deployment
 from portable.build.schedules import Timer, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
@@ -28,7 +29,8 @@ class AzureTarget:
     reserved = frozenset({"function_app", "azure"})
     dependency_folder = ".python_packages/lib/site-packages"
     adapter_packages: Sequence[str] = ("portable_azure",)
-    known_settings: Sequence[str] = tuple(CHOICES)
+    known_settings: Sequence[str] = (*CHOICES, "subscription", "resource_group", "location")
+    infrastructure_forms: Sequence[str] = ("bicep",)
     bounds = BOUNDS
     capabilities = CAPABILITIES
     naming = NAMES
@@ -77,6 +79,12 @@ class AzureTarget:
             )
             for app in apps
         ]
+
+    def infrastructure(self, deployment: Deployment) -> Mapping[str, Any]:
+        """See ``portable_azure.build.infrastructure``."""
+        from portable_azure.build.infrastructure import templates
+
+        return templates(deployment)
 
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:  # noqa: ARG002
         """The timers, by function."""

@@ -29,7 +29,15 @@ from portable_azure.build.plan import FunctionApp, Settings
 from portable_azure.keys import encode_key
 from portable_azure.schedules import timers_of
 
-__all__ = ["DIRECT_ROUTE", "SOCKET_ROUTE", "files_of", "source_of"]
+__all__ = [
+    "DIRECT_ROUTE",
+    "SOCKET_ROUTE",
+    "directory_of",
+    "files_of",
+    "registered_names",
+    "source_of",
+    "time_span",
+]
 
 DIRECT_ROUTE = "portable-invoke"
 SOCKET_ROUTE = "portable-sockets"
@@ -87,7 +95,7 @@ def _host_json(app: FunctionApp) -> bytes:
     document: dict[str, Any] = {
         "version": "2.0",
         "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"},
-        "functionTimeout": _time_span(app.timeout),
+        "functionTimeout": time_span(app.timeout),
         "extensions": {
             "http": {"routePrefix": ""},
             "queues": {
@@ -107,11 +115,12 @@ def _event_hubs(batch_size: int, start: str, window: float | None) -> dict[str, 
         "initialOffsetOptions": {"type": "fromEnd" if start == "latest" else "fromStart"},
     }
     if window is not None:  # the host waits only for a least number of events
-        found |= {"minEventBatchSize": batch_size, "maxWaitTime": _time_span(window)}
+        found |= {"minEventBatchSize": batch_size, "maxWaitTime": time_span(window)}
     return found
 
 
-def _time_span(seconds: float) -> str:
+def time_span(seconds: float) -> str:
+    """A .NET TimeSpan, rounded up to whole seconds."""
     whole = -int(-seconds // 1)
     days, rest = divmod(whole, 86400)
     text = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
@@ -124,8 +133,7 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
         return _timers(function, app, spec)
     resources = _resources(function)
     registered = []
-    for resource, triggers in resources.items():
-        name = function.name if len(resources) == 1 else f"{function.name}_{resource.replace(':', '_')}"
+    for name, (resource, triggers) in zip(registered_names(function, source), resources.items(), strict=True):
         arguments = [repr(spec), repr(function.name), repr(function.modules), repr(source)]
         if resource:
             arguments.append(f"resource={resource!r}")
@@ -146,10 +154,21 @@ def _registrations(function: FunctionRecord, app: FunctionApp, spec: str) -> lis
     return registered
 
 
+def registered_names(function: FunctionRecord, source: str) -> list[str]:
+    """The names a function has in its Function App: several where it has several resources, or two timers."""
+    if source == "timer":
+        names = (function.name, f"{function.name}_weekdays")
+        return [name for name, _ in zip(names, timers_of(function.triggers[0]), strict=False)]
+    resources = _resources(function)
+    if len(resources) == 1:
+        return [function.name]
+    return [f"{function.name}_{resource.replace(':', '_')}" for resource in resources]
+
+
 def _timers(function: FunctionRecord, app: FunctionApp, spec: str) -> list[str]:
     """A timer, or two for a schedule that is due on its days and on its weekdays."""
     registered = []
-    for name, timer in zip((function.name, f"{function.name}_weekdays"), timers_of(function.triggers[0]), strict=False):
+    for name, timer in zip(registered_names(function, "timer"), timers_of(function.triggers[0]), strict=True):
         arguments = [repr(spec), repr(function.name), repr(function.modules), "'timer'"]
         arguments += [f"is_async={function.is_async}", f"timeout={app.timeout!r}"]
         if timer.drops:
@@ -207,7 +226,7 @@ def _decorator(
         queue = f"queue_name='%{name}%', connection={account!r}, is_sessions_enabled={ordered}"
         return f"app.service_bus_queue_trigger(arg_name='event', {queue})"
     name, account = (address_variable(kind, resource) for kind in ("bucketname", "bucketaccount"))
-    path = f"%{name}%/{_directory(triggers)}{{name}}"
+    path = f"%{name}%/{directory_of(triggers)}{{name}}"
     via = ", source=func.BlobSource.EVENT_GRID" if source == "blob-eventgrid" else ""
     return f"app.blob_trigger(arg_name='event', path={path!r}, connection={account!r}{via})"
 
@@ -237,7 +256,7 @@ def _retries(trigger: TriggerRecord) -> str:
     return f"app.retry(strategy='exponential_backoff', max_retry_count='{count}', {intervals})"
 
 
-def _directory(triggers: list[TriggerRecord]) -> str:
+def directory_of(triggers: list[TriggerRecord]) -> str:
     """What the prefixes have in common up to a slash, where a path can say it; the entry filters the rest."""
     prefixes = sorted(trigger.options["prefix"] for trigger in triggers)
     same = [a == b for a, b in zip(prefixes[0], prefixes[-1], strict=False)]

@@ -1,0 +1,159 @@
+"""Role definitions and assignments: what each Function App's identity may do.
+
+https://learn.microsoft.com/azure/templates/microsoft.authorization/roleassignments,
+https://learn.microsoft.com/azure/templates/microsoft.documentdb/databaseaccounts/sqlroleassignments
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from portable.manifest import FunctionRecord
+from portable.resources.topic import subscription_name
+from portable_azure.build.infrastructure.database import COSMOS, DATABASE
+from portable_azure.build.infrastructure.expressions import Expression, call, property_of, text
+from portable_azure.build.infrastructure.storage import BLOB_POISON, DATA, add_queue
+from portable_azure.build.infrastructure.template import Template
+from portable_azure.permissions import HOST_ROLES, TRIGGER_ACTIONS, Role, operations, role_of
+
+__all__ = ["Access"]
+
+_ROLES, _ASSIGNMENTS = "Microsoft.Authorization/roleDefinitions", "Microsoft.Authorization/roleAssignments"
+_COSMOS = "Microsoft.DocumentDB/"
+
+
+class Access:
+    """The roles of a deployment, while they are declared. Assignments are named by what they say, so that a second
+    deployment finds those of the first.
+    """
+
+    def __init__(self, template: Template, app: str, stage: str, placed: Mapping[str, Any]) -> None:
+        self._template = template
+        self._app, self._stage = app, stage
+        self._placed = placed
+
+    def grant(self, identity: str, word: str, functions: Sequence[FunctionRecord], sources: Mapping[str, str]) -> None:
+        """Assign what these functions need, together: an identity is a Function App's. ``sources``: the event source of
+        each. ``word``: the app, in symbols.
+        """
+        needed: dict[str, set[str]] = {}  # operations by the symbol they are allowed on
+        for function in functions:
+            for (key, part), wanted in operations(function.grants).items():
+                for symbol in self._scopes(key, part):
+                    needed.setdefault(symbol, set()).update(wanted)
+            for symbol, asked in self._of_triggers(function):
+                needed.setdefault(symbol, set()).update(asked)
+        for symbol in sorted(needed):
+            self.assign(identity, word, symbol, role_of(needed[symbol]), needed[symbol])
+        self._of_blobs(identity, word, functions, sources)
+
+    def _scopes(self, key: str, part: str) -> Iterable[str]:
+        found: Iterable[str] = self._placed[key].scopes.get(part, ()) if key in self._placed else ()
+        return found
+
+    def _of_triggers(self, function: FunctionRecord) -> Iterable[tuple[str, Sequence[str]]]:
+        for trigger in function.triggers:
+            if trigger.kind not in ("message", "stream", "change"):
+                continue
+            kind, name = trigger.source
+            placed = self._placed[f"{kind}:{name}"]
+            scopes = placed.scopes
+            if kind == "topic":
+                scopes = placed.settings.get(subscription_name(name, function.name), {}).get("scopes", {})
+            for part, wanted in TRIGGER_ACTIONS[kind].items():
+                for symbol in scopes.get(part, ()):
+                    yield symbol, wanted
+
+    def _of_blobs(
+        self, identity: str, word: str, functions: Sequence[FunctionRecord], sources: Mapping[str, str]
+    ) -> None:
+        for function in functions:
+            if not sources[function.name].startswith("blob"):
+                continue
+            polls = sources[function.name] == "blob"
+            for bucket in dict.fromkeys(function.asks("bucket")):
+                # The host looks for new blobs in the logs of the whole account.
+                for symbol in self._scopes(f"bucket:{bucket}", "account" if polls else "container"):
+                    for role in HOST_ROLES["blob-trigger"]:
+                        self.assign(identity, word, symbol, role)
+                if self._scopes(f"bucket:{bucket}", "container"):
+                    poison = "blobs_poison"
+                    if poison not in self._template:
+                        add_queue(self._template, poison, DATA, BLOB_POISON)
+                    for role in HOST_ROLES["blob-trigger-poison"]:
+                        self.assign(identity, word, poison, role)
+
+    def assign(self, identity: str, word: str, scope: str, role: Role, needed: Iterable[str] = ()) -> None:
+        """Assign a role on one resource."""
+        symbol = f"{word}_{_word(role.name)}_on_{scope}"
+        if symbol in self._template:
+            return
+        if any(one.startswith(_COSMOS) for one in needed):
+            self._assign_items(symbol, identity, scope, role)
+            return
+        definition, waits = self._definition(role)
+        body: dict[str, Any] = {
+            "roleDefinitionId": call("subscriptionResourceId", _ROLES, definition),
+            "principalId": property_of(identity, "principalId"),
+            "principalType": "ServicePrincipal",
+        }
+        if role.condition:
+            body |= {"condition": role.condition, "conditionVersion": "2.0"}
+        template = self._template
+        name = call("guid", template.id_of(scope), template.id_of(identity), definition)
+        template.on(symbol, scope, _ASSIGNMENTS, name, {"properties": body})
+        template.after(symbol, *waits)
+
+    def _definition(self, role: Role) -> tuple[Any, list[str]]:
+        """The name of a role's definition, and what has to be there before it is assigned."""
+        if role.id:
+            return role.id, []
+        symbol = f"role_{_word(role.name)}"
+        group = Expression("resourceGroup().id")
+        name = call("guid", group, self._app, self._stage, role.name)
+        if symbol not in self._template:
+            body = {
+                "roleName": text(f"{self._app} {self._stage}: {role.name} ({{0}})", Expression("variables('digest')")),
+                "description": f"Of app {self._app}, stage {self._stage}",
+                "type": "CustomRole",
+                "permissions": [
+                    {
+                        "actions": list(role.actions),
+                        "notActions": [],
+                        "dataActions": list(role.data_actions),
+                        "notDataActions": [],
+                    }
+                ],
+                "assignableScopes": [group],
+            }
+            self._template.add(symbol, _ROLES, name, {"properties": body}, located=False)
+        return name, [symbol]
+
+    def _assign_items(self, symbol: str, identity: str, scope: str, role: Role) -> None:
+        """Cosmos DB has roles of its own."""
+        template = self._template
+        definition = f"role_{_word(role.name)}"
+        account = template.id_of(COSMOS)
+        if definition not in template:
+            body = {
+                "roleName": f"{self._app} {self._stage}: {role.name}",
+                "type": "CustomRole",
+                "assignableScopes": [account],
+                "permissions": [{"dataActions": list(role.data_actions)}],
+            }
+            name = call("guid", account, role.name)
+            template.within(definition, COSMOS, "sqlRoleDefinitions", name, {"properties": body})
+        container = template.last_name_of(scope)
+        body = {
+            "roleDefinitionId": template.id_of(definition),
+            "principalId": property_of(identity, "principalId"),
+            "scope": text(f"{{0}}/dbs/{DATABASE}/colls/{{1}}", account, container),
+        }
+        name = call("guid", account, container, template.id_of(identity), role.name)
+        template.within(symbol, COSMOS, "sqlRoleAssignments", name, {"properties": body})
+        template.after(symbol, scope)
+
+
+def _word(name: str) -> str:
+    return name.lower().replace(" ", "_").replace("-", "_")

@@ -1,0 +1,62 @@
+"""What the infrastructure of an app with everything is made of."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portable import App
+from portable.build.deployment import Deployment
+from portable.build.settings import FunctionSettings
+from portable.manifest import describe_app
+from portable_azure.build import TARGET
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[App, Path]:
+    """The app, and its project's folder."""
+    folder = tmp_path_factory.mktemp("everything")
+    file = shutil.copy(Path(__file__).parent / "everything" / "app.py", folder)
+    found = spec_from_file_location("everything_on_azure", file)
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module.app, folder
+
+
+@pytest.fixture(scope="session")
+def deployed(everything: tuple[App, Path]) -> Callable[..., Deployment]:
+    """A deployment of the app, with these settings of the target and of functions."""
+
+    def make(
+        settings: Mapping[str, Any] | None = None, functions: Mapping[str, Mapping[str, Any]] | None = None, **more: Any
+    ) -> Deployment:
+        chosen = {"changes": "latest", **(settings or {})}
+        app, folder = more.pop("app", everything)
+        manifest = describe_app(app, "app:app", folder)
+        asked = {
+            one.name: FunctionSettings(
+                **{"memory": one.memory, "timeout": one.timeout, **(functions or {}).get(one.name, {})}
+            )
+            for one in manifest.functions
+        }
+        described = {"stage": "prod", "python": "3.13", "arch": "x86_64", "form": "bicep", **more}
+        return Deployment(
+            app=manifest.app,
+            target="azure",
+            manifest=manifest,
+            functions=asked,
+            settings=chosen,
+            bundles=TARGET.bundles(manifest, chosen),
+            **described,
+        )
+
+    return make

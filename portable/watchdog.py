@@ -26,6 +26,7 @@ _running: dict[Context, int] = {}  # the invocations that run, and the thread ea
 _awaited: dict[int, tuple[Context, Any, Any, int]] = {}
 """What async handlers gave and is awaited: its invocation, itself, its loop and that one's thread, by its id."""
 _single: list[Context | None] = [None]  # the one that runs in the main thread of a process that serves one at a time
+_running_loop: Callable[[], Any] | None = None
 _PARKED = 60
 """Looks at nothing running before the thread ends; the next invocation starts another."""
 
@@ -260,11 +261,57 @@ async def before_deadline(awaitable: Any) -> Any:
     deadline = None if context is None else context.deadline_at
     if context is None or deadline is None:
         return await awaitable
-    from asyncio import get_running_loop, timeout
+    global _running_loop
+    if _running_loop is None:
+        from asyncio import get_running_loop
+
+        _running_loop = get_running_loop
+    key = id(awaitable)
+    _awaited[key] = context, awaitable, _running_loop(), get_ident()
+    try:
+        if hasattr(awaitable, "send"):  # a handler that waits for nothing needs no clock
+            try:
+                first = awaitable.send(None)
+            except StopIteration as end:
+                return end.value
+            awaitable = _Begun(awaitable, first)
+        return await _before(awaitable, context, deadline)
+    finally:
+        _awaited.pop(key, None)
+
+
+class _Begun:
+    """A coroutine that has waited for the first time: ``first`` is what for."""
+
+    __slots__ = ("coroutine", "first")
+
+    def __init__(self, coroutine: Any, first: Any) -> None:
+        self.coroutine = coroutine
+        self.first = first
+
+    def __await__(self) -> Any:
+        coroutine, waits = self.coroutine, self.first
+        self.first = None
+        try:
+            while True:
+                try:
+                    sent = yield waits
+                except GeneratorExit:
+                    coroutine.close()
+                    raise
+                except BaseException as error:
+                    waits = coroutine.throw(error)
+                else:
+                    waits = coroutine.send(sent)
+        except StopIteration as end:
+            return end.value
+
+
+async def _before(awaitable: Any, context: Context, deadline: float) -> Any:
+    from asyncio import timeout
 
     left = deadline - time()
     clock = timeout(max(left - margin(left), 0.0))
-    _awaited[id(awaitable)] = context, awaitable, get_running_loop(), get_ident()
     try:
         async with clock:
             return await awaitable
@@ -272,5 +319,3 @@ async def before_deadline(awaitable: Any) -> Any:
         if clock.expired():
             raise DeadlineExceededError(f"{context.function} was cancelled: its deadline is near") from error
         raise
-    finally:
-        _awaited.pop(id(awaitable), None)

@@ -17,5 +17,5 @@ _LIVES = (
 
 
 def image_plan(manifest: Manifest, settings: Mapping[str, Any]) -> ImagePlan:  # noqa: ARG001
-    """No command: an argument is what is called once, ``run FUNCTION``, or the function that Lambda's instances serve."""
+    """No command: arguments are what is called once, ``run FUNCTION``, or the function that serves on Lambda."""
     return ImagePlan(["python", "-m", "portable_container"], health=["python", "-c", _LIVES])

@@ -18,6 +18,7 @@ _CHUNK = 1 << 20
 _HUB_LOGIN = "https://index.docker.io/v1/"  # what Docker calls Docker Hub in its file of logins
 _BUSY = (429, 500, 502, 503, 504)
 _TRIES = 4
+_SECONDS = (20, 300)  # to connect, and until the next bytes come
 
 
 class Registry:
@@ -32,6 +33,7 @@ class Registry:
         self._push = push
         self._root = f"{'http' if reference.plain else 'https'}://{reference.host}/v2"
         self._client: Any = None
+        self._login: Mapping[str, str] = {}
 
     def manifest(self, wanted: str) -> tuple[str, bytes]:
         """Media type and bytes of what has a tag or a digest."""
@@ -81,8 +83,7 @@ class Registry:
         headers = {"Content-Type": "application/octet-stream"}
         if isinstance(content, bytes):
             return self._ask("PUT", place, headers, content)
-        with content.open("rb") as data:
-            return self._ask("PUT", place, {**headers, "Content-Length": str(content.stat().st_size)}, data)
+        return self._ask("PUT", place, headers, _Body(content))
 
     def _ask(
         self,
@@ -100,7 +101,8 @@ class Registry:
             client = self._client = self._client or self._open()
             # Its own loop would try a refused connection for two minutes.
             once = type(client).do_request.__wrapped__
-            return once(client, url, method, data=data, headers=dict(headers or {}), stream=stream)
+            known = self._login if url.startswith(f"{self._root}/") else {}
+            return once(client, url, method, data=data, headers={**known, **(headers or {})}, stream=stream)
         except requests.RequestException as error:
             raise BuildError(self._unreached(error)) from error
         except ValueError as error:  # what oras says of a login that does not do
@@ -119,14 +121,21 @@ class Registry:
         retry = Retry(
             _TRIES - 1, backoff_factor=0.4, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
         )
+
+        class Adapter(requests.adapters.HTTPAdapter):
+            def send(self, request: Any, *arguments: Any, **more: Any) -> Any:
+                return super().send(request, *arguments, **{**more, "timeout": more.get("timeout") or _SECONDS})
+
         for scheme in ("http://", "https://"):
-            client.session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
-        asked = client.session.get(f"{self._root}/", timeout=60).headers.get("Www-Authenticate", "")
+            client.session.mount(scheme, Adapter(max_retries=retry))
+        asked = client.session.get(f"{self._root}/").headers.get("Www-Authenticate", "")
         if asked.lower().startswith("basic"):
             client.auth = oras.auth.get_auth_backend("basic", client.session, self.reference.plain)
         self._log_in(client)
         if asked.lower().startswith("bearer"):
             self._take_token(client, asked)
+        elif asked:
+            self._login = client.auth.get_auth_header()  # at once, not when a large body was refused
         return client
 
     def _log_in(self, client: Any) -> None:
@@ -173,6 +182,21 @@ class Registry:
             else "take --base FOLDER, an OCI layout (`skopeo copy docker://… oci:FOLDER`), to build without it"
         )
         return f"{self.reference}: no answer from the registry: {str(reason).rpartition(': ')[2]}; {way_out}"
+
+
+class _Body:
+    """A file that is sent from its start as often as it has to be."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __len__(self) -> int:
+        return self._file.stat().st_size
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._file.open("rb") as content:
+            while chunk := content.read(_CHUNK):
+                yield chunk
 
 
 def _quiet_oras() -> None:

@@ -14,7 +14,7 @@ from portable.plugins import adapter, adapters
 
 def test_the_adapters_of_this_distribution() -> None:
     assert list(adapters()) == ["aws", "azure", "container", "gcp", "local", "nats"]
-    with pytest.raises(ConfigError, match="no target 'lambda'; there are aws, azure, gcp, local"):
+    with pytest.raises(ConfigError, match="no target 'lambda'; there are aws, azure, container, gcp, local"):
         adapter("lambda")
 
 

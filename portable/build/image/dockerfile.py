@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from portable.build.image.documents import USER, Recipe
@@ -73,23 +74,29 @@ def _parts(folders: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _copy(bundle: str, folder: str, root: str) -> str:
-    return f"COPY {json.dumps([f'{bundle}/{_escaped(folder)}/', f'/{root}/{folder}/'], ensure_ascii=False)}"
+    return _instruction([f"{bundle}/{folder}/"], f"/{root}/{folder}/")
 
 
 def _copy_files(bundle: str, files: Mapping[str, Sequence[str]], root: str) -> list[str]:
     return [
-        "COPY "
-        + json.dumps(
-            [*(f"{bundle}/{_escaped(path)}" for path in paths), f"/{root}/{folder}/" if folder else f"/{root}/"],
-            ensure_ascii=False,
-        )
+        _instruction([f"{bundle}/{path}" for path in paths], f"/{root}/{folder}/" if folder else f"/{root}/")
         for folder, paths in files.items()
     ]
 
 
-def _escaped(path: str) -> str:
-    """A source of COPY is a pattern of Go's ``filepath.Match``."""
+def _instruction(sources: Sequence[str], target: str) -> str:
+    words = [*(_word(_pattern(one)) for one in sources), _word(target)]
+    return f"COPY {json.dumps(words, ensure_ascii=False)}"
+
+
+def _pattern(path: str) -> str:
+    """A source is a pattern of Go's ``filepath.Match``."""
     return "".join(f"[{one}]" if one in "*?[" else "\\\\" if one == "\\" else one for one in path)
+
+
+def _word(text: str) -> str:
+    """Even in JSON, a word is read as a shell's: quotes and variables in it would be gone."""
+    return re.sub(r"[\\$'\"]", r"\\\g<0>", text)
 
 
 def _pairs(instruction: str, values: Mapping[str, str]) -> str:

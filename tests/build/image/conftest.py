@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from portable.run.parts import Found
+from portable.run.parts import Found, parts_directory
 from portable.run.processes import answers, free_port, running
 from portable.run.python_image import write_python_image
 
@@ -93,6 +93,15 @@ def write_base(folder: Path, architectures: tuple[str, ...] = ("amd64",), **conf
     named = {"annotations": {"org.opencontainers.image.ref.name": "latest"}}
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [{**top, **named}]}))
     return folder
+
+
+PARTS = str(parts_directory())
+
+
+@pytest.fixture(autouse=True)
+def installed_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where parts are, whatever cache a test has."""
+    monkeypatch.setenv("PORTABLE_PARTS", PARTS)
 
 
 @pytest.fixture

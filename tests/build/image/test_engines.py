@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,11 +82,28 @@ class Engine:
             )
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in which an engine mounts what it likes. Not pytest's, which would remove it before it is unmounted."""
+    folder = Path(tempfile.mkdtemp(prefix="portable-engine-"))
+    try:
+        yield folder
+    finally:
+        places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for place in sorted((one for one in places if one.startswith(f"{folder}/")), reverse=True):
+            subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
-def docker(require_part: Callable[..., Found], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def docker(require_part: Callable[..., Found]) -> Iterator[Engine]:
     """A daemon of this module's own, without a network of its own."""
-    daemon = require_part("docker").path
-    folder = tmp_path_factory.mktemp("docker")
+    with scratch() as folder, _daemon(require_part("docker").path, folder) as engine:
+        yield engine
+
+
+@contextmanager
+def _daemon(daemon: Path, folder: Path) -> Iterator[Engine]:
     socket = f"unix://{folder}/socket"
     command = [daemon, "-H", socket, "--data-root", folder / "data", "--exec-root", folder / "exec"]
     command += ["-p", folder / "pid", "--bridge=none", "--iptables=false", "--ip-masq=false"]
@@ -99,13 +118,15 @@ def docker(require_part: Callable[..., Found], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def podman(require_part: Callable[..., Found], tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return _without_daemon(require_part("podman").path, tmp_path_factory.mktemp("podman"))
+def podman(require_part: Callable[..., Found]) -> Iterator[Engine]:
+    with scratch() as folder:
+        yield _without_daemon(require_part("podman").path, folder)
 
 
 @pytest.fixture(scope="module")
-def buildah(require_part: Callable[..., Found], tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return _without_daemon(require_part("buildah").path, tmp_path_factory.mktemp("buildah"))
+def buildah(require_part: Callable[..., Found]) -> Iterator[Engine]:
+    with scratch() as folder:
+        yield _without_daemon(require_part("buildah").path, folder)
 
 
 def _without_daemon(program: Path, folder: Path) -> Engine:

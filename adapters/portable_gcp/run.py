@@ -25,7 +25,7 @@ from typing import Any
 from portable.drivers import address_variable
 from portable.manifest import Manifest
 from portable.run import emulators, parts
-from portable.run.bodies import Body
+from portable.run.bodies import Body, exchange
 from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
@@ -37,8 +37,6 @@ from portable_gcp.triggers.identity import UNVERIFIED
 from portable_gcp.wire import read_event, write_event
 
 __all__ = ["RUNNER", "FunctionsFramework", "GoogleRunner"]
-
-_CONNECT = 10.0  # seconds a started process may take to take a connection
 
 
 class FunctionsFramework:
@@ -158,34 +156,7 @@ class FunctionsFramework:
 
 
 def _exchange(port: int, native: Mapping[str, Any], limit: float) -> tuple[dict[str, Any], Body]:
-    """One request with its target and headers as they are: the head of its answer, and the pieces of its body as they
-    come. Raises OSError and HTTPException, and so does reading the body.
-    """
-    body = body_of(native)
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_CONNECT)
-    try:
-        connection.connect()
-        connection.putrequest(native["method"], native["path"], skip_host=True, skip_accept_encoding=True)
-        names = set()
-        for name, value in native["headers"]:
-            lowered = name.lower()
-            if lowered not in ("content-length", "transfer-encoding", "connection"):
-                connection.putheader(name, value.encode("utf-8"))
-                names.add(lowered)
-        if "host" not in names:
-            connection.putheader("host", f"{LOOPBACK}:{port}")
-        if body or native["method"] in ("POST", "PUT", "PATCH"):
-            connection.putheader("content-length", str(len(body)))
-        connection.endheaders(body or None)
-        assert connection.sock is not None
-        connection.sock.settimeout(max(0.001, limit - time.monotonic()))
-        sock = connection.sock  # a connection that is to close gives it to the answer
-        answer = connection.getresponse()
-    except BaseException:
-        connection.close()
-        raise
-    headers = [[name.lower(), value] for name, value in answer.getheaders()]
-    return {"status": answer.status, "headers": headers}, Body(connection, sock, answer, limit)
+    return exchange(port, native["method"], native["path"], native["headers"], body_of(native), limit)
 
 
 def _start_error(function: str, printed: str) -> InvocationError:

@@ -212,14 +212,14 @@ def deployed(
     artifact = open_artifact(folder)
     check_complete(artifact)
     found = adapter(artifact.target)
-    runner: Runner = found.run
+    runner = chosen_runner(found.run, artifact)
     parts.need("python", artifact.python)
     for part in () if addresses is not None else runner.emulators:
         parts.need(part)
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True)))
-        environment = addresses
-        if environment is None:
+        environment: Mapping[str, str] = {**getattr(runner, "variables", {}), **(addresses or {})}
+        if addresses is None:
             environment = stack.enter_context(runner.emulate(artifact.manifest, scratch))
         running = runner.start(artifact, environment, log or scratch / "functions.log")
         stack.callback(running.close)
@@ -229,6 +229,12 @@ def deployed(
         if addresses is None:
             deployment.parts = {**_versions(runner.emulators), **running.parts}
         yield deployment
+
+
+def chosen_runner(runner: Runner, artifact: Artifact) -> Runner:
+    """The runner of an artifact, see ``Runner``. Raises ConfigError."""
+    choose: Callable[[Artifact], Runner] | None = getattr(runner, "chosen", None)
+    return runner if choose is None else choose(artifact)
 
 
 def given_addresses(manifest: Manifest, environment: Mapping[str, str] = os.environ) -> Mapping[str, str] | None:

@@ -93,6 +93,8 @@ class Runner(Protocol):
 
     Attributes:
         parts: names in ``portable.run.parts`` this runner needs. emulators: those its resources need.
+        chosen: a method of the artifact that gives the runner for it, of a target whose settings choose its drivers.
+            variables: environment by which the adapter's ``platform`` opens those. Both may be left out.
     """
 
     parts: Sequence[str]

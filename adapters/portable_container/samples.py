@@ -1,0 +1,159 @@
+"""Events as they reach a container over HTTP, and what the answers say: the inverse of its front and of its events.
+
+A native event is the request a process gets, ``{"method", "path", "headers": [[name, value]], "body", "base64"}``; its
+answer is ``{"status", "headers", "body", "base64"}``. A body that is no text is in base64. Messages, which a process
+polls for, are shown as they can be pushed. The token is whoever posts' to add.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from portable.drivers.tags import encode
+from portable.errors import ConfigError
+from portable.events import BlobEvent, Change, Request, Response, Tick
+from portable.jsontext import encode_text
+from portable.manifest import FunctionRecord
+from portable.samples import Event, Outcome
+from portable.samples.neutral import request_target
+from portable_container.build import source_of
+from portable_container.control import EVENTS, FUNCTIONS
+from portable_container.events import TYPES
+
+__all__ = ["SAMPLES", "ContainerSamples", "body_of", "with_body"]
+
+# What the server adds to any answer; it is none of the function's.
+_OF_THE_SERVER = ("connection", "date", "transfer-encoding")
+
+
+class ContainerSamples:
+    """See ``portable.samples.Samples``."""
+
+    batch_limit: int | None = None
+
+    def sources(self, kind: str) -> Sequence[str]:
+        """One for each kind."""
+        return (source_of(kind),)
+
+    def native(self, function: FunctionRecord, event: Event, *, source: str | None = None) -> Any:  # noqa: ARG002 - there is one
+        """The request that brings an event. Raises ConfigError for a kind that comes in no request."""
+        if isinstance(event, Request):
+            return _http(event)
+        if function.kind == "direct":
+            headers = [["content-type", "application/json"]]
+            body = encode_text(event)
+            return {
+                "method": "POST",
+                "path": FUNCTIONS + function.name,
+                "headers": headers,
+                "body": body,
+                "base64": False,
+            }
+        if function.kind not in TYPES:
+            raise ConfigError(f"function {function.name!r}: no request brings a container {function.kind} events")
+        data, time = _data(function, event)
+        document = {
+            "specversion": "1.0",
+            "id": "1",
+            "source": f"/{function.kind}",
+            "type": TYPES[function.kind],
+            "time": time.astimezone(UTC).isoformat(),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        headers = [["content-type", "application/cloudevents+json"]]
+        body = encode_text(document)
+        return {"method": "POST", "path": EVENTS + function.name, "headers": headers, "body": body, "base64": False}
+
+    def outcome(
+        self,
+        function: FunctionRecord,
+        event: Event,
+        answer: Any,
+        *,
+        source: str | None = None,  # noqa: ARG002
+    ) -> Outcome:
+        """What the answer says."""
+        body = body_of(answer)
+        if function.kind == "http":
+            return Outcome(response=_response(event, answer, body))
+        status = answer["status"]
+        if not 200 <= status < 300:
+            return Outcome(error=_error(status, body))
+        if function.kind == "message":
+            rows = json.loads(body)["failed"]
+            after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
+            return Outcome(failed=[row["id"] for row in rows], after=after)
+        return Outcome(value=json.loads(body) if function.kind == "direct" and body else None)
+
+
+def body_of(native: Any) -> bytes:
+    """The bytes of a native event's or answer's body."""
+    text = native.get("body") or ""
+    return base64.b64decode(text) if native.get("base64") else text.encode()
+
+
+def with_body(native: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """A native event or answer with these bytes as its body."""
+    try:
+        return {**native, "body": body.decode(), "base64": False}
+    except UnicodeDecodeError:
+        return {**native, "body": base64.b64encode(body).decode(), "base64": True}
+
+
+def _error(status: int, body: bytes) -> str:
+    try:
+        detail = str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = body.decode(errors="replace")
+    return detail if status >= 500 else f"HTTPError: {status} {detail}"
+
+
+def _response(event: Any, answer: Any, body: bytes) -> Response:
+    headers = [(name.lower(), value) for name, value in answer["headers"] if name.lower() not in _OF_THE_SERVER]
+    if getattr(event, "method", "") != "HEAD":
+        headers = [pair for pair in headers if pair[0] != "content-length"]
+    return Response(body or None, answer["status"], headers)
+
+
+def _http(event: Request) -> dict[str, Any]:
+    """What stands before a container adds the caller's address, and the scheme it was reached by."""
+    headers = [[name, value] for name, value in event.headers.items()]
+    if event.client:
+        headers.append(["x-forwarded-for", event.client])
+    headers.append(["x-forwarded-proto", event.scheme])
+    return with_body({"method": event.method, "path": request_target(event), "headers": headers}, event.body)
+
+
+def _data(function: FunctionRecord, event: Any) -> tuple[dict[str, Any], datetime]:
+    now = datetime.now(UTC)
+    if isinstance(event, BlobEvent):
+        fields: dict[str, Any] = {"kind": event.kind, "bucket": event.bucket, "key": event.key}
+        return {**fields, "size": event.size, "version": event.version}, event.time
+    if isinstance(event, Change):
+        key = list(event.key) if isinstance(event.key, tuple) else event.key
+        old, new = (None if item is None else encode(item) for item in (event.old, event.new))
+        return {"kind": event.kind, "table": event.table, "key": key, "old": old, "new": new}, event.time
+    if isinstance(event, Tick):
+        return {"scheduled_at": event.scheduled_at.isoformat()}, now
+    kind, name = function.triggers[0].source
+    return {kind: name, "messages": [_message(message) for message in event]}, now
+
+
+def _message(message: Any) -> dict[str, Any]:
+    sent_at: datetime | None = message.sent_at
+    return {
+        "id": message.id,
+        "body": message.body,
+        "attributes": message.attributes,
+        "attempt": message.attempt,
+        "sent_at": sent_at.isoformat() if sent_at else None,
+        "group": message.group,
+    }
+
+
+SAMPLES = ContainerSamples()

@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from portable import App
 from portable.build.deployment import Deployment
 from portable.build.settings import FunctionSettings
-from portable.manifest import describe_app
+from portable.manifest import Manifest, describe_app
 from portable_azure.build import TARGET
 
 
 @pytest.fixture(scope="session")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[App, Path]:
-    """The app, and its project's folder."""
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The app, described."""
     folder = tmp_path_factory.mktemp("everything")
     file = shutil.copy(Path(__file__).parent / "everything" / "app.py", folder)
     found = spec_from_file_location("everything_on_azure", file)
@@ -29,19 +28,18 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[App, Path]:
     module = module_from_spec(found)
     sys.modules[found.name] = module
     found.loader.exec_module(module)
-    return module.app, folder
+    return describe_app(module.app, "app:app", folder)
 
 
 @pytest.fixture(scope="session")
-def deployed(everything: tuple[App, Path]) -> Callable[..., Deployment]:
+def deployed(everything: Manifest) -> Callable[..., Deployment]:
     """A deployment of the app, with these settings of the target and of functions."""
 
     def make(
         settings: Mapping[str, Any] | None = None, functions: Mapping[str, Mapping[str, Any]] | None = None, **more: Any
     ) -> Deployment:
         chosen = {"changes": "latest", **(settings or {})}
-        app, folder = more.pop("app", everything)
-        manifest = describe_app(app, "app:app", folder)
+        manifest = everything
         asked = {
             one.name: FunctionSettings(
                 **{"memory": one.memory, "timeout": one.timeout, **(functions or {}).get(one.name, {})}
@@ -60,3 +58,14 @@ def deployed(everything: tuple[App, Path]) -> Callable[..., Deployment]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def arm_models() -> Any:
+    """``arm_models.py``: documents held against the models of Azure's management libraries."""
+    found = spec_from_file_location("arm_models_of_azure", Path(__file__).parent / "arm_models.py")
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module

@@ -12,7 +12,7 @@ from typing import Any
 from portable.build.deployment import Deployment
 from portable.errors import ConfigError
 from portable_azure.build.infrastructure.access import Access
-from portable_azure.build.infrastructure.apps import add_site, add_telemetry, sites_of
+from portable_azure.build.infrastructure.apps import add_site, add_telemetry, package_url, sites_of
 from portable_azure.build.infrastructure.bicep import bicep
 from portable_azure.build.infrastructure.events import add_events, add_topic
 from portable_azure.build.infrastructure.expressions import Expression, property_of, text
@@ -41,10 +41,13 @@ def templates(deployment: Deployment) -> dict[str, Any]:
     sources = {source for site in sites for source in site.bundle.sources.values()}
     if sources & {"blob-eventgrid", "event-grid"} and "data" in template:
         add_topic(template, names)
+    template.metadata["packages"] = {f"app_{site.word}": site.bundle.zip_name for site in sites}
     for site in sites:
         app = f"app_{site.word}"
         template.output(f"{app}_name", site.name, f"The Function App of {site.bundle.zip_name}")
         template.output(f"{app}_url", text("https://{0}", property_of(app, "defaultHostName")), "Where it is")
+        if deployment.settings.get("plan") == "premium":
+            template.output(f"{app}_package", package_url(site), "Where its code is run from")
         template.output(f"{app}_identity", property_of(f"identity_{site.word}", "principalId"), "What it acts as")
     for key, one in placed.items():
         if one.scopes:

@@ -30,7 +30,7 @@ from portable_azure.build.plan import memory_of
 from portable_azure.permissions import HOST_ROLES
 from portable_azure.sockets import CONNECTION
 
-__all__ = ["PACKAGES", "Site", "add_site", "add_telemetry", "sites_of"]
+__all__ = ["PACKAGES", "Site", "add_site", "add_telemetry", "package_url", "sites_of"]
 
 INSIGHTS = "insights"
 PACKAGES = "app-package"
@@ -180,6 +180,12 @@ def _flex(site: Site, deployment: Deployment, template: Template) -> dict[str, A
     }
 
 
+def package_url(site: Site) -> Expression:
+    """Where an app of the premium plan is run from."""
+    blobs = property_of(f"host_{site.word}", "primaryEndpoints.blob")
+    return text(f"{{0}}{PACKAGES}/{site.bundle.zip_name}", blobs)
+
+
 def _source(site: Site, function: FunctionRecord) -> str:
     return site.bundle.sources[function.name]
 
@@ -232,11 +238,10 @@ def _app_settings(
         "PORTABLE_STAGE": deployment.stage,
     }
     if deployment.settings.get("plan") == "premium":
-        package = f"{{0}}{PACKAGES}/{site.bundle.zip_name}"
         settings |= {
             "FUNCTIONS_EXTENSION_VERSION": "~4",
             "FUNCTIONS_WORKER_RUNTIME": "python",
-            "WEBSITE_RUN_FROM_PACKAGE": text(package, ends["blobServiceUri"]),
+            "WEBSITE_RUN_FROM_PACKAGE": package_url(site),
             "WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID": template.id_of(identity),
         }
     settings |= _longest(site, deployment)

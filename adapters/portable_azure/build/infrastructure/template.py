@@ -38,16 +38,17 @@ class Template:
     """See the module.
 
     Attributes:
-        tags: of every resource that takes them.
+        tags: of every resource that takes them. metadata: said of the template.
     """
 
     def __init__(self, description: str, tags: Mapping[str, str]) -> None:
         self.tags = dict(tags)
-        self._description = description
+        self.metadata: dict[str, Any] = {"description": description}
         self._parameters: dict[str, Any] = {}
         self._variables: dict[str, Any] = {}
         self._resources: dict[str, dict[str, Any]] = {}
         self._outputs: dict[str, Any] = {}
+        self._ids: dict[tuple[str, str], str] = {}  # of the resources, by type and name
 
     def parameter(self, name: str, description: str, default: Any) -> Expression:
         """Declare a parameter of type string."""
@@ -119,12 +120,13 @@ class Template:
 
     def document(self) -> dict[str, Any]:
         """The template as JSON; each resource depends on those it refers to."""
+        self._ids = {_key(one["type"], one["name"]): symbol for symbol, one in self._resources.items()}
         resources = {symbol: self._resource(symbol, one) for symbol, one in self._resources.items()}
         return {
             "$schema": SCHEMA,
             "languageVersion": "2.0",
             "contentVersion": "1.0.0.0",
-            "metadata": {"description": self._description},
+            "metadata": self.metadata,
             "parameters": plain(self._parameters),
             "variables": plain(self._variables),
             "resources": resources,
@@ -147,7 +149,7 @@ class Template:
         return found
 
     def _referred(self, resource: Mapping[str, Any]) -> Iterator[str]:
-        ids = {_key(one["type"], one["name"]): symbol for symbol, one in self._resources.items()}
+        ids = self._ids
         outer, _, _ = resource["type"].rpartition("/")
         segments = _segments(resource["name"])
         if len(segments) > 1 and (parent := ids.get((outer, repr(segments[:-1])))) is not None:

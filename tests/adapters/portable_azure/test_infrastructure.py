@@ -1,0 +1,491 @@
+"""What a build for Azure says of the infrastructure: held against Azure's own models, a Bicep parser, and policies."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from pycep import BicepParser
+
+from portable.build.deployment import Deployment
+from portable.build.infrastructure import infrastructure_files
+from portable.drivers import address_variable
+from portable.errors import ConfigError
+from portable.grants import VERBS
+from portable.resources.topic import subscription_name
+from portable.run.parts import Found
+from portable_azure.build import TARGET
+from portable_azure.build.infrastructure.bicep import bicep
+from portable_azure.build.infrastructure.expressions import parse
+from portable_azure.permissions import ACTIONS, BUILT_IN, CONTROL, LIST_ONLY, TRIGGER_ACTIONS, UNLISTED, role_of
+
+Deployed = Callable[..., Deployment]
+Template = Mapping[str, Any]
+
+
+def files(deployment: Deployment, folder: Path = Path("/nowhere")) -> dict[str, str]:
+    return {
+        path.removeprefix("infra/"): content.decode()
+        for path, content in infrastructure_files(TARGET, deployment, folder).items()
+    }
+
+
+def main_of(deployment: Deployment) -> Any:
+    return json.loads(files(deployment)["main.json"])
+
+
+def of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {symbol: one for symbol, one in template["resources"].items() if one["type"] == kind}
+
+
+def with_grants(deployment: Deployment, grants: Mapping[str, Mapping[str, list[str]]]) -> Deployment:
+    """The deployment where functions are granted this, and the others nothing."""
+    functions = [
+        msgspec.structs.replace(one, grants=dict(grants.get(one.name, {}))) for one in deployment.manifest.functions
+    ]
+    manifest = msgspec.structs.replace(deployment.manifest, functions=functions)
+    return msgspec.structs.replace(deployment, manifest=manifest)
+
+
+def assigned(template: Template, app: str) -> dict[str, list[str]]:
+    """By the symbol of what it is on: the symbols of the assignments of a Function App."""
+    found: dict[str, list[str]] = {}
+    for symbol in template["resources"]:
+        if symbol.startswith(f"{app}_") and "_on_" in symbol:
+            found.setdefault(symbol.rpartition("_on_")[2], []).append(symbol)
+    return found
+
+
+# --- against Azure's own models
+
+
+@pytest.mark.parametrize("plan", ["flex", "premium"])
+@pytest.mark.parametrize("apps", ["split", "one"])
+def test_every_resource_is_as_azure_describes_it(deployed: Deployed, arm_models: Any, plan: str, apps: str) -> None:
+    asked = {"http": {"min_instances": 2, "max_instances": 40, "concurrency": 16}, "report": {"min_instances": 1}}
+    settings = {"plan": plan, "apps": apps, "blob_source": "poll" if plan == "premium" else "eventgrid"}
+    made = files(deployed(settings, asked))
+    for name in ("main.json", "events.json"):
+        assert arm_models.wrong_in_template(json.loads(made[name])) == []
+
+
+def test_the_check_against_azures_models_finds_what_is_wrong(deployed: Deployed, arm_models: Any) -> None:
+    template = main_of(deployed())
+    resources = template["resources"]
+    resources["app_http"]["properties"]["functionAppConfig"]["scaleAndConcurrency"]["memory"] = 512
+    resources["data"]["properties"]["minimumTlsVersion"] = "TLS9"
+    resources["blob_events"]["properties"]["kind"] = "blobs"
+    resources["cosmos"]["properties"]["locations"][0]["failoverPriority"] = "0"
+    scale = "app_http.properties.functionAppConfig.scaleAndConcurrency"
+    assert sorted(arm_models.wrong_in_template(template)) == [
+        f"{scale}.memory: FunctionsScaleAndConcurrency has no such field",
+        "blob_events.properties.kind: SystemTopic has no such field",
+        "cosmos.properties.locations[0].failoverPriority: int, got '0'",
+        "data.properties.minimumTlsVersion: 'TLS9' is none of ['TLS1_0', 'TLS1_1', 'TLS1_2', 'TLS1_3']",
+    ]
+
+
+def test_every_expression_is_one_and_names_what_is_there(deployed: Deployed) -> None:
+    for name in ("main.json", "events.json"):
+        template = json.loads(files(deployed())[name])
+        resources = template["resources"]
+        for symbol, one in resources.items():
+            for text in re.findall(r'"(\[[^\[].*?\])"[,\n]', json.dumps(one, indent=1)):
+                parse(json.loads(f'"{text}"'))
+            for named in re.findall(r"reference\('(\w+)'", json.dumps(one)):
+                assert named in resources
+            for waited in one.get("dependsOn", []):
+                assert waited in resources
+                assert not resources[waited].get("existing")
+                assert symbol not in resources[waited].get("dependsOn", [])
+
+
+# --- Bicep
+
+
+@pytest.mark.parametrize("name", ["main", "events"])
+def test_bicep_says_the_same_as_the_json(deployed: Deployed, name: str) -> None:
+    made = files(deployed())
+    template, parsed = json.loads(made[f"{name}.json"]), BicepParser().parse(text=made[f"{name}.bicep"])
+    said = {symbol: (one["type"], one["api_version"], one["existing"]) for symbol, one in parsed["resources"].items()}
+    assert said == {
+        symbol: (one["type"], one["apiVersion"], one.get("existing", False))
+        for symbol, one in template["resources"].items()
+    }
+    assert set(parsed.get("outputs", {})) == set(template["outputs"])
+    assert set(parsed.get("parameters", {})) == set(template["parameters"])
+
+
+def test_bicep_reads_as_a_person_would_write_it(deployed: Deployed) -> None:
+    text = files(deployed())["main.bicep"]
+    container = text[text.index("resource bucket_uploads ") :]
+    assert container[: container.index("\n}")].splitlines() == [
+        "resource bucket_uploads 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {",
+        "  parent: data_blobs",
+        "  name: 'uploads-bucket'",
+        "  properties: {",
+        "    publicAccess: 'None'",
+        "  }",
+    ]
+    assert "PORTABLE_BUCKET_UPLOADS: '${data.properties.primaryEndpoints.blob}uploads-bucket'" in text
+    assert "serverFarmId: plan_http.id" in text
+    assert "      '${identity_http.id}': {}" in text
+
+
+def test_what_the_user_lays_over_is_in_both(deployed: Deployed, tmp_path: Path) -> None:
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "azure.yaml").write_text(
+        "main.json:\n"
+        "  resources:\n"
+        "    data:\n"
+        "      sku: {name: Standard_GZRS}\n"
+        '      tags: {cost: "it\'s ${mine}"}\n'
+        "    settings_http:\n"
+        "      properties:\n"
+        "        BANNER: \"[format('{0} at {1}', parameters('location'), resourceGroup().name)]\"\n"
+    )
+    made = files(deployed(), tmp_path)
+    template = json.loads(made["main.json"])
+    assert template["resources"]["data"]["sku"] == {"name": "Standard_GZRS"}
+    assert template["resources"]["data"]["tags"]["application"] == "user-shop"
+    assert "name: 'Standard_GZRS'" in made["main.bicep"]
+    assert r"cost: 'it\'s \${mine}'" in made["main.bicep"]
+    assert "BANNER: '${location} at ${resourceGroup().name}'" in made["main.bicep"]
+    BicepParser().parse(text=made["main.bicep"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "written"),
+    [
+        ("[[not an expression]", "'[not an expression]'"),
+        ("[concat('a', variables('b'), 'c')]", "'a${b}c'"),
+        ("[union(createArray(1, 2), variables('b'))[0]]", "union(createArray(1, 2), b)[0]"),
+        ("[if(equals(parameters('x'), 'it''s'), true(), null())]", "if(equals(x, 'it\\'s'), true, null)"),
+    ],
+)
+def test_expressions_in_bicep(expression: str, written: str) -> None:
+    document = {"resources": {}, "outputs": {"it": {"type": "string", "value": expression}}}
+    assert bicep(document) == f"output it string = {written}\n"
+
+
+@pytest.mark.parametrize("expression", ["[concat('a'", "[concat('a' 'b')]", "[concat(§)]", "['a' 'b']"])
+def test_what_is_no_expression_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigError, match="no expression of a template"):
+        bicep({"resources": {}, "outputs": {"it": {"type": "string", "value": f"{expression.removesuffix(']')}]"}}})
+
+
+def test_the_same_app_gives_the_same_files(deployed: Deployed) -> None:
+    assert files(deployed()) == files(deployed())
+
+
+# --- Function Apps
+
+
+def test_each_function_app_has_an_identity_a_plan_and_an_account_of_its_own(deployed: Deployed) -> None:
+    deployment = deployed()
+    template = main_of(deployment)
+    words = {bundle.name.replace("-", "_") for bundle in deployment.bundles}
+    assert len(words) > 1
+    for kind, lead in (
+        ("Microsoft.Web/sites", "app"),
+        ("Microsoft.Web/serverfarms", "plan"),
+        ("Microsoft.ManagedIdentity/userAssignedIdentities", "identity"),
+        ("Microsoft.Web/sites/config", "settings"),
+    ):
+        assert set(of_type(template, kind)) == {f"{lead}_{word}" for word in words}
+    assert set(of_type(template, "Microsoft.Storage/storageAccounts")) == {"data", *(f"host_{word}" for word in words)}
+    assert template["metadata"]["packages"] == {
+        f"app_{bundle.name.replace('-', '_')}": bundle.zip_name for bundle in deployment.bundles
+    }
+
+
+def test_no_account_takes_a_key_and_no_password_deploys(deployed: Deployed) -> None:
+    template = main_of(deployed())
+    for one in of_type(template, "Microsoft.Storage/storageAccounts").values():
+        assert one["properties"]["allowSharedKeyAccess"] is False
+        assert one["properties"]["allowBlobPublicAccess"] is False
+    for kind in ("Microsoft.ServiceBus/namespaces", "Microsoft.EventHub/namespaces"):
+        for one in of_type(template, kind).values():
+            assert one["properties"]["disableLocalAuth"] is True
+            assert one["properties"]["minimumTlsVersion"] == "1.2"
+    assert template["resources"]["cosmos"]["properties"]["disableLocalAuth"] is True
+    policies = of_type(template, "Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    assert [one["properties"] for one in policies.values()] == [{"allow": False}] * 4
+    keys = [line for line in json.dumps(template, indent=1).splitlines() if "listKeys" in line]
+    assert [re.match(r'\s*"(\w+)"', line)[1] for line in keys] == [  # type: ignore[index]
+        "PORTABLE_CACHE_LIMITS",
+        "WebPubSubConnectionString",
+    ]
+
+
+def test_size_scale_and_instances_are_the_settings(deployed: Deployed) -> None:
+    asked = {
+        "http": {"min_instances": 2, "concurrency": 16},
+        "send-email": {"min_instances": 1, "memory": 3000},
+        "report": {"min_instances": 1},
+        "make-thumbnail": {"min_instances": 3, "max_instances": 7},
+        "forget-thumbnail": {"max_instances": 9},
+    }
+    resources = main_of(deployed({}, asked))["resources"]
+    scale = resources["app_http"]["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert scale == {
+        "instanceMemoryMB": 4096,
+        "maximumInstanceCount": 100,
+        "alwaysReady": [
+            {"name": "function:report", "instanceCount": 1},
+            {"name": "function:report_weekdays", "instanceCount": 1},
+            {"name": "function:send-email", "instanceCount": 1},
+            {"name": "http", "instanceCount": 2},
+        ],
+        "triggers": {"http": {"perInstanceConcurrency": 16}},
+    }
+    scale = resources["app_make_thumbnail"]["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert scale["maximumInstanceCount"] == 9
+    assert scale["alwaysReady"] == [{"name": "blob", "instanceCount": 3}]
+
+
+def test_the_premium_plan_is_run_from_its_container(deployed: Deployed) -> None:
+    deployment = deployed({"plan": "premium"}, {"http": {"min_instances": 2}})
+    word = deployment.bundle_of("http").name.replace("-", "_") or "main"
+    resources = main_of(deployment)["resources"]
+    plans = {one["sku"]["name"] for one in resources.values() if one["type"] == "Microsoft.Web/serverfarms"}
+    assert plans == {"EP1"}
+    site = resources[f"app_{word}"]["properties"]
+    assert "functionAppConfig" not in site
+    assert site["siteConfig"]["linuxFxVersion"] == "Python|3.13"
+    assert site["siteConfig"]["minimumElasticInstanceCount"] == 2
+    settings = resources[f"settings_{word}"]["properties"]
+    assert settings["WEBSITE_RUN_FROM_PACKAGE"].endswith(".primaryEndpoints.blob)]")
+    assert f"app-package/{deployment.zip_of('http')}" in settings["WEBSITE_RUN_FROM_PACKAGE"]
+    assert settings["FUNCTIONS_WORKER_RUNTIME"] == "python"
+
+
+def test_the_consumption_plan_is_refused(deployed: Deployed) -> None:
+    with pytest.raises(ConfigError, match=r'runs no Python 3\.13 on Linux: set plan = "flex"'):
+        files(deployed({"plan": "consumption"}))
+
+
+def test_a_time_limit_of_the_settings_reaches_the_host(deployed: Deployed) -> None:
+    settings = main_of(deployed({}, {"send-email": {"timeout": 3700.0}}))["resources"]["settings_http"]["properties"]
+    assert settings["AzureFunctionsJobHost__functionTimeout"] == "01:01:40"
+    assert not [name for name in main_of(deployed())["resources"]["settings_http"]["properties"] if "Timeout" in name]
+
+
+def test_an_app_has_one_environment(deployed: Deployed) -> None:
+    same = {"http": {"environment": {"A": "1"}}, "send-email": {"environment": {"A": "1", "B": "2"}}}
+    settings = main_of(deployed({}, same))["resources"]["settings_http"]["properties"]
+    assert (settings["A"], settings["B"]) == ("1", "2")
+    other = {"http": {"environment": {"A": "1"}}, "send-email": {"environment": {"A": "2"}}}
+    with pytest.raises(ConfigError, match=r"'http' and 'send-email' share a Function App and set A differently"):
+        files(deployed({}, other))
+
+
+def test_logs_are_kept_as_long_as_asked(deployed: Deployed) -> None:
+    assert main_of(deployed(retention_days=90))["resources"]["logs"]["properties"]["retentionInDays"] == 90
+    assert main_of(deployed(retention_days=7))["resources"]["logs"]["properties"]["retentionInDays"] == 30
+
+
+# --- what the bundle reads
+
+
+def test_every_setting_that_the_bundle_names_is_set(deployed: Deployed) -> None:
+    deployment = deployed()
+    resources = main_of(deployment)["resources"]
+    for bundle in deployment.bundles:
+        settings = resources[f"settings_{bundle.name.replace('-', '_')}"]["properties"]
+        source = bundle.files["function_app.py"].decode()
+        named = set(re.findall(r"%(\w+)%", source))
+        connections = set(re.findall(r"connection='(\w+)'", source))
+        assert connections
+        assert named <= set(settings)
+        for one in connections:
+            assert settings[f"{one}__credential"] == "managedidentity"
+            ends = {name.partition("__")[2] for name in settings if name.startswith(f"{one}__")}
+            assert ends - {"credential", "clientId"}
+
+
+def test_a_function_app_has_the_addresses_of_what_its_functions_use_and_no_others(deployed: Deployed) -> None:
+    deployment = deployed()
+    resources = main_of(deployment)["resources"]
+    kinds = {one.kind for one in deployment.manifest.resources}
+    for bundle in deployment.bundles:
+        settings = resources[f"settings_{bundle.name.replace('-', '_')}"]["properties"]
+        addresses = {
+            name for name in settings if (found := re.match(r"PORTABLE_([A-Z]+)_", name)) and found[1].lower() in kinds
+        }
+        used = {address_variable(kind, name) for function in bundle.sources for kind, name in deployment.uses(function)}
+        assert addresses == used
+    full = subscription_name("signups", "welcome")
+    settings = resources["settings_http"]["properties"]
+    assert address_variable("subscription", full) in settings
+    assert address_variable("subscriptiondeadletter", full) in settings
+    assert settings[address_variable("subscriptionname", full)] == "welcome"
+
+
+def test_what_is_bound_is_used_and_not_made(deployed: Deployed) -> None:
+    existing = {
+        "bucket:uploads": "https://acme.blob.core.windows.net/acme-uploads",
+        "queue:emails": "https://acme.queue.core.windows.net/acme-emails",
+        "queue:payments": "sb://acme.servicebus.windows.net/acme-payments",
+        "table:users": "https://acme.documents.azure.com/dbs/shop/colls/people",
+        "cache:limits": "rediss://:secret@acme.example:6380",
+        "secret:mailer-key": "https://acme.vault.azure.net/secrets/mailer",
+    }
+    made = files(deployed(existing=existing))
+    resources = json.loads(made["main.json"])["resources"]
+    assert not [
+        symbol for symbol in resources if re.match(r"(bucket_uploads|queue_|table_users|cache|secret_)", symbol)
+    ]
+    thumbnails, http = (resources[f"settings_{one}"]["properties"] for one in ("make_thumbnail", "http"))
+    assert thumbnails["PORTABLE_BUCKET_UPLOADS"] == existing["bucket:uploads"]
+    assert thumbnails["PORTABLE_BUCKETNAME_UPLOADS"] == "acme-uploads"
+    assert thumbnails["PORTABLE_BUCKETACCOUNT_UPLOADS__queueServiceUri"] == "https://acme.queue.core.windows.net/"
+    assert http["PORTABLE_QUEUENAME_EMAILS"] == "acme-emails"
+    assert http["PORTABLE_DEADLETTER_EMAILS"] == "https://acme.queue.core.windows.net/acme-emails-poison"
+    assert http["PORTABLE_QUEUEACCOUNT_PAYMENTS__fullyQualifiedNamespace"] == "acme.servicebus.windows.net"
+    assert (http["PORTABLE_TABLEDATABASE_USERS"], http["PORTABLE_TABLENAME_USERS"]) == ("shop", "people")
+    assert "events_make_thumbnail" not in made["events.json"]
+
+
+def test_a_binding_of_another_form_is_refused(deployed: Deployed) -> None:
+    with pytest.raises(ConfigError, match=r"bucket 'uploads' is bound to 'acme-uploads'; on Azure .* by its address"):
+        files(deployed(existing={"bucket:uploads": "acme-uploads"}))
+
+
+# --- events
+
+
+def test_events_of_buckets_go_where_their_functions_are(deployed: Deployed) -> None:
+    resources = json.loads(files(deployed())["events.json"])["resources"]
+    created, both = resources["events_make_thumbnail"]["properties"], resources["events_forget_thumbnail"]["properties"]
+    url = created["destination"]["properties"]["endpointUrl"]
+    assert "/runtime/webhooks/blobs?functionName=Host.Functions.make-thumbnail&code=" in url
+    assert "systemKeys.blobs_extension" in url
+    assert created["filter"] == {
+        "includedEventTypes": ["Microsoft.Storage.BlobCreated"],
+        "subjectBeginsWith": "/blobServices/default/containers/uploads-bucket/blobs/in/",
+    }
+    assert both["destination"]["endpointType"] == "AzureFunction"
+    assert "/functions/forget-thumbnail" in both["destination"]["properties"]["resourceId"]
+    assert both["filter"]["includedEventTypes"] == ["Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobDeleted"]
+    assert "/portable-sockets/chat?code=" in resources["hub_rooms"]["properties"]["eventHandlers"][0]["urlTemplate"]
+
+
+def test_a_polled_bucket_has_no_events(deployed: Deployed) -> None:
+    made = files(deployed({"blob_source": "poll", "plan": "premium"}))
+    assert "events_forget_thumbnail" in made["events.json"]
+    assert "events_make_thumbnail" not in made["events.json"]
+
+
+# --- roles
+
+
+def test_every_verb_of_every_kind_is_known() -> None:
+    assert {kind: tuple(sorted(verbs)) for kind, verbs in ACTIONS.items()} == VERBS
+
+
+def test_roles_are_azures_own_where_they_allow_no_more() -> None:
+    for kind, verbs in ACTIONS.items():
+        for parts in (*verbs.values(), TRIGGER_ACTIONS.get(kind, {})):
+            for wanted in parts.values():
+                role = role_of(wanted)
+                allowed = {*role.actions, *role.data_actions}
+                assert role.id or allowed == {one.partition("#")[0] for one in wanted}
+                assert not any("*" in one for one in allowed)
+                assert set(role.actions) <= CONTROL
+                assert not set(role.data_actions) & CONTROL
+    assert len({role.id for role in BUILT_IN.values()}) == len(BUILT_IN)
+
+
+def test_an_identity_may_what_its_functions_may_and_nothing_else(deployed: Deployed) -> None:
+    grants = {
+        "http": {"queue:emails": ["send"], "table:users": ["read"], "bucket:uploads": ["list"]},
+        "report": {"bucket:thumbs": ["delete"]},
+        "make-thumbnail": {"bucket:uploads": ["read"], "bucket:thumbs": ["write"]},
+    }
+    template = main_of(with_grants(deployed(), grants))
+    resources = template["resources"]
+    http = assigned(template, "http")
+    own = {"host_http", "insights", "logs"}
+    triggers = {
+        "queue_emails",
+        "queue_emails_poison",
+        "queue_payments",
+        "queue_payments_dead",
+        "topic_signups_welcome",
+        "topic_signups_welcome_dead",
+        "stream_clicks",
+        "table_users",
+        "table_users_leases",
+    }
+    assert set(http) - own == triggers | {"bucket_uploads", "bucket_thumbs"}
+    assert http["bucket_uploads"] == ["http_blobs_read_on_bucket_uploads"]
+    assert resources["http_blobs_read_on_bucket_uploads"]["properties"]["condition"] == LIST_ONLY
+    # The queue's own trigger and the sender, in one role.
+    [emails] = http["queue_emails"]
+    role = resources[emails.replace("http_", "role_").replace("_on_queue_emails", "")]["properties"]
+    assert sorted(one.rpartition("queues/")[2] for one in role["permissions"][0]["dataActions"]) == [
+        "messages/add/action",
+        "messages/process/action",
+        "messages/read",
+        "messages/write",
+    ]
+    thumbnails = assigned(template, "make_thumbnail")
+    assert set(thumbnails) == {
+        "host_make_thumbnail",
+        "insights",
+        "data",
+        "bucket_uploads",
+        "bucket_thumbs",
+        "blobs_poison",
+    }
+    assert thumbnails["data"] == ["make_thumbnail_storage_blob_delegator_on_data"]
+    read = resources["make_thumbnail_blobs_read_on_bucket_uploads"]["properties"]
+    assert read["condition"] == UNLISTED
+    assert read["principalId"] == "[reference('identity_make_thumbnail').principalId]"
+    assert "secret_mailer_key" not in thumbnails
+
+
+def test_assignments_are_on_one_resource_and_named_by_what_they_say(deployed: Deployed) -> None:
+    template = main_of(deployed())
+    made = of_type(template, "Microsoft.Authorization/roleAssignments")
+    assert len({json.dumps(one["name"]) for one in made.values()}) == len(made)
+    for one in made.values():
+        assert one["scope"].startswith("[resourceId(")
+        assert one["name"].startswith("[guid(")
+        assert one["properties"]["principalType"] == "ServicePrincipal"
+    for one in of_type(template, "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments").values():
+        assert "/colls/" in one["properties"]["scope"]
+
+
+def test_custom_roles_can_be_assigned_in_the_group_alone(deployed: Deployed) -> None:
+    for one in of_type(main_of(deployed()), "Microsoft.Authorization/roleDefinitions").values():
+        assert one["properties"]["assignableScopes"] == ["[resourceGroup().id]"]
+
+
+# --- policies
+
+EXPLAINED = Path(__file__).parents[3] / "docs" / "how-to" / "deploy-azure.md"
+
+
+@pytest.mark.slow
+def test_checkov_finds_nothing_that_is_not_explained(
+    deployed: Deployed, require_part: Callable[..., Found], tmp_path: Path
+) -> None:
+    checkov = require_part("checkov")
+    made = files(deployed())
+    for name in ("main.bicep", "events.bicep"):
+        (tmp_path / name).write_text(made[name])
+    command = [checkov.python, "-m", "checkov.main", "--skip-download", "--framework", "bicep", "-d", str(tmp_path)]
+    done = subprocess.run([*map(str, command), "-o", "json"], capture_output=True, text=True, check=False, timeout=300)
+    found = json.loads(done.stdout)["results"]
+    assert not found["parsing_errors"]
+    failed = {one["check_id"] for one in found["failed_checks"]}
+    explained = set(re.findall(r"^\| `(CKV_AZURE_\d+)`", EXPLAINED.read_text("utf-8"), re.MULTILINE))
+    assert failed == explained

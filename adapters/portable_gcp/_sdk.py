@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from portable.events import Response
 
 __all__ = [
+    "authorized_session",
     "cloud_event_target",
     "current_request",
     "firestore",
@@ -274,6 +275,23 @@ def secret_client(environment: Mapping[str, str]) -> Any:
 
 
 # --- identity
+
+
+def authorized_session() -> Any:
+    """A session of ``requests`` that bears Application Default Credentials. Raises ConfigError where there are none."""
+    try:
+        from google.auth import default
+        from google.auth.exceptions import DefaultCredentialsError
+        from google.auth.transport.requests import AuthorizedSession
+    except ImportError as error:
+        _missing("a deployment to Google Cloud", error)
+    try:
+        credentials, _ = default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    except DefaultCredentialsError as error:
+        raise ConfigError(
+            f"no credentials for Google Cloud: gcloud auth application-default login ({error})"
+        ) from error
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
 
 
 def read_token(token: str, certificates: Mapping[str, str] | None, audience: str) -> Mapping[str, Any]:

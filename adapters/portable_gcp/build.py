@@ -55,6 +55,7 @@ class GoogleTarget:
     infrastructure_forms: Sequence[str] = ("terraform",)
     bounds = BOUNDS
     capabilities = CAPABILITIES
+    splits = True
     instead: Mapping[str, str] = {
         "stream": "Google Cloud has topics: app.topic(…, ordered=True) keeps each group in order, a message at a time"
     }

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from portable import App, Backoff
+from portable import App
 from portable.build.deployment import Deployment
 from portable.build.settings import FunctionSettings
 from portable.errors import ConfigError
-from portable.manifest import describe_app
 from portable.run.part import Found
 from portable_gcp.build import TARGET
 
@@ -32,66 +30,17 @@ _spec.loader.exec_module(provider_schema)
 REFERENCE = re.compile(r"\$\{(?:data\.)?(google_\w+)\.([\w-]+)")
 
 
-def handler(event: Any) -> None:
-    """Whatever it is."""
-
-
-def recount(payload: dict[str, Any]) -> dict[str, Any]:
-    """Called by name."""
-    return payload
-
-
-def whole_app(*, split: bool = False) -> App:
-    """One of everything."""
-    app = App("saas")
-    uploads = app.bucket("uploads")
-    emails = app.queue("emails", max_attempts=7, retry=Backoff(timedelta(seconds=20), limit=timedelta(seconds=300)))
-    app.queue("pulled", ordered=True)
-    signups = app.topic("signups")
-    users = app.table("users", key="id", ttl="gone")
-    app.secret("mailer-key")
-    app.cache("limits")
-    app.config("flag")
-    app.get("/users/{user}")(lambda user: None)
-    if split:
-        app.get("/admin/{rest:path}", function="admin", auth="cloud")(lambda rest: None)
-        app.get("/users/me", function="admin", auth="cloud")(lambda: None)
-        app.post("/users/{user}", function="admin", auth="cloud")(lambda user: None)
-    app.on_message(emails, batch_size=1, timeout=timedelta(minutes=5), function="send-email")(handler)
-    app.on_message(signups, batch_size=1, filter={"plan": ["a", {"prefix": "b"}]}, function="welcome")(handler)
-    app.on_blob(uploads, kinds=("created", "deleted"), memory=1024, function="thumbnail")(handler)
-    app.on_change(users, old=True, function="audit")(handler)
-    app.on_schedule(cron="0 8 * * *", timezone="Europe/Paris", function="daily")(handler)
-    app.function()(recount)
-    return app
-
-
-def deployment(app: App, settings: Mapping[str, Any] | None = None, **changes: Any) -> Deployment:
-    manifest = describe_app(app, "app:app", Path(__file__).parent)
-    made = Deployment(
-        app=manifest.app,
-        stage="prod",
-        target="gcp",
-        manifest=manifest,
-        functions={
-            one.name: FunctionSettings(memory=one.memory, timeout=one.timeout, environment={"PRICE": "5 ${EUR} %{x}"})
-            for one in manifest.functions
-        },
-        settings=settings or {},
-        bundles=TARGET.bundles(manifest, settings or {}),
-        python="3.13",
-        arch="x86_64",
-        form="terraform",
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-FORMS: dict[str, Callable[[], Deployment]] = {
-    "whole": lambda: deployment(whole_app()),
-    "split": lambda: deployment(whole_app(split=True), {"domain": "api.example.com", "project": "acme-prod"}),
-    "image": lambda: deployment(whole_app(), image="europe-docker.pkg.dev/acme/apps/saas@sha256:0"),
-    "eventarc": lambda: deployment(whole_app(), {"message_source": "pubsub-eventarc"}),
-    "bound": lambda: deployment(
+Make = Callable[..., Any]
+FORMS: dict[str, Callable[[Make, Make], Deployment]] = {
+    "whole": lambda whole_app, deployment: deployment(whole_app()),
+    "split": lambda whole_app, deployment: deployment(
+        whole_app(split=True), {"domain": "api.example.com", "project": "acme-prod"}
+    ),
+    "image": lambda whole_app, deployment: deployment(
+        whole_app(), image="europe-docker.pkg.dev/acme/apps/saas@sha256:0"
+    ),
+    "eventarc": lambda whole_app, deployment: deployment(whole_app(), {"message_source": "pubsub-eventarc"}),
+    "bound": lambda whole_app, deployment: deployment(
         whole_app(),
         existing={
             "bucket:uploads": "acme-uploads",
@@ -106,10 +55,20 @@ FORMS: dict[str, Callable[[], Deployment]] = {
 }
 
 
+@pytest.fixture
+def written(whole_app: Make, deployment: Make) -> Callable[[str], dict[str, Any]]:
+    """What is written for one of the forms."""
+
+    def write(form: str) -> dict[str, Any]:
+        found: dict[str, Any] = TARGET.infrastructure(FORMS[form](whole_app, deployment))["main.tf.json"]
+        return found
+
+    return write
+
+
 @pytest.fixture(params=FORMS)
-def document(request: pytest.FixtureRequest) -> dict[str, Any]:
-    found: dict[str, Any] = TARGET.infrastructure(FORMS[request.param]())["main.tf.json"]
-    return found
+def document(request: pytest.FixtureRequest, written: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    return written(request.param)
 
 
 def resources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -157,8 +116,8 @@ def test_a_users_text_stays_as_it_is(document: dict[str, Any]) -> None:
     assert "5 $${EUR} %%{x}" in json.dumps(document)
 
 
-def test_events_are_pushed_as_the_entry_expects_them() -> None:
-    document = TARGET.infrastructure(FORMS["whole"]())["main.tf.json"]["resource"]
+def test_events_are_pushed_as_the_entry_expects_them(written: Callable[[str], dict[str, Any]]) -> None:
+    document = written("whole")["resource"]
     emails = document["google_pubsub_subscription"]["queue_emails"]
     function = "${google_cloudfunctions2_function.send-email.service_config[0].uri}"
     assert emails["push_config"] == {
@@ -180,8 +139,8 @@ def test_events_are_pushed_as_the_entry_expects_them() -> None:
     assert environment["PORTABLE_SUBSCRIPTION_SIGNUPS_WELCOME"].endswith("/subscriptions/" + welcome["name"])
 
 
-def test_only_http_is_public() -> None:
-    document = TARGET.infrastructure(FORMS["whole"]())["main.tf.json"]["resource"]
+def test_only_http_is_public(written: Callable[[str], dict[str, Any]]) -> None:
+    document = written("whole")["resource"]
     members = document["google_cloud_run_v2_service_iam_member"]
     everybody = [name for name, body in members.items() if body["member"] == "allUsers"]
     assert everybody == ["http_everybody"]
@@ -198,8 +157,8 @@ def test_only_http_is_public() -> None:
     assert set(ingress.values()) == {"ALLOW_INTERNAL_ONLY"}
 
 
-def test_a_split_front_is_looked_at_in_the_order_of_the_routes() -> None:
-    document = TARGET.infrastructure(FORMS["split"]())["main.tf.json"]
+def test_a_split_front_is_looked_at_in_the_order_of_the_routes(written: Callable[[str], dict[str, Any]]) -> None:
+    document = written("split")
     rules = document["resource"]["google_compute_url_map"]["front"]["path_matcher"][0]["route_rules"]
     shown = [
         (
@@ -220,8 +179,8 @@ def test_a_split_front_is_looked_at_in_the_order_of_the_routes() -> None:
     assert document["output"]["url"]["value"] == "https://${var.domain}"
 
 
-def test_what_the_user_binds_is_used_and_not_created() -> None:
-    document = TARGET.infrastructure(FORMS["bound"]())["main.tf.json"]["resource"]
+def test_what_the_user_binds_is_used_and_not_created(written: Callable[[str], dict[str, Any]]) -> None:
+    document = written("bound")["resource"]
     assert set(document["google_storage_bucket"]) == {"bundles"}
     assert "google_firestore_database" not in document
     assert "google_secret_manager_secret" not in document
@@ -236,16 +195,16 @@ def test_what_the_user_binds_is_used_and_not_created() -> None:
     assert [one["value"] for one in changes][1:] == ["main", "people/{id}"]
 
 
-def test_arm64_is_refused() -> None:
+def test_arm64_is_refused(whole_app: Make, deployment: Make) -> None:
     whole = deployment(whole_app())
     arm = {name: FunctionSettings(arch="arm64") for name in whole.functions}
     with pytest.raises(ConfigError, match="Cloud Run has no arm64"):
         TARGET.infrastructure(msgspec.structs.replace(whole, functions=arm))
 
 
-def test_names_that_meet_are_refused() -> None:
+def test_names_that_do_not_fit_are_cut_or_refused(deployment: Make) -> None:
     app = App("saas")
-    app.on_blob(app.bucket("b"), function="a" * 40)(handler)
+    app.on_blob(app.bucket("b"), function="a" * 40)(lambda event: None)
     named = TARGET.infrastructure(deployment(app))["deployment.json"]["accounts"]["a" * 40]["id"]
     assert len(named) <= 30
     assert re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", named)
@@ -253,6 +212,6 @@ def test_names_that_meet_are_refused() -> None:
         TARGET.infrastructure(deployment(App("google-things")))
 
 
-def test_equal_inputs_give_equal_files() -> None:
+def test_equal_inputs_give_equal_files(whole_app: Make, deployment: Make) -> None:
     first, again = (json.dumps(TARGET.infrastructure(deployment(whole_app()))) for _ in range(2))
     assert first == again

@@ -3,18 +3,19 @@
 https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions,
 https://cloud.google.com/scheduler/docs/http-target-auth. The function's environment says what is expected:
 
-``PORTABLE_EVENT_AUDIENCE``  the token's audience, as the subscription or job has it
+``PORTABLE_EVENT_AUDIENCE``  the token's audience, as the subscription or job has it; may be left out with ``iam``
 ``PORTABLE_EVENT_ACCOUNT``   e-mail of the service account that posts; several with commas
 ``PORTABLE_EVENT_AUTH``      who checks the token:
 
 * ``oidc``, the default: this module, against Google's certificates. For a service that anybody may reach.
 * ``iam``: Cloud Run's own IAM check has done so, and removed the signature on the way, as it does on a service that is
-  not public (https://cloud.google.com/run/docs/authenticating/service-to-service). Audience, account and times are
-  checked here all the same. Refused outside Cloud Run; never set it on a public service.
+  not public (https://cloud.google.com/run/docs/authenticating/service-to-service). Account and times are checked here
+  all the same, and the audience where one is said: Cloud Run has compared it with the service's own URLs, of which
+  Eventarc takes another one than a deployment can know. Refused outside Cloud Run; never set it on a public service.
 * ``off-on-loopback``: nobody. What ``portable run`` sets. It is refused on Cloud Run (``K_SERVICE``), and takes
   requests that come from this machine and through no proxy.
 
-Without audience and account the function does not start.
+Without what it needs of them the function does not start.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Guard:
             raise ConfigError("PORTABLE_EVENT_AUTH=iam outside Cloud Run: no IAM check stands before this process")
         if self.mode == UNVERIFIED:
             self._refuse_in_a_cloud(environment)
-        elif not self._audience or not self._accounts:
+        elif not self._accounts or not (self._audience or self.mode == "iam"):
             raise ConfigError(
                 "PORTABLE_EVENT_AUDIENCE and PORTABLE_EVENT_ACCOUNT must be set: the audience and the service account "
                 "of the OIDC token with which events are posted; without them no event can be believed"

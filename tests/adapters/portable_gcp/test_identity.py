@@ -236,3 +236,15 @@ def test_fetching(server: Any, monkeypatch: pytest.MonkeyPatch, cache: str, seco
     headers["Cache-Control"] = cache
     monkeypatch.setattr(identity, "CERTIFICATES_URL", url)
     assert fetch_certificates() == ({"key-1": "PEM"}, seconds)
+
+
+def test_iam_has_compared_the_audience(google: Any) -> None:
+    guard = Guard({"PORTABLE_EVENT_AUTH": "iam", "PORTABLE_EVENT_ACCOUNT": ACCOUNT, "K_SERVICE": "send"})
+
+    def check(**changes: Any) -> None:
+        head, body, _ = google.token(claims(**changes)).split(".")
+        guard.check({"HTTP_AUTHORIZATION": f"Bearer {head}.{body}.SIGNATURE_REMOVED_BY_GOOGLE"})
+
+    check(aud="https://what-eventarc-says-abc.a.run.app")
+    assert status_of(lambda: check(email="other@x.com")) == 403
+    assert status_of(lambda: check(exp=int(time.time()) - 3600)) == 401

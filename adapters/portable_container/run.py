@@ -1,8 +1,8 @@
 """Runs a built container's process here, without an image: the bundle, the artifact's interpreter, a loopback port.
 
 Events are pushed to it as `portable run` and `portable verify` play a cloud's deliveries, so it does not poll by
-itself; what it is reached through is its own HTTP server. The resources are those of the platform it was built for, on that
-platform's emulators.
+itself; what it is reached through is its own HTTP server. The resources are those of the platform it was built for, on
+that platform's emulators.
 """
 
 from __future__ import annotations

@@ -106,6 +106,8 @@ class AWSTarget:
     infrastructure_forms: Sequence[str] = FORMS
     glibc: Mapping[str, int] = limits.GLIBC
     ships = True
+    splits = True
+    holds: Sequence[str] = limits.RUNTIME_HOLDS
     bounds = BOUNDS
     capabilities = CAPABILITIES
     naming = NAMES

@@ -32,6 +32,7 @@ __all__ = [
     "PYTHONS",
     "RECEIVE_WAIT_SECONDS",
     "REST_API_SECONDS",
+    "RUNTIME_HOLDS",
     "STREAM_BATCH_BYTES",
     "STREAM_BATCH_RECORDS",
     "STREAM_EVENT_BATCH",
@@ -56,6 +57,8 @@ __all__ = [
 
 # Lambda
 PYTHONS = ("3.13", "3.12", "3.11")  # [botocore] Runtime; the default first
+# [aws] lambda/latest/dg/python-package.html: the managed runtimes hold boto3 and what it requires.
+RUNTIME_HOLDS = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 GLIBC = {"3.11": 26}  # [aws] lambda/latest/dg/lambda-runtimes.html: Amazon Linux 2 until 3.11, then 2023 with 2.34
 FUNCTION_SECONDS = 900  # [botocore] CreateFunction, Timeout; managed instances have 5,400 for events
 MEMORY_LEAST = 128  # [botocore] MemorySize

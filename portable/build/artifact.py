@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 
 import portable
 from portable.build import pythons, vendor
+from portable.build.beside import Beside
 from portable.build.bounds import check_bounds, check_size, with_settings
 from portable.build.bundle import (
     application_layer,
@@ -21,7 +21,7 @@ from portable.build.bundle import (
     source_errors,
 )
 from portable.build.bytecode import Compiler, find_compiler
-from portable.build.dependencies import Wishes, check_left_out, gather, wanted_requirements
+from portable.build.dependencies import Dependencies, Wishes, check_left_out, gather, wanted_requirements
 from portable.build.deployment import describe_deployment
 from portable.build.description import Description, describe_project
 from portable.build.features import check_features, check_mounts, check_physical_names, served
@@ -31,13 +31,18 @@ from portable.build.image.write import Image
 from portable.build.infrastructure import infrastructure_files
 from portable.build.layers import Layer, link_files, write_zip
 from portable.build.project import Project, nearest
+from portable.build.pruning import dropped_document
 from portable.build.replacing import replacing
 from portable.build.requirements import distribution, read_requirements
+from portable.build.result import Built, Part
+from portable.build.sbom import bill_of_materials
 from portable.build.schedules import check_clock_changes, timers_of
 from portable.build.settings import function_settings
 from portable.build.shared import configured, packages_of, requirements_of
 from portable.build.sources import check_names, find_sources
+from portable.build.splitting import Sources, bundles_of, dependencies_of
 from portable.build.target import BuildTarget, Bundle, Finding
+from portable.build.unchanged import Inputs, recall, remember
 from portable.build.vendor import Place
 from portable.drivers import SHARED
 from portable.errors import BuildError, ConfigError
@@ -45,8 +50,10 @@ from portable.errors import BuildError, ConfigError
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
 
 
-_COMMON = ("functions", "leave_out")
+_COMMON = ("functions", "leave_out", "split")
 """Settings every target takes."""
+
+_UNCLEAR = "imports by a name that is made at run time, so the bundle of {} holds every module of the project"
 
 
 class FindingsError(BuildError):
@@ -76,35 +83,6 @@ class Wanted(msgspec.Struct, frozen=True):
     form: str | None = None
     image: str | None = None
     oci: ImageWanted | None = None
-
-
-class Part(msgspec.Struct, frozen=True):
-    """A part of a bundle: how many files, and their bytes as they are and as the zip holds them."""
-
-    name: str
-    files: int
-    size: int
-    packed: int
-
-
-class Built(msgspec.Struct, frozen=True):
-    """What a build wrote.
-
-    Attributes:
-        folder: the artifact. zips: path and bytes of each zip. parts: of each bundle by its name.
-        findings: warnings and notes. python, place: what it was built for. lock: exact versions of the dependencies.
-        image: what ``oci`` asked for.
-    """
-
-    folder: Path
-    python: str
-    place: str
-    zips: Mapping[Path, int]
-    parts: Mapping[str, Sequence[Part]]
-    findings: Sequence[Finding]
-    lock: Sequence[str]
-    functions: int
-    image: Image | None = None
 
 
 def check(project: Project, target: BuildTarget) -> tuple[Description, list[Finding]]:
@@ -143,42 +121,19 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
     if wanted.oci is not None:
         check_wanted(target, wanted.oci, for_here=wanted.for_here)
         project = with_image_settings(project, target)
-    sources = find_sources(project)
+    withheld: list[str] = []
+    sources = find_sources(project, withheld)
     reserved = ("portable", *target.adapter_packages, *SHARED.values())
     check_names(sources, (*reserved, *target.reserved), ())
     listed = read_requirements(project)
     description, findings = check(project, target)
     if any(one.severity == "error" for one in findings):
         raise FindingsError(target.name, findings)
+    findings += [_withheld(path) for path in withheld]
     try:
-        return _Work(project, target, wanted, place, sources, listed, description, findings).write()
+        return _Work(project, target, wanted, place, sources, listed, description, findings).make()
     except OSError as error:
         raise BuildError(f"the artifact cannot be written: {error}") from error
-
-
-class _Beside(threading.Thread):
-    """A call on a thread of its own."""
-
-    def __init__(self, call: Callable[[], tuple[Layer, str]]) -> None:
-        super().__init__(name="portable-build")
-        self._call = call
-        self._error: BaseException | None = None
-        self._result: tuple[Layer, str] | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._result = self._call()
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> tuple[Layer, str]:
-        """What it gave. Raises what it raised."""
-        self.join()
-        if self._result is None:
-            assert self._error is not None
-            raise self._error
-        return self._result
 
 
 class _Work(msgspec.Struct):
@@ -192,15 +147,38 @@ class _Work(msgspec.Struct):
     findings: list[Finding]
     files: dict[str, dict[str, Any]] = {}
 
-    def write(self) -> Built:
-        manifest, settings = self.description.manifest, self.project.settings(self.target.name)
+    def make(self) -> Built:
+        """What the last build came to where nothing has changed since, else a new artifact."""
         kept = self.project.root / ".portable" / "build" / self.target.name
         compiler = find_compiler(self.place.python)
         if compiler is None:
             self._warn_of_no_bytecode()
-        memory = kept / "lock.json"
         if self.wanted.upgrade:
-            memory.unlink(missing_ok=True)
+            (kept / "lock.json").unlink(missing_ok=True)
+        out = (self.wanted.out or self.project.root / "dist" / self.target.name).absolute()
+        inputs = Inputs(
+            self.project,
+            self.target.name,
+            self.description.manifest,
+            self.sources,
+            tuple(self.listed),
+            repr((self.wanted, self.place, sorted(self.description.files))),
+            compiler,
+            ("portable", *packages_of(self.target, self.description.manifest)),
+            kept / "lock.json",
+        )
+        lasting = self.wanted.oci is None and not self.wanted.upgrade  # an image has parts that lie elsewhere
+        if lasting and (last := recall(kept / "last.json", inputs, out)) is not None:
+            return Built.from_kept(last, out)
+        built, lasts = self._write(kept, out, compiler)
+        if lasting and lasts:
+            remember(kept / "last.json", inputs, out, built.to_kept())
+        return built
+
+    def _write(self, kept: Path, out: Path, compiler: Compiler | None) -> tuple[Built, bool]:
+        """Write the artifact; answer with what it is, and whether all of it follows from what is compared."""
+        manifest, settings = self.description.manifest, self.project.settings(self.target.name)
+        memory = kept / "lock.json"
         wishes = wanted_requirements(
             self.project,
             self.listed,
@@ -212,36 +190,28 @@ class _Work(msgspec.Struct):
         folder = self.target.dependency_folder
         # The one waits for the network and the installer, the other for a compiler.
         packages = packages_of(self.target, manifest)
-        beside = _Beside(lambda: framework_layer(packages, compiler, shipped=getattr(self.target, "ships", False)))
+        beside = Beside(lambda: framework_layer(packages, compiler, shipped=getattr(self.target, "ships", False)))
         try:
             found = gather(wishes, self.place, folder, compiler, self.project.root, memory, self._data_used)
         finally:
             framework, framework_hash = beside.result()
         installed, lock = found.layer, found.lock
         check_layers(packages, self.target, self.sources, installed)
-        inputs: dict[str, Any] = {
-            "python": self.place.python,
-            "compiler": compiler.version if compiler else None,
-            "arch": self.place.arch,
-            "platform": self.place.platform,
-            "zlib": zlib.ZLIB_RUNTIME_VERSION,
-            "portable": framework_hash,
-            "app": {},
-            "lock": lock,
-        }
-        bundles = list(self.target.bundles(manifest, settings))
+        inputs = self._inputs(compiler, framework_hash, found)
+        bundles = bundles_of(self.target, manifest, self.project)
+        modules = Sources(self.sources, manifest)
         image, apps, parts = None, dict[str, Layer](), dict[str, list[Part]]()
-        out = (self.wanted.out or self.project.root / "dist" / self.target.name).absolute()
         with replacing(out) as fresh:
             for bundle in bundles:
+                files, needed = self._part_of(bundle, modules, found, wishes, folder)
                 app, inputs["app"][bundle.name] = application_layer(
-                    self.sources, bundle, compiler, kept / f"app-{bundle.name or 'bundle'}"
+                    files, bundle, compiler, kept / f"app-{bundle.name or 'bundle'}"
                 )
                 self._refuse_broken(app)
                 apps[bundle.name] = app
-                layers = {"app": app, "portable": framework, "dependencies": installed}
+                layers = {"app": app, "portable": framework, "dependencies": needed}
                 parts[bundle.name] = [_part(name, layer) for name, layer in layers.items()]
-                self._write_bundle(fresh, bundle, [installed, framework, app])
+                self._write_bundle(fresh, bundle, [needed, framework, app])
             if not self.wanted.for_here:
                 work = ImageWork(
                     self.project,
@@ -255,15 +225,59 @@ class _Work(msgspec.Struct):
                 )
                 image = work.write(fresh, self.wanted.oci, self.files, upgrade=self.wanted.upgrade)
                 self._write_infrastructure(fresh, bundles, image)
+            bill = bill_of_materials(manifest.app, self.target.name, inputs, found, folder)
+            self._write_file(fresh, "sbom.json", bill)
+            self._write_file(fresh, "report/pruned.json", dropped_document(found.dropped))
             self._write_manifest(fresh, bundles, inputs, image)
         zips = {
             out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
         }
         if image is not None:
             image = msgspec.structs.replace(image, folder=out / image.folder.name)
-        return Built(
-            out, self.place.python, str(self.place), zips, parts, self.findings, lock, len(manifest.functions), image
+        built = Built(
+            out,
+            self.place.python,
+            str(self.place),
+            zips,
+            parts,
+            self.findings,
+            lock,
+            len(manifest.functions),
+            image,
+            found.dropped,
+            [pin.text for pin in found.left_out],
         )
+        return built, not any(pin.is_local for pin in found.pins)
+
+    def _inputs(self, compiler: Compiler | None, framework_hash: str, found: Dependencies) -> dict[str, Any]:
+        """What equal bytes follow from."""
+        return {
+            "python": self.place.python,
+            "compiler": compiler.version if compiler else None,
+            "arch": self.place.arch,
+            "platform": self.place.platform,
+            "zlib": zlib.ZLIB_RUNTIME_VERSION,
+            "portable": framework_hash,
+            "app": {},
+            "lock": found.lock,
+            "locked": {"file": found.locked.file, "sha256": found.locked.sha256} if found.locked else None,
+        }
+
+    def _part_of(
+        self, bundle: Bundle, modules: Sources, found: Dependencies, wishes: Wishes, folder: str
+    ) -> tuple[Mapping[str, Path], Layer]:
+        """The project's files for a bundle, and the dependencies: all of them, unless it is a function's own."""
+        settings = self.project.settings(self.target.name)
+        if not settings.get("split"):
+            return self.sources, found.layer
+        manifest = self.description.manifest
+        files, unclear = modules.needed_by(manifest, bundle)
+        if unclear:
+            self.findings.append(Finding("info", unclear.partition(" ")[0], _UNCLEAR.format(bundle.name)))
+        needed = dependencies_of(
+            bundle, manifest, modules, self.target, settings, found.pins, wishes.outside, found.layer, folder
+        )
+        return files, needed
 
     def _dependencies(self, wishes: Wishes, arch: str, compiler: Compiler | None, kept: Path) -> Layer:
         """Those of another architecture than the bundle's, whose versions are kept in a file of their own."""
@@ -306,10 +320,13 @@ class _Work(msgspec.Struct):
             digests={one.zip_name: self.files[one.zip_name]["sha256"] for one in bundles},
         )
         for path, content in infrastructure_files(self.target, deployment, self.project.root).items():
-            file = fresh / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-            self.files[path] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            self._write_file(fresh, path, content)
+
+    def _write_file(self, fresh: Path, path: str, content: bytes) -> None:
+        file = fresh / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        self.files[path] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     def _write_manifest(
         self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any], image: Image | None
@@ -364,6 +381,13 @@ def _choose_place(project: Project, target: BuildTarget, wanted: Wanted) -> Plac
     python = asked or target.pythons[0]
     older: Mapping[str, int] = getattr(target, "glibc", {})
     return Place(python, wanted.arch, older.get(python, vendor.GLIBC))
+
+
+def _withheld(path: str) -> Finding:
+    message = f"{path} looks like it holds secrets and is not deployed"
+    return Finding(
+        "warning", path, message, "declare a Secret for what it holds; `[tool.portable] exclude` says you know"
+    )
 
 
 def _part(name: str, layer: Layer) -> Part:

@@ -57,13 +57,21 @@ class _Index(msgspec.Struct):
 class Layer:
     """See the module. ``notes`` is what its maker had to say, kept with it."""
 
-    def __init__(self, folder: Path, files: Mapping[str, Entry], notes: list[list[str]]) -> None:
+    def __init__(
+        self, folder: Path, files: Mapping[str, Entry], notes: list[list[str]], *, is_whole: bool = True
+    ) -> None:
         self.folder = folder
         self.files = files
         self.notes = notes
+        self.is_whole = is_whole
 
     def __repr__(self) -> str:
         return f"Layer({self.folder.name}, {len(self.files)} files)"
+
+    def only(self, paths: Iterable[str]) -> Layer:
+        """The same with these of its files."""
+        kept = {path: self.files[path] for path in paths}
+        return self if len(kept) == len(self.files) else Layer(self.folder, kept, self.notes, is_whole=False)
 
 
 def layer_folder(key: str) -> Path:
@@ -120,9 +128,12 @@ def write_zip(file: Path, layers: Iterable[Layer]) -> str:
     with file.open("wb") as out:
         for layer in layers:
             entries = (layer.folder / "entries").read_bytes()
+            files = layer.files
+            if not layer.is_whole:
+                entries, files = _picked(entries, files)
             out.write(entries)
             digest.update(entries)
-            directory += [_central(path, entry, start) for path, entry in layer.files.items()]
+            directory += [_central(path, entry, start) for path, entry in files.items()]
             start += len(entries)
         if len(directory) > 0xFFFF or start > 0xFFFFFFFF:
             raise BuildError(
@@ -173,6 +184,19 @@ def _finish(folder: Path, key: str, notes: list[list[str]]) -> None:
             offset += out.write(_local(path, entry) + packed)
             files[path] = entry
     (folder / "index.json").write_bytes(msgspec.json.encode(_Index(key, zlib.ZLIB_RUNTIME_VERSION, files, notes)))
+
+
+def _picked(entries: bytes, files: Mapping[str, Entry]) -> tuple[bytes, dict[str, Entry]]:
+    """Of the entries of a layer those of these files, and where each is among them."""
+    parts: list[bytes] = []
+    moved: dict[str, Entry] = {}
+    offset = 0
+    for path, entry in files.items():
+        length = _LOCAL.size + len(path.encode()) + entry.packed
+        parts.append(entries[entry.offset : entry.offset + length])
+        moved[path] = msgspec.structs.replace(entry, offset=offset)
+        offset += length
+    return b"".join(parts), moved
 
 
 def _flags(path: str) -> int:

@@ -20,7 +20,7 @@ from portable.build.project import Project, nearest
 from portable.build.requirements import canonical
 from portable.errors import ConfigError
 
-__all__ = ["Dropped", "Owners", "Rules", "drop_named", "prune", "read_rules", "test_imports"]
+__all__ = ["Dropped", "Owners", "Rules", "drop_named", "dropped_document", "prune", "read_rules", "test_imports"]
 
 _WHY = {
     "tests": "tests of a package, which nothing in the bundle imports",
@@ -121,6 +121,7 @@ class Owners:
 
     def __init__(self, root: Path) -> None:
         self._names: dict[str, str] = {}
+        self._below: dict[str, set[str]] = {}
         for record in sorted(root.glob("*.dist-info/RECORD")):
             name = canonical(record.parent.name.partition("-")[0])
             for row in csv.reader(io.StringIO(record.read_text("utf-8"))):
@@ -131,6 +132,21 @@ class Owners:
         if file not in self._names and ".dist-info/" in file:
             return canonical(file.partition("-")[0])
         return self._names.get(file, "")
+
+    def of_modules(self, names: Iterable[str]) -> set[str]:
+        """The distributions that hold the modules of these dotted names, or the nearest packages around them."""
+        if not self._below:
+            for file, owner in self._names.items():
+                path = file.removesuffix("/__init__.py").removesuffix(".py")
+                for end in range(1, path.count("/") + 2):
+                    self._below.setdefault("/".join(path.split("/")[:end]).partition(".")[0], set()).add(owner)
+        found: set[str] = set()
+        for name in names:
+            parts = name.split(".")
+            while parts and "/".join(parts) not in self._below:
+                parts.pop()
+            found |= self._below.get("/".join(parts), set())
+        return found
 
 
 def test_imports(contents: Iterable[tuple[str, bytes]]) -> frozenset[str]:
@@ -173,6 +189,12 @@ def prune(root: Path, rules: Rules, owner: Callable[[str], str], imported: Itera
             gone[file] = rule
     dropped = _remove(root, gone, owner)
     return [*dropped, *_trim_metadata(root, rules, owner)]
+
+
+def dropped_document(dropped: Iterable[Dropped]) -> bytes:
+    """What was pruned, as JSON: the artifact's ``report/pruned.json``."""
+    rows = [{**msgspec.structs.asdict(one), "why": one.why} for one in dropped]
+    return msgspec.json.format(msgspec.json.encode(rows)) + b"\n"
 
 
 def _rule_of(file: str, rules: Rules, tests: set[str], read_stubs: set[str], distribution: str) -> str | None:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from portable.build.project import Project
+from portable.build.withheld import check_path, holds_secret, is_regular, is_secret_name
 from portable.errors import ConfigError
 
 __all__ = ["check_names", "find_sources"]
@@ -50,13 +51,15 @@ LEFT_OUT = (
 )
 
 
-def find_sources(project: Project) -> dict[str, Path]:
+def find_sources(project: Project, withheld: list[str] | None = None) -> dict[str, Path]:
     """The files to deploy, by their path from the project's folder, sorted.
 
-    Everything is deployed but hidden files, virtual environments, tests, and what :data:`LEFT_OUT` names.
-    ``include`` brings back what these leave out, ``exclude`` leaves out more; ``exclude`` wins.
+    Everything is deployed but hidden files, virtual environments, tests, what :data:`LEFT_OUT` names, and files with
+    secrets (see ``portable.build.withheld``), whose paths ``withheld`` is given where they would have been deployed.
+    ``include`` brings back what the first of these leave out, ``exclude`` leaves out more; ``exclude`` wins. Raises
+    ConfigError for a link out of the project and a name that no bundle may hold.
     """
-    found = dict(_walk(project.root, "", project, frozenset(), included=False))
+    found = dict(_Walk(project, [] if withheld is None else withheld).files())
     for pattern in project.include:
         if not any(_matches(path, pattern) for path in found):
             raise ConfigError(f"[tool.portable] include: no file is {pattern!r} in {project.root}")
@@ -90,29 +93,49 @@ def _top_modules(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _walk(
-    folder: Path, prefix: str, project: Project, above: frozenset[str], *, included: bool
-) -> Iterator[tuple[str, Path]]:
-    real = os.path.realpath(folder)
-    if real in above:
-        return  # a link back to a folder that holds it
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            if any(_matches(path, pattern) for pattern in (*NEVER, *project.exclude)):
-                continue
-            wanted = included or any(_matches(path, pattern) for pattern in project.include)
-            left_out = entry.name.startswith(".") or any(_matches(path, pattern) for pattern in LEFT_OUT)
-            if entry.is_dir():
-                if os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
+class _Walk:
+    """Through a project's folder."""
+
+    def __init__(self, project: Project, withheld: list[str]) -> None:
+        self._project = project
+        self._root = os.path.realpath(project.root)
+        self._withheld = withheld
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Path and file of each to deploy."""
+        return self._below(self._project.root, "", frozenset(), included=False)
+
+    def _below(self, folder: Path, prefix: str, above: frozenset[str], *, included: bool) -> Iterator[tuple[str, Path]]:
+        real = os.path.realpath(folder)
+        if real in above:
+            return  # a link back to a folder that holds it
+        include = self._project.include
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if any(_matches(path, pattern) for pattern in (*NEVER, *self._project.exclude)):
                     continue
+                wanted = included or any(_matches(path, pattern) for pattern in include)
+                left_out = entry.name.startswith(".") or any(_matches(path, pattern) for pattern in LEFT_OUT)
                 kept = wanted or not left_out
-                if kept or any(_lies_below(path, pattern) for pattern in project.include):
-                    for name, file in _walk(Path(entry.path), f"{path}/", project, above | {real}, included=wanted):
-                        if kept or any(_matches(name, pattern) for pattern in project.include):
-                            yield name, file
-            elif wanted or not left_out:
-                yield path, Path(entry.path)
+                if kept:
+                    check_path(path, entry, self._root)
+                if entry.is_dir():
+                    if os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
+                        continue
+                    if kept or any(_lies_below(path, pattern) for pattern in include):
+                        for name, file in self._below(Path(entry.path), f"{path}/", above | {real}, included=wanted):
+                            if kept or any(_matches(name, pattern) for pattern in include):
+                                yield name, file
+                elif kept and is_regular(entry) and self._may_go(path, Path(entry.path), wanted=wanted):
+                    yield path, Path(entry.path)
+
+    def _may_go(self, path: str, file: Path, *, wanted: bool) -> bool:
+        """Whether there is no secret in a file. One that ``include`` names may be called like one."""
+        if is_secret_name(path, self._project.include if wanted else ()) or holds_secret(file):
+            self._withheld.append(path)
+            return False
+        return True
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -63,6 +63,8 @@ class BuildTarget(Protocol):
         naming: by kind of resource, how the cloud calls what is declared; left out, no name is refused.
         ships: whether its entries call ``portable.shipped.install`` before they import anything else of this framework,
             whose bytecode is then in one file; left out, it is in a file a module.
+        splits: whether each function may be deployed from a bundle of its own; left out, it may not.
+        holds: canonical names of distributions that its runtime has at hand; may be left out.
         timers: a method of manifest and settings that gives the ``portable.build.schedules.Timer`` of each schedule, by
             function; left out where nothing but an event calls a schedule's function.
         authorizers: a method of manifest and settings that gives the checks which the cloud can make itself, as it

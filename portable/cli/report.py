@@ -90,7 +90,11 @@ def built_lines(built: Built, seconds: float) -> list[str]:
             lines.append(f"{name}:")
         lines += [f"  {one.name:<14}{one.files:>8}{size(one.size):>12}{size(one.packed):>14}" for one in parts]
     lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
+    if built.dropped:
+        lines.append(_pruned_line(built))
     lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds:.2f} s")
+    if built.is_unchanged:
+        lines.append("nothing changed since the last build: the artifact is as it was")
     return lines
 
 
@@ -113,6 +117,14 @@ def matrix_lines(rows: Mapping[str, Mapping[str, str]], targets: Sequence[str]) 
         shown = name if len(name) < first else f"{name[: first - 2]}…"
         lines.append("".join([f"{shown:<{first}}", *(f"{cells.get(target, '-'):<10}" for target in targets)]).rstrip())
     return lines
+
+
+def _pruned_line(built: Built) -> str:
+    rules: dict[str, int] = {}
+    for one in built.dropped:
+        rules[one.rule] = rules.get(one.rule, 0) + one.size
+    said = ", ".join(f"{rule} {size(count)}" for rule, count in sorted(rules.items()))
+    return f"pruned from the dependencies: {said}; report/pruned.json says of which"
 
 
 def change_lines(changes: Iterable[Change]) -> list[str]:

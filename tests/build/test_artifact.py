@@ -149,6 +149,7 @@ def test_a_failed_build_leaves_the_old_artifact(make_project: Make, target: Any)
     with pytest.raises(FindingsError, match=r"app\.py:9: no such thing here; do without"):
         build(project, target)
     target.findings = []
+    (project.root / "more.txt").write_text("edited")
     target.bundles = lambda manifest, settings: 1 / 0
     with pytest.raises(ZeroDivisionError):
         build(project, target)
@@ -169,6 +170,8 @@ def test_several_bundles(make_project: Make, target: Any) -> None:
         "bundle-large.zip",
         "bundle-small.zip",
         "manifest.json",
+        "report",
+        "sbom.json",
     ]
     assert (built.folder / "bundle/small/app.py").is_file()
     assert set(open_artifact(built.folder).bundles) == {"small", "large"}

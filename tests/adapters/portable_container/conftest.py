@@ -103,7 +103,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Container]]:
     def make(source: str, platform: str = "local", *, ready: bool = True, **environment: str) -> Container:
         folder = tmp_path
         (folder / "app.py").write_text(source)
-        write_bundle(folder, platform)
+        _write_bundle(folder, platform)
         known = {
             **basic_environment(),
             "PORT": str(free_port()),
@@ -127,12 +127,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Container]]:
         one.process.wait()
 
 
-def write_bundle(folder: Path, platform: str, settings: dict[str, Any] | None = None) -> None:
+@pytest.fixture
+def write_bundle() -> Callable[[Path, str], None]:
+    """``write_bundle(folder, platform)``: beside an ``app.py``."""
+    return _write_bundle
+
+
+def _write_bundle(folder: Path, platform: str) -> None:
     """The entry a build writes; what is installed here stands for the rest of the bundle."""
     namespace: dict[str, Any] = {"__name__": "app", "__file__": str(folder / "app.py")}
     exec(compile((folder / "app.py").read_text(), str(folder / "app.py"), "exec"), namespace)
     app: App = namespace["app"]
     manifest = describe_app(app, "app:app", folder)
-    [bundle] = ContainerTarget(platform).bundles(manifest, settings or {})
+    [bundle] = ContainerTarget(platform).bundles(manifest, {})
     for name, data in bundle.files.items():
         (folder / name).write_bytes(data)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -482,8 +484,11 @@ def test_checkov_finds_nothing_that_is_not_explained(
     made = files(deployed())
     for name in ("main.bicep", "events.bicep"):
         (tmp_path / name).write_text(made[name])
-    command = [checkov.python, "-m", "checkov.main", "--skip-download", "--framework", "bicep", "-d", str(tmp_path)]
-    done = subprocess.run([*map(str, command), "-o", "json"], capture_output=True, text=True, check=False, timeout=300)
+    command = [sys.executable, "-m", "checkov.main", "--skip-download", "--framework", "bicep", "-d", tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(checkov.path), "LOG_LEVEL": "ERROR"}
+    done = subprocess.run(
+        [*map(str, command), "-o", "json"], capture_output=True, text=True, check=False, timeout=300, env=environment
+    )
     found = json.loads(done.stdout)["results"]
     assert not found["parsing_errors"]
     failed = {one["check_id"] for one in found["failed_checks"]}

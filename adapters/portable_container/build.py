@@ -7,11 +7,15 @@ from importlib import import_module
 from pprint import pformat
 from typing import Any
 
+from portable.build.deployment import Deployment
 from portable.build.requirements import distribution
 from portable.build.target import Bundle, Finding
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, Manifest, TriggerRecord
 from portable_container.control import PREFIX
+from portable_container.image import image_plan
+from portable_container.infrastructure import FORMS, SETTINGS, infrastructure_files
+from portable_container.infrastructure.schedules import check_schedule
 from portable_container.limits import PYTHONS
 from portable_container.pushed import KINDS
 from portable_container.runtime import PLATFORMS
@@ -57,7 +61,9 @@ class ContainerTarget:
     pythons: Sequence[str] = PYTHONS
     reserved = frozenset({"portable_entry"})
     dependency_folder = ""
-    known_settings: Sequence[str] = ("platform", "pushed", "lambda")
+    known_settings: Sequence[str] = ("platform", "pushed", "lambda", *SETTINGS)
+    infrastructure_forms: Sequence[str] = FORMS
+    image = staticmethod(image_plan)
 
     def __init__(self, platform: str = PLATFORMS[0]) -> None:
         self.platform = platform
@@ -117,6 +123,10 @@ class ContainerTarget:
         )
         sources = {function.name: source_of(function.kind) for function in manifest.functions}
         return [Bundle("", sources, {ENTRY: text.encode()})]
+
+    def infrastructure(self, deployment: Deployment) -> Mapping[str, Any]:
+        """Kubernetes, Knative or ECS."""
+        return infrastructure_files(deployment, self.platform)
 
     def _entry(self, function: FunctionRecord, settings: Mapping[str, Any]) -> dict[str, Any]:
         entry: dict[str, Any] = {
@@ -203,6 +213,8 @@ def _check_trigger(
             f'a message sent by whoever writes, or [tool.portable.container] pushed = ["{kind}"] where something of '
             "yours posts them to /-/events/",
         )
+    elif kind == "schedule":
+        yield from check_schedule(function, trigger)
     elif kind == "socket":
         yield from _check_socket(function, trigger, platform)
 

@@ -54,6 +54,15 @@ def _firestore_emulator(_: str) -> tuple[str, Path] | None:
     return None
 
 
+def _terraform_aws(_: str) -> tuple[str, Path] | None:
+    """In the folders that Terraform looks into by itself, and where systems put what is not their own."""
+    usual = (Path.home() / ".terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins")
+    for root in (*(Path(one) for one in usual), *sorted(Path("/opt").glob("*"))):
+        if versions := sorted((root / "registry.terraform.io/hashicorp/aws").glob("[0-9]*")):
+            return versions[-1].name.removeprefix("terraform-provider-aws_").partition("_")[0], root
+    return None
+
+
 def _google_cloud_sdks() -> list[Path]:
     """Where Google Cloud SDKs are. ``gcloud info`` would say it too, a second later."""
     roots = [Path(root) for root in (os.environ.get("CLOUDSDK_ROOT_DIR"),) if root]
@@ -354,6 +363,13 @@ ALL: tuple[Part, ...] = (
         "reads and plans Terraform's files",
         ("infrastructure",),
         OnMachine(lambda _: _program("terraform", "--version"), "install Terraform"),
+    ),
+    Part(
+        "terraform-aws",
+        "",
+        "Terraform's provider for AWS, in a mirror of this machine",
+        ("infrastructure",),
+        OnMachine(_terraform_aws, "terraform providers mirror ~/.terraform.d/plugins, in a folder that requires it"),
     ),
     Part(
         "gcloud",

@@ -1,0 +1,243 @@
+"""The files for Kubernetes, Knative and ECS, held against what those who take them say of their shapes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import botocore.loaders
+import botocore.model
+import botocore.validate
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.knative_serving.serving.v1 import Service
+
+from portable.build.artifact import check
+from portable.build.deployment import describe_deployment
+from portable.build.infrastructure import infrastructure_files
+from portable.build.project import find_project
+from portable.errors import ConfigError
+from portable.plugins import adapter
+from portable_container.infrastructure.ecs import FARGATE, fargate_size
+from portable_container.infrastructure.workloads import fitting
+
+APP = """
+from datetime import timedelta
+
+from portable import App, Message, Tick
+
+app = App("shop")
+orders = app.queue("orders", max_attempts=3)
+news = app.topic("news")
+
+
+@app.get("/hello", memory=512)
+def hello() -> str:
+    return "hello"
+
+
+@app.on_message(orders, timeout=timedelta(minutes=3))
+def take_order(message: Message) -> None: ...
+
+
+@app.on_message(news, batch_size=50)
+def read_news(message: Message) -> None: ...
+
+
+@app.on_schedule(cron="0 8 * * 1-5", timezone="Europe/Paris")
+def report(tick: Tick) -> None: ...
+
+
+@app.on_schedule(every=timedelta(hours=6))
+def sweep(tick: Tick) -> None: ...
+
+
+@app.function()
+def recount(payload: dict) -> dict:
+    return payload
+"""
+Files = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    def make(form: str | None = None, platform: str = "nats", app: str = APP, settings: str = "") -> dict[str, Any]:
+        (tmp_path / "app.py").write_text(app)
+        text = f'[tool.portable.container]\nplatform = "{platform}"\n{settings}'
+        (tmp_path / "pyproject.toml").write_text(text)
+        project = find_project(tmp_path)
+        target = adapter("container").build.with_settings(project.settings("container"))
+        description, findings = check(project, target)
+        assert [one for one in findings if one.severity == "error"] == []
+        bundles = target.bundles(description.manifest, project.settings("container"))
+        deployment = describe_deployment(
+            project, target, description.manifest, bundles, python="3.13", arch="arm64", form=form
+        )
+        made = infrastructure_files(target, deployment, tmp_path)
+        for path, content in made.items():
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+        return {path.removeprefix("infra/"): yaml.safe_load(content) for path, content in made.items()}
+
+    return make
+
+
+def environment(document: dict[str, Any]) -> dict[str, Any]:
+    spec = document["spec"]["template"]["spec"]
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in spec["containers"][0]["env"]}
+
+
+def test_kubernetes(files: Files) -> None:
+    made = files(settings="[tool.portable.functions.http]\nmin_instances = 2\nmax_instances = 8\n")
+    assert made["kustomization.yaml"]["resources"] == [name for name in made if name != "kustomization.yaml"]
+    for name, document in made.items():
+        if document["apiVersion"].startswith(("keda", "kustomize")):
+            continue
+        kubernetes_validate.validate(document, "1.32", strict=True)
+        assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "shop", name
+    assert environment(made["deployment-web.yaml"])["PORTABLE_FUNCTIONS"] == "http,recount"
+    token = {"secretKeyRef": {"name": "shop-events", "key": "token"}}
+    assert environment(made["deployment-web.yaml"])["PORTABLE_EVENTS_TOKEN"] == token
+    assert environment(made["deployment-web.yaml"])["PORTABLE_POLL"] == "0"
+    worker = made["deployment-take-order.yaml"]
+    assert environment(worker)["PORTABLE_FUNCTIONS"] == "take-order"
+    assert worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 190
+    assert "PORTABLE_EVENTS_TOKEN" not in environment(worker)
+    web = made["deployment-web.yaml"]["spec"]["template"]["spec"]
+    assert web["containers"][0]["resources"]["limits"] == {"memory": "512Mi"}
+    assert web["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert web["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+    scale = made["autoscaler-web.yaml"]["spec"]
+    assert (scale["minReplicas"], scale["maxReplicas"]) == (2, 8)
+    assert made["disruption-web.yaml"]["kind"] == "PodDisruptionBudget"
+    job = made["cronjob-report.yaml"]["spec"]
+    assert (job["schedule"], job["timeZone"], job["concurrencyPolicy"]) == ("0 8 * * 1-5", "Europe/Paris", "Forbid")
+    assert made["cronjob-sweep.yaml"]["spec"]["schedule"] == "0 */6 * * *"
+    assert job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["run", "report"]
+    assert made["addresses.yaml"]["data"] == {
+        "PORTABLE_STAGE": "dev",
+        "PORTABLE_QUEUE_ORDERS": "orders",
+        "PORTABLE_DEADLETTER_ORDERS": "orders-dead",
+        "PORTABLE_TOPIC_NEWS": "news",
+        "PORTABLE_SUBSCRIPTION_NEWS_READ_NEWS": "news-read-news",
+    }
+
+
+def test_kubectl_reads_the_kustomization(files: Files, tmp_path: Path) -> None:
+    made = files()
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not here")
+    done = subprocess.run([kubectl, "kustomize", tmp_path / "infra"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    objects = list(yaml.safe_load_all(done.stdout))
+    assert len(objects) == len(made) - 1
+    assert {one["metadata"].get("namespace", "shop-dev") for one in objects} == {"shop-dev"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "address", "kind", "metadata"),
+    [
+        ("aws", "https://sqs.eu-west-1.amazonaws.com/123456789012/o", "aws-sqs-queue", {"awsRegion": "eu-west-1"}),
+        ("gcp", "projects/p/topics/o", "gcp-pubsub", {"subscriptionName": "projects/p/subscriptions/o"}),
+        (
+            "gcp",
+            "projects/p/topics/o?subscription=projects/p/subscriptions/s",
+            "gcp-pubsub",
+            {"subscriptionName": "projects/p/subscriptions/s"},
+        ),
+        ("azure", "https://acme.queue.core.windows.net/o", "azure-queue", {"accountName": "acme", "queueName": "o"}),
+        ("azure", "sb://acme.servicebus.windows.net/o", "azure-servicebus", {"namespace": "acme", "queueName": "o"}),
+        ("nats", "nats://host:4222/o", "nats-jetstream", {"stream": "o", "consumer": "workers"}),
+        ("aws", "https://elsewhere/o", None, {}),
+        ("local", "", None, {}),
+    ],
+)
+def test_workers_scale_with_what_waits(
+    files: Files, platform: str, address: str, kind: str | None, metadata: dict[str, str]
+) -> None:
+    app = APP.partition("@app.on_message(news")[0].replace('news = app.topic("news")\n', "")
+    settings = f'[tool.portable.resources]\n"queue:orders" = {{ name = "{address}" }}\n' if address else ""
+    document = files(platform=platform, app=app, settings=settings)["autoscaler-take-order.yaml"]
+    if kind is None:
+        assert document["kind"] == "HorizontalPodAutoscaler"
+        return
+    assert document["kind"] == "ScaledObject"
+    assert document["spec"]["scaleTargetRef"] == {"name": "shop-take-order"}
+    [trigger] = document["spec"]["triggers"]
+    assert trigger["type"] == kind
+    assert metadata.items() <= trigger["metadata"].items()
+    assert files(platform=platform, app=app, settings=f'scaling = "hpa"\n{settings}')["autoscaler-take-order.yaml"][
+        "kind"
+    ] == ("HorizontalPodAutoscaler")
+
+
+def test_what_somebody_has_to_add_is_named(files: Files) -> None:
+    app = APP.partition("@app.on_message(news")[0]
+    found = files(platform="aws", app=app)["addresses.yaml"]
+    assert found["metadata"]["annotations"] == {"portable/to-be-added": "PORTABLE_TOPIC_NEWS,PORTABLE_QUEUE_ORDERS"}
+    assert found["data"] == {"PORTABLE_STAGE": "dev"}
+
+
+def test_knative(files: Files) -> None:
+    text = "[tool.portable.functions.http]\nconcurrency = 20\nmax_instances = 5\n"
+    made = files("knative", settings=text)
+    service = Service.model_validate(made["service-web.yaml"])
+    assert (
+        service.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        == made["service-web.yaml"]
+    )
+    assert made["service-web.yaml"]["spec"]["template"]["spec"]["containerConcurrency"] == 20
+    scale = made["service-web.yaml"]["spec"]["template"]["metadata"]["annotations"]
+    assert scale == {"autoscaling.knative.dev/min-scale": "0", "autoscaling.knative.dev/max-scale": "5"}
+    assert {name for name in made if "take-order" in name} == {
+        "deployment-take-order.yaml",
+        "autoscaler-take-order.yaml",
+    }
+    assert "cronjob-report.yaml" in made
+    assert not any(name.startswith("deployment-web") for name in made)
+
+
+def test_task_definitions_are_what_ecs_takes(files: Files) -> None:
+    settings = 'execution_role = "arn:aws:iam::123456789012:role/x"\n[tool.portable.functions.http]\nstorage = 30000\n'
+    made = files("ecs", "aws", APP.partition("@app.on_message(news")[0] + "\n", settings)
+    model = botocore.loaders.Loader().load_service_model("ecs", "service-2")
+    shape = botocore.model.ServiceModel(model).operation_model("RegisterTaskDefinition").input_shape
+    for document in made.values():
+        report = botocore.validate.ParamValidator().validate(document, shape)
+        assert not report.has_errors(), report.generate_report()
+    web = made["task-definition-web.json"]
+    assert (web["cpu"], web["memory"], web["ephemeralStorage"]) == ("256", "512", {"sizeInGiB": 30})
+    assert web["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+    assert made["task-definition-take-order.json"]["containerDefinitions"][0]["stopTimeout"] == 120
+    assert json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"),
+    [(128, (256, 512)), (513, (256, 1024)), (1025, (256, 2048)), (2049, (512, 3072)), (32_000, (8192, 32_768))],
+)
+def test_the_smallest_task(memory: int, size: tuple[int, int]) -> None:
+    assert fargate_size(memory) == size
+    least, most, step = FARGATE[size[0]]
+    assert least <= size[1] <= most
+    assert (size[1] - least) % step == 0
+
+
+def test_what_cannot_be(files: Files) -> None:
+    with pytest.raises(ConfigError, match="Fargate has no task with 200000 MiB: 122880 at most"):
+        fargate_size(200_000)
+    with pytest.raises(ConfigError, match="scaling = 'kedo'; did you mean 'keda'"):
+        files(settings='scaling = "kedo"\n')
+
+
+def test_names_fit_and_stay_apart() -> None:
+    assert fitting("short", 10) == "short"
+    one, other = fitting("a" * 70 + "x", 63), fitting("a" * 70 + "y", 63)
+    assert len(one) == len(other) == 63
+    assert one != other

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import portable
 from portable.build import pythons, vendor
 from portable.build.beside import Beside
 from portable.build.bounds import check_bounds, check_size, with_settings
+from portable.build.budget import Measured, hold_to_budget, read_budget
 from portable.build.bundle import (
     application_layer,
     check_layers,
@@ -21,6 +23,7 @@ from portable.build.bundle import (
     source_errors,
 )
 from portable.build.bytecode import Compiler, find_compiler
+from portable.build.compiled import check_compiled
 from portable.build.dependencies import Dependencies, Wishes, check_left_out, gather, wanted_requirements
 from portable.build.deployment import describe_deployment
 from portable.build.description import Description, describe_project
@@ -34,11 +37,12 @@ from portable.build.project import Project, nearest
 from portable.build.pruning import dropped_document
 from portable.build.replacing import replacing
 from portable.build.requirements import distribution, read_requirements
-from portable.build.result import Built, Part
+from portable.build.result import Built, FindingsError, Part
 from portable.build.sbom import bill_of_materials
 from portable.build.schedules import check_clock_changes, timers_of
 from portable.build.settings import function_settings
 from portable.build.shared import configured, packages_of, requirements_of
+from portable.build.sizes import parts_of, sizes_document
 from portable.build.sources import check_names, find_sources
 from portable.build.splitting import Sources, bundles_of, dependencies_of
 from portable.build.target import BuildTarget, Bundle, Finding
@@ -50,20 +54,12 @@ from portable.errors import BuildError, ConfigError
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
 
 
-_COMMON = ("functions", "leave_out", "split")
+Measure = Callable[[Path], Measured]
+
+_COMMON = ("budget", "functions", "leave_out", "split")
 """Settings every target takes."""
 
 _UNCLEAR = "imports by a name that is made at run time, so the bundle of {} holds every module of the project"
-
-
-class FindingsError(BuildError):
-    """The target cannot give what the app asks. ``findings`` holds the errors, and the milder ones too."""
-
-    def __init__(self, target: str, findings: Sequence[Finding]) -> None:
-        errors = [one for one in findings if one.severity == "error"]
-        lines = [f"{one.where}: {one.message}{f'; {one.way_out}' if one.way_out else ''}" for one in errors]
-        super().__init__(f"{target} cannot give what the app asks:\n" + "\n".join(lines))
-        self.findings = findings
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -100,6 +96,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     manifest = description.manifest
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
     findings += [*check_clock_changes(manifest), *check_mounts(manifest), *check_left_out(project, target)]
+    read_budget(project, target.name, manifest)
     asked = function_settings(project, target.name, manifest)
     findings += [*check_bounds(manifest, asked, target)]
     findings += target.check(served(with_settings(manifest, asked), target), settings)
@@ -109,11 +106,12 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     return description, findings
 
 
-def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -> Built:
+def build(project: Project, target: BuildTarget, wanted: Wanted | None = None, measure: Measure | None = None) -> Built:
     """Write the artifact of a project for a target, and say what is in it.
 
     Atomic: until all of it is there, the artifact of an earlier build stays. Not safe under threads: the app is
-    imported here. Raises FindingsError, BuildError and ConfigError.
+    imported here. ``measure`` runs the new artifact in a folder, for a budget of what only a run shows; left out, that
+    is not looked at. Raises FindingsError, BudgetError, BuildError and ConfigError.
     """
     wanted = wanted or Wanted()
     target = configured(target, project.settings(target.name))
@@ -123,6 +121,7 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
         project = with_image_settings(project, target)
     withheld: list[str] = []
     sources = find_sources(project, withheld)
+    check_compiled(project.root, sources, place, lambda file: "the project")
     reserved = ("portable", *target.adapter_packages, *SHARED.values())
     check_names(sources, (*reserved, *target.reserved), ())
     listed = read_requirements(project)
@@ -131,7 +130,7 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None) -
         raise FindingsError(target.name, findings)
     findings += [_withheld(path) for path in withheld]
     try:
-        return _Work(project, target, wanted, place, sources, listed, description, findings).make()
+        return _Work(project, target, wanted, place, sources, listed, description, findings, measure).make()
     except OSError as error:
         raise BuildError(f"the artifact cannot be written: {error}") from error
 
@@ -145,6 +144,7 @@ class _Work(msgspec.Struct):
     listed: Sequence[str]
     description: Description
     findings: list[Finding]
+    measure: Measure | None = None
     files: dict[str, dict[str, Any]] = {}
 
     def make(self) -> Built:
@@ -162,7 +162,7 @@ class _Work(msgspec.Struct):
             self.description.manifest,
             self.sources,
             tuple(self.listed),
-            repr((self.wanted, self.place, sorted(self.description.files))),
+            repr((self.wanted, self.place, sorted(self.description.files), self.measure is None)),
             compiler,
             ("portable", *packages_of(self.target, self.description.manifest)),
             kept / "lock.json",
@@ -209,8 +209,7 @@ class _Work(msgspec.Struct):
                 )
                 self._refuse_broken(app)
                 apps[bundle.name] = app
-                layers = {"app": app, "portable": framework, "dependencies": needed}
-                parts[bundle.name] = [_part(name, layer) for name, layer in layers.items()]
+                parts[bundle.name] = parts_of(app, framework, needed, folder)
                 self._write_bundle(fresh, bundle, [needed, framework, app])
             if not self.wanted.for_here:
                 work = ImageWork(
@@ -228,7 +227,8 @@ class _Work(msgspec.Struct):
             bill = bill_of_materials(manifest.app, self.target.name, inputs, found, folder)
             self._write_file(fresh, "sbom.json", bill)
             self._write_file(fresh, "report/pruned.json", dropped_document(found.dropped))
-            self._write_manifest(fresh, bundles, inputs, image)
+            self._write_manifest(fresh, bundles, inputs, image, parts)
+            self._hold_to_budget(fresh, bundles, parts)
         zips = {
             out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
         }
@@ -329,7 +329,12 @@ class _Work(msgspec.Struct):
         self.files[path] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     def _write_manifest(
-        self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any], image: Image | None
+        self,
+        fresh: Path,
+        bundles: Sequence[Bundle],
+        inputs: Mapping[str, Any],
+        image: Image | None,
+        parts: Mapping[str, Sequence[Part]],
     ) -> None:
         document = {
             "portable": portable.__version__,
@@ -339,6 +344,7 @@ class _Work(msgspec.Struct):
             "app": self.description.manifest,
             "bundles": {one.name: {"path": one.path, "sources": one.sources} for one in bundles},
             "inputs": inputs,
+            "sizes": sizes_document(parts),
             "files": dict(sorted(self.files.items())),
         }
         if image is not None:
@@ -351,6 +357,12 @@ class _Work(msgspec.Struct):
         ):
             document["authorizers"] = found
         (fresh / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(document)))
+
+    def _hold_to_budget(self, fresh: Path, bundles: Sequence[Bundle], parts: Mapping[str, Sequence[Part]]) -> None:
+        budget = read_budget(self.project, self.target.name, self.description.manifest)
+        zips = {one.zip_name: self.files[one.zip_name]["size"] for one in bundles}
+        measure = None if self.measure is None else partial(self.measure, fresh)
+        self.findings += hold_to_budget(budget, bundles, zips, parts, measure)
 
     def _refuse_broken(self, app: Layer) -> None:
         for one in source_errors(app):
@@ -388,8 +400,3 @@ def _withheld(path: str) -> Finding:
     return Finding(
         "warning", path, message, "declare a Secret for what it holds; `[tool.portable] exclude` says you know"
     )
-
-
-def _part(name: str, layer: Layer) -> Part:
-    entries = layer.files.values()
-    return Part(name, len(entries), sum(one.size for one in entries), sum(one.packed for one in entries))

@@ -90,7 +90,8 @@ def make_project(tmp_path: Path) -> Callable[..., Project]:
 
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """``wheels(name, version, requires=[], tag=…)`` puts a small wheel where installers look, and only there."""
+    """``wheels(name, version, requires=[], tag=…, more={path: content})`` puts a small wheel where installers look, and
+    only there."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     for variable in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
@@ -99,9 +100,15 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         monkeypatch.setenv(variable, "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
-    def make(name: str, version: str, requires: Sequence[str] = (), tag: str = "py3-none-any") -> Path:
+    def make(
+        name: str,
+        version: str,
+        requires: Sequence[str] = (),
+        tag: str = "py3-none-any",
+        more: Mapping[str, str | bytes] | None = None,
+    ) -> Path:
         info = f"{name}-{version}.dist-info"
-        files = {
+        texts = {
             f"{name}/__init__.py": f'"""A dependency."""\n\nVERSION = "{version}"\n',
             f"{info}/METADATA": "\n".join(
                 ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -111,14 +118,14 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
             f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
             f"{info}/entry_points.txt": f"[console_scripts]\n{name}-tool = {name}:main\n",
         }
-        rows = [
-            f"{path},sha256={hashlib.sha256(text.encode()).hexdigest()},{len(text)}" for path, text in files.items()
-        ]
-        files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
+        files = {path: text.encode() for path, text in texts.items()}
+        files |= {path: text if isinstance(text, bytes) else text.encode() for path, text in (more or {}).items()}
+        rows = [f"{path},sha256={hashlib.sha256(data).hexdigest()},{len(data)}" for path, data in files.items()]
+        files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
         file = folder / f"{name}-{version}-{tag}.whl"
         with ZipFile(file, "w") as archive:
-            for path, text in files.items():
-                archive.writestr(path, text)
+            for path, data in files.items():
+                archive.writestr(path, data)
         return file
 
     return make

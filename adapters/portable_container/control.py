@@ -10,6 +10,7 @@ No route of an app is reached below it: the build refuses one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hmac import compare_digest
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
@@ -35,9 +36,22 @@ _NO_STORE = {"cache-control": "no-store"}
 
 
 class Control:
-    """See the module. ``ready`` is set by the server."""
+    """See the module. ``ready`` is set by the server.
 
-    def __init__(self, functions: Functions, invoker: Invoker, settings: Settings, decoder: Decoder) -> None:
+    Args:
+        check: raises HTTPError unless a WSGI environment's token is one the platform's own pushes bear; None where it
+            has none. It may block.
+    """
+
+    def __init__(
+        self,
+        functions: Functions,
+        invoker: Invoker,
+        settings: Settings,
+        decoder: Decoder,
+        check: Callable[[dict[str, str]], None] | None = None,
+    ) -> None:
+        self._check = check
         self._functions = functions.by_name
         self._invoker = invoker
         self._token = settings.token.encode()
@@ -57,12 +71,12 @@ class Control:
             if path.startswith(prefix):
                 function = self._functions.get(path.removeprefix(prefix))
                 try:
-                    return self._refusal(request, function) or await take(request, function)
+                    return await self._refusal(request, function) or await take(request, function)
                 except HTTPError as error:
                     return problem(error.status, error.detail, headers=error.headers, errors=error.errors)
         return problem(404, "Nothing is here")
 
-    def _refusal(self, request: ContainerRequest, function: Function | None) -> Response | None:
+    async def _refusal(self, request: ContainerRequest, function: Function | None) -> Response | None:
         """Why a request is not even looked at. What functions there are is nobody's business who has no token."""
         if request.method == "OPTIONS" and (origin := request.headers.get("webhook-request-origin")) is not None:
             # https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection: who posts
@@ -70,11 +84,20 @@ class Control:
             return Response(None, 200, {"webhook-allowed-origin": origin, "allow": "POST"})
         if request.method != "POST":
             return problem(405, f"{request.method} is not allowed here", headers={"allow": "POST"})
-        if not self._token:
+        if not self._token and self._check is None:
             return problem(403, "PORTABLE_EVENTS_TOKEN is not set: nobody may post events or call functions")
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not compare_digest(given.strip().encode("latin-1", "replace"), self._token):
+        authorization = request.headers.get("authorization", "")
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not given:
             return problem(401, "The token is missing or wrong", headers={"www-authenticate": "Bearer"})
+        known = bool(self._token) and compare_digest(given.strip().encode("latin-1", "replace"), self._token)
+        if not known:
+            if self._check is None:
+                return problem(401, "The token is missing or wrong", headers={"www-authenticate": "Bearer"})
+            asked = {"HTTP_AUTHORIZATION": authorization, "REMOTE_ADDR": request.native.peer or ""}
+            if (forwarded := request.headers.get("x-forwarded-for")) is not None:
+                asked["HTTP_X_FORWARDED_FOR"] = forwarded
+            await self._invoker.on_thread(self._check, asked)
         if function is None:
             return problem(404, f"This process serves no such function; it serves {', '.join(self._functions)}")
         return None

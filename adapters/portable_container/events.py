@@ -68,9 +68,8 @@ class CloudEvent:
 
     @property
     def time(self) -> datetime:
-        """When it happened, now where it does not say. Raises Misfit."""
-        text = self._attributes.get("time")
-        return datetime.now(UTC) if text is None else _instant(text, "time")
+        """When it happened. Raises Misfit."""
+        return _instant(self._attributes.get("time"), "time")
 
 
 class Decoder:
@@ -125,12 +124,13 @@ def _structured(document: Any) -> CloudEvent:
     return CloudEvent(attributes, document.get("data"))
 
 
-def _check(attributes: Mapping[str, Any]) -> None:
+def _check(attributes: dict[str, Any]) -> None:
     for name in ("specversion", "type", "source", "id"):
         if not isinstance(attributes.get(name), str) or not attributes[name]:
             raise Misfit(f"this is no CloudEvent: it has no {name!r}")
     if not attributes["specversion"].startswith("1."):
         raise Misfit(f"a CloudEvent of version {attributes['specversion']!r} came; 1.0 is read")
+    attributes.setdefault("time", datetime.now(UTC).isoformat())  # it may be left out
 
 
 def _json(body: bytes) -> Any:

@@ -10,7 +10,7 @@ The first two are read by those adapters' own codecs, found by name: a bundle ha
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from portable.events import Request
     from portable_container.functions import Function
 
-__all__ = ["KINDS", "reader"]
+__all__ = ["KINDS", "guard", "reader"]
 
 ReadCloudEvents = Callable[["Request"], list[CloudEvent]]
 
@@ -38,6 +38,17 @@ def reader(platform: str) -> Any:
     """What reads a platform's own events; None for one that posts none."""
     made: dict[str, Any] = {"aws": _Amazon, "gcp": _Google, "azure": _Azure}
     return made[platform]() if platform in made else None
+
+
+def guard(platform: str, environment: Mapping[str, str]) -> Callable[[dict[str, str]], None] | None:
+    """What verifies the token that a platform's own pushes bear: Google's, where the environment says what to expect.
+
+    Raises ConfigError for half of that.
+    """
+    if platform != "gcp" or not environment.get("PORTABLE_EVENT_AUDIENCE"):
+        return None
+    check: Callable[[dict[str, str]], None] = _module("portable_gcp.triggers.identity").Guard(environment).check
+    return check
 
 
 def _module(name: str) -> Any:

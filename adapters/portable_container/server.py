@@ -26,7 +26,7 @@ from portable_container.events import Decoder
 from portable_container.front import Front
 from portable_container.poller import Poller
 from portable_container.protocol import Shared
-from portable_container.pushed import reader
+from portable_container.pushed import guard, reader
 
 if TYPE_CHECKING:
     from portable_container.functions import Functions
@@ -48,7 +48,8 @@ class Server:
         self._loop = asyncio.get_running_loop()
         mounts: Mounts | None = functions.http.routes.mounts if functions.http is not None else None
         self._invoker = Invoker(functions.app, mounts, target="container", threads=settings.concurrency)
-        self._control = Control(functions, self._invoker, settings, Decoder(reader(platform)))
+        decoder, check = Decoder(reader(platform)), guard(platform, os.environ)
+        self._control = Control(functions, self._invoker, settings, decoder, check)
         self._front = Front(functions, self._invoker, self._control, settings)
         self._shared = Shared(settings, self._front)
         self._pollers: list[Poller] = []

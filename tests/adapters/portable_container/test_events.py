@@ -209,6 +209,14 @@ def test_googles_events(start: Callable[..., Any]) -> None:
     assert container.event("shrink", kind, data, ce_time="2026-01-02T03:04:05Z")[0] == 204
     assert noted(container, "blob")[0][:5] == ["created", "uploads", "in/a.png", 447, "12"]
     assert container.event("shrink", kind, {**data, "bucket": "other"})[0] == 400
+    container.tell()
+    container.end()
+    # Google's own token is looked at where it is said what it must hold.
+    expected = {"PORTABLE_EVENT_AUDIENCE": "https://shop", "PORTABLE_EVENT_ACCOUNT": "a@b"}
+    verifying = start(APP, "gcp", PORTABLE_BUCKET_UPLOADS="gs://acme", PORTABLE_FUNCTIONS="shrink", **expected)
+    assert verifying.event("shrink", kind, data)[0] == 204
+    assert verifying.post("/-/events/shrink", data, authorization="Bearer not.a.token")[0] == 401
+    assert len(noted(verifying, "blob")) == 2
 
 
 def test_one_call_of_a_job(start: Callable[..., Any]) -> None:

@@ -16,7 +16,8 @@ from portable.app import App
 from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
-from portable.grants import VERBS
+from portable.flow import Note
+from portable.grants import BESIDE, VERBS
 from portable.guards import GuardRecord, declared_by_guards, guards_of, security_of
 from portable.http.mounts import HTTPMount
 from portable.http.parameters import describe, flatten, has_form
@@ -37,7 +38,7 @@ from portable.triggers import (
     StreamTrigger,
     Trigger,
 )
-from portable.uses import in_project, resources_used
+from portable.uses import grants_used, in_project, resources_used
 
 __all__ = ["FunctionRecord", "Manifest", "ResourceRecord", "TriggerRecord", "describe_app"]
 
@@ -82,10 +83,22 @@ class TriggerRecord(msgspec.Struct):
         return name if kind == "queue" else f"{kind}:{name}"
 
 
+class UnseenUse(msgspec.Struct):
+    """Where (``file:line``) a function's use of a resource goes out of sight, and why. ``resource``: ``kind:name``, ""
+    where it may be any.
+    """
+
+    where: str
+    message: str
+    resource: str
+
+
 class FunctionRecord(msgspec.Struct):
     """A deployable unit. ``memory`` MiB and ``timeout`` seconds are None where nobody asked; ``modules`` are the
-    routers included by name that it imports; ``uses`` names its resources as ``kind:name``; ``grants``: what it may do
-    with each of them besides what its triggers need, verbs of ``portable.grants`` in order.
+    routers included by name that it imports; ``uses`` names its resources as ``kind:name``.
+
+    ``grants``: what it may do with each of them besides what its triggers need, verbs of ``portable.grants`` in order;
+    ``unseen``: where that could not be followed, so that more was granted.
     """
 
     name: str
@@ -97,6 +110,7 @@ class FunctionRecord(msgspec.Struct):
     uses: list[str]
     is_async: bool
     grants: dict[str, list[str]] = {}
+    unseen: list[UnseenUse] = []
 
     def asks(self, option: str) -> list[Any]:
         """The value of an option in each trigger, None left out."""
@@ -186,14 +200,29 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
         traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
         traced[name] |= {(one.kind, one.name) for trigger in triggers if (one := _dead_letters(trigger)) is not None}
         traced[name] |= {(one.kind, one.name) for key in traced[name] if (one := _beside(declared.get(key)))}
-    # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets it.
+    granted = {name: _granted(app, triggers, root, declared) for name, triggers in grouped.items()}
+    for name, (grants, _) in granted.items():
+        if not any(isinstance(one, HTTPMount) for one in grouped[name]):
+            traced[name] |= set(grants)
+    # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets its address,
+    # and those that do what nobody sees may use it.
     untraced = set(declared) - set().union(*traced.values(), set())
     functions = []
     for name, triggers in grouped.items():
+        grants, notes = granted[name]
         # An application of another framework names its views in ways of its own: it may use whatever there is.
-        reached = set(declared) if any(isinstance(one, HTTPMount) for one in triggers) else traced[name] & set(declared)
+        mounts = any(isinstance(one, HTTPMount) for one in triggers)
+        reached = set(declared) if mounts else traced[name] & set(declared)
+        if any(note.resource is None for note in notes):
+            grants |= {key: set(VERBS[key[0]]) for key in untraced}
         uses = sorted(f"{kind}:{known}" for kind, known in reached | untraced)
         functions.append(_function(name, triggers, uses, root))
+        functions[-1].grants = {
+            f"{kind}:{known}": sorted(grants[kind, known])
+            for kind, known in sorted(grants)
+            if (kind, known) in declared and grants[kind, known]
+        }
+        functions[-1].unseen = [_unseen(note, root) for note in notes]
         _add_security(app, functions[-1], triggers)
     records = [
         ResourceRecord(resource.kind, resource.name, resource.options, place(resource.where, root))
@@ -204,6 +233,36 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     forms = any(_reads_form(trigger) for triggers in grouped.values() for trigger in triggers)
     guards = guards_of(app, (trigger for triggers in grouped.values() for trigger in triggers), root)
     return Manifest(app.name, spec, functions, records, models, forms, guards)
+
+
+def _granted(
+    app: App, triggers: list[Trigger], root: Path, declared: dict[tuple[str, str], Resource]
+) -> tuple[dict[tuple[str, str], set[str]], list[Note]]:
+    """What a function is seen to do with each resource, the framework on its behalf included."""
+    if any(isinstance(trigger, HTTPMount) for trigger in triggers):  # it may do anything with any of them
+        return {key: set(VERBS[key[0]]) for key in declared}, []
+    grants, notes = grants_used([*_called(app, triggers), *app.life.hooks()], root, declared)
+
+    def allow(resource: Resource | None, *verbs: str) -> None:
+        if resource is not None:
+            grants.setdefault((resource.kind, resource.name), set()).update(verbs)
+
+    for trigger in triggers:
+        if isinstance(trigger, SocketTrigger):  # who disconnects leaves its groups
+            allow(_beside(trigger.sockets), *BESIDE["sockets"]["forget"])
+        elif isinstance(trigger, StreamTrigger):
+            allow(trigger.dead_letters, "send")
+        elif isinstance(trigger, MessageTrigger):  # bodies are read, and deleted when they are done
+            allow(_beside(trigger.source), *BESIDE["queue"]["receive"])
+        elif isinstance(trigger, HTTPRoute):
+            for resource in declared_by_guards(app, [trigger]):
+                allow(resource, "use" if resource.kind == "cache" else "read")
+    return grants, notes
+
+
+def _unseen(note: Note, root: Path) -> UnseenUse:
+    resource = "" if note.resource is None else ":".join(note.resource)
+    return UnseenUse(place(note.where, root), note.message, resource)
 
 
 def _add_security(app: App, function: FunctionRecord, triggers: list[Trigger]) -> None:
@@ -309,7 +368,6 @@ def _function(name: str, triggers: list[Trigger], uses: list[str], root: Path) -
         modules=sorted({module for trigger in triggers for module in trigger.modules}),
         uses=uses,
         is_async=any(trigger.is_async for trigger in triggers),
-        grants={key: list(VERBS[key.partition(":")[0]]) for key in uses},
     )
 
 

@@ -16,11 +16,15 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from portable.errors import ConfigError
+from portable.flow import Note, Trace
+from portable.flow.roots import follow
+from portable.flow.sources import Project
+from portable.grants import every
 from portable.resources import Resource
 from portable.router import Router
 from portable.signatures import parameters_of, split_annotated
 
-__all__ = ["in_project", "resources_used"]
+__all__ = ["grants_used", "in_project", "resources_used"]
 
 _MISSING = object()
 
@@ -36,7 +40,31 @@ def in_project(file: Path, root: Path) -> bool:
 
 def resources_used(handlers: list[Any], root: Path) -> set[tuple[str, str]]:
     """``(kind, name)`` of every resource the handlers can be seen to reach."""
-    found: set[tuple[str, str]] = set()
+    return {(one.kind, one.name) for one in _everything(handlers, root) if isinstance(one, Resource)}
+
+
+def grants_used(
+    handlers: list[Any], root: Path, declared: dict[tuple[str, str], Resource]
+) -> tuple[dict[tuple[str, str], set[str]], list[Note]]:
+    """What the handlers can be seen to do with each resource, by its kind and name, and where that went out of sight.
+
+    ``declared``: the app's resources. See ``portable.flow``.
+    """
+    known = _everything(handlers, root)
+    trace = Trace(Project(root, lambda file: in_project(file, root)), known, declared)
+    try:
+        follow(trace, handlers)
+    except RecursionError:  # an expression, or a chain of objects, that is deeper than Python's own bound
+        trace.note("this is nested too deep to be followed: it may do anything with what it reaches", None)
+        for one in known:
+            if isinstance(one, Resource):
+                for key, verbs in every(one):
+                    trace.grants.setdefault(key, set()).update(verbs)
+    return trace.grants, trace.notes
+
+
+def _everything(handlers: list[Any], root: Path) -> list[Any]:
+    """All objects that the handlers reach by name."""
     seen: dict[int, Any] = {}  # holds what was seen, so that no other object takes its id
     waiting: list[Any] = list(handlers)
     while waiting:
@@ -44,11 +72,9 @@ def resources_used(handlers: list[Any], root: Path) -> set[tuple[str, str]]:
         if id(one) in seen:
             continue
         seen[id(one)] = one
-        if isinstance(one, Resource):
-            found.add((one.kind, one.name))
-        else:
+        if not isinstance(one, Resource):
             waiting.extend(_reached(one, root))
-    return found
+    return list(seen.values())
 
 
 def _reached(one: Any, root: Path) -> Iterator[Any]:

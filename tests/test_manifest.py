@@ -13,7 +13,6 @@ import pytest
 
 from portable import ConfigError
 from portable.app import load_app
-from portable.grants import VERBS
 from portable.manifest import Manifest, describe_app, place
 
 APP = """
@@ -98,6 +97,7 @@ def test_a_whole_app(described: Any) -> None:
                 timeout=5.0,
                 modules=["whole_users:router"],
                 uses=["bucket:logs", "bucket:uploads"],
+                grants={"bucket:logs": ["write"], "bucket:uploads": ["write"]},
                 is_async=True,
             ),
             function(
@@ -152,8 +152,8 @@ def test_a_whole_app(described: Any) -> None:
 
 def function(name: str, triggers: list[Any], **given: Any) -> dict[str, Any]:
     usual = {"memory": None, "timeout": None, "modules": [], "uses": [], "is_async": False}
-    grants = {key: list(VERBS[key.partition(":")[0]]) for key in given.get("uses", ())}
-    return {"name": name, "kind": triggers[0]["kind"], "triggers": triggers, **usual, "grants": grants, **given}
+    usual |= {"grants": {"bucket:logs": ["write"]}, "unseen": []}  # a hook of the life writes there
+    return {"name": name, "kind": triggers[0]["kind"], "triggers": triggers, **usual, **given}
 
 
 def trigger(kind: str, handler: str, where: str, **options: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _TOOLS = (
     "cli",
     "deploy",
     "dev",
+    "flow",
     "grants.py",
     "guards.py",
     "hookspecs.py",

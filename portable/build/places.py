@@ -30,8 +30,9 @@ def find_line(file: Path, keys: Sequence[str]) -> int:
             found = (*table, *_path(key.group(1)))
         else:
             continue
-        if len(found) > depth and tuple(keys[: len(found)]) == found:
-            best, depth = number, len(found)
+        common = min(len(found), len(keys))  # a line may say more than what is looked for
+        if common > depth and tuple(keys[:common]) == found[:common]:
+            best, depth = number, common
     return best
 
 

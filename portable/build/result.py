@@ -11,12 +11,25 @@ import msgspec
 from portable.build.image.write import Image
 from portable.build.pruning import Dropped
 from portable.build.target import Finding
+from portable.errors import BuildError
 
-__all__ = ["Built", "Part"]
+__all__ = ["Built", "FindingsError", "Part"]
+
+
+class FindingsError(BuildError):
+    """The target cannot give what the app asks. ``findings`` holds the errors, and the milder ones too."""
+
+    def __init__(self, target: str, findings: Sequence[Finding]) -> None:
+        errors = [one for one in findings if one.severity == "error"]
+        lines = [f"{one.where}: {one.message}{f'; {one.way_out}' if one.way_out else ''}" for one in errors]
+        super().__init__(f"{target} cannot give what the app asks:\n" + "\n".join(lines))
+        self.findings = findings
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part of a bundle: how many files, and their bytes as they are and as the zip holds them."""
+    """A part of a bundle, a distribution, the app or this framework: how many files, and their bytes as they are and as
+    the zip holds them.
+    """
 
     name: str
     files: int

@@ -25,7 +25,7 @@ from portable.build.vendor import Pin
 from portable.errors import ConfigError
 from portable.manifest import Manifest
 
-__all__ = ["Sources", "bundles_of", "dependencies_of"]
+__all__ = ["Sources", "bundles_of", "dependencies_of", "source_of"]
 
 _BY_NAME = ("import_module", "__import__", "iter_modules", "walk_packages", "run_module", "run_path")
 
@@ -144,10 +144,10 @@ def dependencies_of(
         grown = bool(more)
     gone = {pin.name for pin in pins} - kept
     prefix = f"{folder}/" if folder else ""
-    return layer.only(path for path in layer.files if owner(_source_of(path.removeprefix(prefix))) not in gone)
+    return layer.only(path for path in layer.files if owner(source_of(path.removeprefix(prefix))) not in gone)
 
 
-def _source_of(path: str) -> str:
+def source_of(path: str) -> str:
     """The source that a file of bytecode is of; a path of anything else as it is."""
     if not path.endswith(".pyc"):
         return path

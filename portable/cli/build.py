@@ -48,8 +48,10 @@ def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     started = time.perf_counter()
     from portable.build.artifact import FindingsError, Wanted, build
+    from portable.build.budget import BudgetError
     from portable.build.image.write import push_image
-    from portable.cli.report import built_lines, finding_lines
+    from portable.cli.bars import excess_lines, size_lines
+    from portable.cli.lines import built_lines, finding_lines
 
     adapter = chosen_adapter(options.target)
     project = chosen_project(options)
@@ -60,6 +62,10 @@ def run(options: argparse.Namespace) -> int:
         built = build(project, adapter.build, wanted)
     except FindingsError as error:
         print("\n".join(finding_lines(error.findings)), file=sys.stderr)
+        return 1
+    except BudgetError as error:
+        print("\n".join([*size_lines(error.parts), "", *excess_lines(error.excesses)]), file=sys.stderr)
+        print(f"nothing is written: {out or f'dist/{options.target}'} is as it was", file=sys.stderr)
         return 1
     print("\n".join([*finding_lines(built.findings), *built_lines(built, time.perf_counter() - started)]))
     if built.image is not None:

@@ -37,7 +37,7 @@ def _check_one(options: argparse.Namespace) -> int:
     from portable.build.artifact import check
     from portable.build.features import served
     from portable.build.schedules import timers_of
-    from portable.cli.report import counted, finding_lines, function_lines, timer_lines
+    from portable.cli.lines import counted, finding_lines, function_lines, timer_lines
 
     adapter, project = chosen_adapter(options.target), chosen_project(options)
     target = adapter.build
@@ -56,7 +56,7 @@ def _check_one(options: argparse.Namespace) -> int:
 def _check_all(options: argparse.Namespace) -> int:
     from portable.build.artifact import check
     from portable.build.matrix import findings_matrix
-    from portable.cli.report import finding_lines, matrix_lines
+    from portable.cli.lines import finding_lines, matrix_lines
     from portable.plugins import adapters
 
     project = chosen_project(options)

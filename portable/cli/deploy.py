@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
-    from portable.cli.report import change_lines, counted
+    from portable.cli.lines import change_lines, counted
 
     deployer, artifact, place = chosen_deployment(options)
     changes = deployer.preview(artifact, place)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from portable.cli.report import size
-
 if TYPE_CHECKING:
     from portable.build.image.plan import ImageWanted
     from portable.build.image.write import Image, Pushed
@@ -49,6 +47,8 @@ def wanted_image(options: argparse.Namespace) -> ImageWanted | None:
 
 def image_lines(image: Image) -> list[str]:
     """Its digest, and its layers for each architecture."""
+    from portable.build.sizes import size
+
     lines = [f"{image.folder}  {image.digest}"]
     for platform, said in image.platforms.items():
         layers = ", ".join(f"{name} {size(count)}" for name, count in _by_name(said["layers"]).items())
@@ -58,6 +58,8 @@ def image_lines(image: Image) -> list[str]:
 
 def pushed_line(pushed: Pushed) -> str:
     """What was sent."""
+    from portable.build.sizes import size
+
     return f"pushed {pushed.reference}: {size(pushed.sent)} sent, {size(pushed.skipped)} were there"
 
 

@@ -58,7 +58,7 @@ def _described(
 
 
 def _lines(move: Move, old: str, new: str) -> list[str]:
-    from portable.cli.report import difference_lines, finding_lines
+    from portable.cli.lines import difference_lines, finding_lines
 
     lines = []
     said = {

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from portable.cli.bars import size_lines
+
 if TYPE_CHECKING:
     from portable.build.artifact import Built
     from portable.build.moving import Difference
@@ -22,23 +24,13 @@ __all__ = [
     "finding_lines",
     "function_lines",
     "matrix_lines",
-    "size",
     "timer_lines",
 ]
 
 WIDTH = 79
+_LARGEST = 10
 _NOUNS = {"http": "route", "direct": "direct call", "socket": "websocket"}
 _LISTENING = ("message", "stream", "blob", "change")  # their noun is what they listen to
-
-
-def size(count: int) -> str:
-    """Bytes for people, in thousands."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 def counted(count: int, noun: str) -> str:
@@ -83,12 +75,10 @@ def timer_lines(timers: Mapping[str, Sequence[Timer]]) -> list[str]:
 
 
 def built_lines(built: Built, seconds: float) -> list[str]:
-    """What a build wrote, part by part."""
-    lines = [f"{'':<16}{'files':>8}{'size':>12}{'in the zip':>14}"]
-    for name, parts in built.parts.items():
-        if name:
-            lines.append(f"{name}:")
-        lines += [f"  {one.name:<14}{one.files:>8}{size(one.size):>12}{size(one.packed):>14}" for one in parts]
+    """What a build wrote: the largest parts first."""
+    from portable.build.sizes import size
+
+    lines = size_lines(built.parts, _LARGEST)
     lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
     if built.dropped:
         lines.append(_pruned_line(built))
@@ -120,6 +110,8 @@ def matrix_lines(rows: Mapping[str, Mapping[str, str]], targets: Sequence[str]) 
 
 
 def _pruned_line(built: Built) -> str:
+    from portable.build.sizes import size
+
     rules: dict[str, int] = {}
     for one in built.dropped:
         rules[one.rule] = rules.get(one.rule, 0) + one.size

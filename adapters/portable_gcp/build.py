@@ -52,7 +52,7 @@ class GoogleTarget:
         "region",
         "domain",
     )
-    infrastructure_forms: Sequence[str] = ("terraform",)
+    infrastructure_forms: Sequence[str] = ("terraform", "gcloud")
     bounds = BOUNDS
     capabilities = CAPABILITIES
     splits = True

@@ -35,11 +35,11 @@ def add_messaging(plan: Plan) -> None:
             _add_subscription(plan, topic.name, topic.options, function, wanted)
 
 
-def _name(plan: Plan, name: str, most: int, *, fifo: bool) -> dict[str, Any]:
-    """A name of its own where it has to end in ``.fifo``; CloudFormation chooses all others."""
+def _name(plan: Plan, name: str, most: int, *, fifo: bool) -> str:
+    """A name of its own where it has to end in ``.fifo``; "" where CloudFormation may choose."""
     if not fifo:
-        return {}
-    return {"Fn::Sub": fitting(f"{plan.manifest.app}-{plan.deployment.stage}-{name}", most - 5) + ".fifo"}
+        return ""
+    return fitting(f"{plan.manifest.app}-{plan.deployment.stage}-{name}", most - 5) + ".fifo"
 
 
 def _add_queue(plan: Plan, made: str, name: str, attempts: int, handled: list[str], *, fifo: bool) -> None:

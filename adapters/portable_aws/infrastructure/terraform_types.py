@@ -6,6 +6,7 @@ https://registry.terraform.io/providers/hashicorp/aws/latest/docs; held against 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -73,6 +74,7 @@ def kinds_of() -> dict[str, Kind]:
 
 
 _ROOT = {"RootResourceId": "root_resource_id"}
+_EXPRESSION = re.compile(r"(?<!\$)\$\{[^}]*\}")
 _KEPT = {"lifecycle": {"prevent_destroy": True}}
 _BLOCKS = ("access_log_settings", "jwt_configuration")
 
@@ -96,8 +98,9 @@ def _called(told: Any, name: str, most: int) -> str:
 
 
 def _text(told: Any, document: Any) -> str:
-    """A policy, or another document that is text for AWS."""
-    return json.dumps(told.value(document))
+    """A policy, or another document that is text for AWS; in an expression a quote stays a quote."""
+    text = json.dumps(told.value(document))
+    return _EXPRESSION.sub(lambda found: found[0].replace('\\"', '"'), text)
 
 
 def _document(into: str, of: str, called: str) -> Callable[[Any, str, Mapping[str, Any]], Made]:

@@ -32,7 +32,7 @@ class Registry:
         self.reference = reference
         self._push = push
         self._root = f"{'http' if reference.plain else 'https'}://{reference.host}/v2"
-        self._client: Any = None
+        self._session: Any = None
         self._login: Mapping[str, str] = {}
 
     def manifest(self, wanted: str) -> tuple[str, bytes]:
@@ -94,73 +94,63 @@ class Registry:
         *,
         stream: bool = False,
     ) -> Any:
-        import requests
-
         url = path if "://" in path else f"{self._root}/{self.reference.repository}/{path}"
+        ours = url.startswith(f"{self._root}/")  # nobody else is given the login
+
+        def once() -> Any:
+            said = {**(self._login if ours else {}), **(headers or {})}
+            return self._session.request(method, url, data=data, headers=said, stream=stream)
+
         try:
-            client = self._client = self._client or self._open()
-            # Its own loop would try a refused connection for two minutes.
-            once = type(client).do_request.__wrapped__
-            known = self._login if url.startswith(f"{self._root}/") else {}
-            return once(client, url, method, data=data, headers={**known, **(headers or {})}, stream=stream)
-        except requests.RequestException as error:
+            if self._session is None:
+                self._session = _session()
+                self._log_in()
+            answer = once()
+            if answer.status_code == 401 and ours and self._login:
+                answer.close()
+                self._log_in()  # a token lasts minutes
+                answer = once()
+            return answer
+        except OSError as error:  # requests' own are of it
             raise BuildError(self._unreached(error)) from error
-        except ValueError as error:  # what oras says of a login that does not do
-            raise BuildError(self._refused("no login that would do")) from error
 
-    def _open(self) -> Any:
-        """A client that asks for the login the registry wants."""
-        try:
-            import oras.provider
-            import requests
-            from urllib3.util.retry import Retry
-        except ImportError as error:
-            raise ConfigError("a registry takes oras: pip install 'portable-functions[image]'") from error
-        _quiet_oras()
-        client = oras.provider.Registry(insecure=self.reference.plain)
-        retry = Retry(
-            _TRIES - 1, backoff_factor=0.4, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
-        )
+    def _log_in(self) -> None:
+        """Ask which login the registry wants, and take it from what ``docker login`` left.
 
-        class Adapter(requests.adapters.HTTPAdapter):
-            def send(self, request: Any, *arguments: Any, **more: Any) -> Any:
-                return super().send(request, *arguments, **{**more, "timeout": more.get("timeout") or _SECONDS})
+        It is said at once, and not when a large body was refused for the lack of it.
+        """
+        from oras.auth import get_auth_backend
+        from oras.auth.utils import parse_auth_header
 
-        for scheme in ("http://", "https://"):
-            client.session.mount(scheme, Adapter(max_retries=retry))
-        asked = client.session.get(f"{self._root}/").headers.get("Www-Authenticate", "")
-        if asked.lower().startswith("basic"):
-            client.auth = oras.auth.get_auth_backend("basic", client.session, self.reference.plain)
-        self._log_in(client)
-        if asked.lower().startswith("bearer"):
-            self._take_token(client, asked)
-        elif asked:
-            self._login = client.auth.get_auth_header()  # at once, not when a large body was refused
-        return client
+        wanted = self._session.get(f"{self._root}/").headers.get("Www-Authenticate", "")
+        if not wanted:
+            return
+        basic = wanted.lower().startswith("basic")
+        backend = get_auth_backend("basic" if basic else "token", self._session, self.reference.plain)
+        known = self._find_login(backend)
+        if basic:
+            self._login = backend.get_auth_header() if known else {}
+            return
+        said = parse_auth_header(wanted)
+        # One token for all of it: a token for reading alone would be refused at the first write.
+        said.scope = f"repository:{self.reference.repository}:{'pull,push' if self._push else 'pull'}"
+        backend.token = backend.request_token(said) if known else backend.request_anonymous_token(said)
+        self._login = backend.get_auth_header()
 
-    def _log_in(self, client: Any) -> None:
-        """What ``docker login`` left, in its file or a program the file names."""
+    def _find_login(self, backend: Any) -> bool:
+        """Whether Docker's file of logins, or a program that it names, has one for this registry."""
+        from oras.container import Container
+
         folder = os.environ.get("DOCKER_CONFIG")
         files = [file] if folder and os.path.exists(file := os.path.join(folder, "config.json")) else []
         names = [_HUB_LOGIN, HUB] if self.reference.registry == HUB else [self.reference.registry]
         for name in names:
-            container = client.get_container(f"{self.reference.host}/{self.reference.repository}")
+            container = Container(f"registry.invalid/{self.reference.repository}")
             container.registry = name
-            client.auth.load_configs(container, configs=list(files))
-            if getattr(client.auth, "_basic_auth", None):
-                return
-        if not hasattr(client.auth, "_basic_auth") and client.auth.__class__.__name__ == "BasicAuth":
-            raise BuildError(self._refused("no login"))
-
-    def _take_token(self, client: Any, asked: str) -> None:
-        """One token for all of it: a token for reading alone would be refused at the first write."""
-        from oras.auth.utils import parse_auth_header
-
-        wanted = parse_auth_header(asked)
-        wanted.scope = f"repository:{self.reference.repository}:{'pull,push' if self._push else 'pull'}"
-        known = hasattr(client.auth, "_basic_auth")
-        take = client.auth.request_token if known else client.auth.request_anonymous_token
-        client.auth.token = take(wanted)
+            backend.load_configs(container, configs=list(files))
+            if getattr(backend, "_basic_auth", None):
+                return True
+        return False
 
     def _refuse_unless(self, answer: Any, status: int) -> None:
         if answer.status_code == status:
@@ -199,11 +189,29 @@ class _Body:
                 yield chunk
 
 
-def _quiet_oras() -> None:
-    """It logs to the terminal what is raised here as well."""
-    from oras.logger import logger
+def _session() -> Any:
+    """A session that asks again where a registry is busy, and waits for no answer for ever."""
+    from http.cookiejar import DefaultCookiePolicy
 
-    logger.set_level(60)
+    try:
+        import requests
+        from oras.logger import logger
+        from urllib3.util.retry import Retry
+    except ImportError as error:
+        raise ConfigError("a registry takes oras: pip install 'portable-functions[image]'") from error
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def send(self, request: Any, *arguments: Any, **more: Any) -> Any:
+            return super().send(request, *arguments, **{**more, "timeout": more.get("timeout") or _SECONDS})
+
+    logger.set_level(60)  # it tells the terminal what is raised here as well
+    session = requests.Session()
+    # Some registries take whoever keeps a cookie for a browser.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    retry = Retry(_TRIES - 1, backoff_factor=0.4, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter(max_retries=retry))
+    return session
 
 
 def _said(answer: Any) -> str:

@@ -205,16 +205,17 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
         if not any(isinstance(one, HTTPMount) for one in grouped[name]):
             traced[name] |= set(grants)
     # A resource no handler was seen to use may be used in a way that cannot be traced: every function gets its address,
-    # and those that do what nobody sees may use it.
+    # and those that do what nobody sees may use it, and all others.
     untraced = set(declared) - set().union(*traced.values(), set())
     functions = []
     for name, triggers in grouped.items():
         grants, notes = granted[name]
         # An application of another framework names its views in ways of its own: it may use whatever there is.
+        unseen = any(note.resource is None for note in notes)
         mounts = any(isinstance(one, HTTPMount) for one in triggers)
-        reached = set(declared) if mounts else traced[name] & set(declared)
-        if any(note.resource is None for note in notes):
-            grants |= {key: set(VERBS[key[0]]) for key in untraced}
+        reached = set(declared) if mounts or unseen else traced[name] & set(declared)
+        if unseen:
+            grants |= {key: set(VERBS[key[0]]) for key in declared}
         uses = sorted(f"{kind}:{known}" for kind, known in reached | untraced)
         functions.append(_function(name, triggers, uses, root))
         functions[-1].grants = {

@@ -28,6 +28,7 @@ from portable.build.dependencies import Dependencies, Wishes, check_left_out, ga
 from portable.build.deployment import describe_deployment
 from portable.build.description import Description, describe_project
 from portable.build.features import check_features, check_mounts, check_physical_names, served
+from portable.build.granted import check_grants
 from portable.build.image.plan import ImageWanted
 from portable.build.image.project import ImageWork, check_wanted, reference_of, with_image_settings
 from portable.build.image.write import Image
@@ -95,7 +96,8 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     description = describe_project(project)
     manifest = description.manifest
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
-    findings += [*check_clock_changes(manifest), *check_mounts(manifest), *check_left_out(project, target)]
+    findings += [*check_clock_changes(manifest), *check_mounts(manifest), *check_grants(manifest)]
+    findings += check_left_out(project, target)
     read_budget(project, target.name, manifest)
     asked = function_settings(project, target.name, manifest)
     findings += [*check_bounds(manifest, asked, target)]

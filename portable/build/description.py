@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from portable.app import App, load_app
+from portable.build.granted import with_grants
 from portable.build.project import Project
 from portable.errors import BuildError, ConfigError, PortableError
 from portable.manifest import Manifest, describe_app
@@ -45,7 +46,7 @@ def describe_project(project: Project) -> Description:
             manifest = describe_app(app, project.spec, project.root)
         except Exception as error:
             raise _explain(error, project) from error
-        return Description(manifest, frozenset(_files(project.root)))
+        return Description(with_grants(project, manifest), frozenset(_files(project.root)))
 
 
 @contextlib.contextmanager

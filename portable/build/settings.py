@@ -60,6 +60,7 @@ def function_settings(
         for table in tables:
             for name in (EVERY, function.name):
                 asked = merged(asked, table.get(name, {}))
+        asked.pop("grants", None)  # in the manifest: see portable.build.granted
         found[function.name] = FunctionSettings(**asked)
     return found
 
@@ -79,7 +80,9 @@ def _check_names(project: Project, keys: tuple[str, ...], table: Any, known: Col
 
 
 def _check_value(where: str, label: str, key: str, value: Any) -> None:
-    fields = FunctionSettings.__struct_fields__
+    fields = (*FunctionSettings.__struct_fields__, "grants")
+    if key == "grants":
+        return
     if key not in fields:
         raise ConfigError(f"{where}: a function has no setting {key!r}{nearest(key, fields)}")
     if key in _LEAST:

@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from portable.build.budget import BudgetError
     from portable.build.image.write import push_image
     from portable.cli.bars import excess_lines, size_lines
+    from portable.cli.grants import built_grants
     from portable.cli.lines import built_lines, finding_lines
 
     adapter = chosen_adapter(options.target)
@@ -68,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"nothing is written: {out or f'dist/{options.target}'} is as it was", file=sys.stderr)
         return 1
     print("\n".join([*finding_lines(built.findings), *built_lines(built, time.perf_counter() - started)]))
+    for line in built_grants(built.folder):
+        print(line)
     if built.image is not None:
         print("\n".join(image_lines(built.image)))
         if oci is not None and oci.push:

@@ -37,6 +37,7 @@ def _check_one(options: argparse.Namespace) -> int:
     from portable.build.artifact import check
     from portable.build.features import served
     from portable.build.schedules import timers_of
+    from portable.cli.grants import grant_lines
     from portable.cli.lines import counted, finding_lines, function_lines, timer_lines
 
     adapter, project = chosen_adapter(options.target), chosen_project(options)
@@ -46,6 +47,7 @@ def _check_one(options: argparse.Namespace) -> int:
     print(f"{manifest.app} on {adapter.title}: {counted(len(manifest.functions), 'function')}")
     timers = timers_of(served(manifest, target), target, project.settings(target.name))
     lines = [*function_lines(manifest.functions), *timer_lines(timers), *finding_lines(findings)]
+    lines += grant_lines(manifest.functions)
     print("\n".join(lines))
     errors = sum(one.severity == "error" for one in findings)
     if not findings:

@@ -15,8 +15,8 @@ without source (made by ``exec``, compiled) is one of those that cannot be follo
 and container: so it may say too much, never too little, as long as it can follow. Where a resource goes out of sight
 (to a function that is not the project's, into an object nobody knows, through an attribute whose name is made at run
 time) it may be used in any way: it gets every verb of its kind, and a note says where that was. Code that can reach
-what nobody sees (``eval``, ``exec``, a module chosen at run time) is noted too; what no handler is seen to use is then
-that function's as well.
+what nobody sees (``eval``, ``exec``, a module chosen at run time) is noted too: its function gets every verb of
+every resource.
 
 What stays unseen: what a C extension holds, an import hook, a monkey patch made while a function runs.
 """

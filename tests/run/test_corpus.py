@@ -121,7 +121,7 @@ def require_targets(require_part: Callable[..., Any]) -> Callable[..., None]:
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_a_corpus_is_answered_alike_on_every_target(project: Project, require_targets: Callable[..., None]) -> None:
-    targets = ["local", "aws", "gcp", "azure"]
+    targets = ["local", "aws", "gcp", "azure", "container"]
     require_targets(*targets)
     report = verify(project, targets, corpus=330, seed=1)
     assert report.status == 0, report.text()

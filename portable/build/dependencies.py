@@ -23,7 +23,8 @@ from portable.build.pruning import Dropped, Owners, Rules, drop_named, prune, re
 from portable.build.requirements import OWN, canonical, distribution
 from portable.build.target import BuildTarget, Finding
 from portable.build.vendor import Pin, Place
-from portable.errors import ConfigError
+from portable.build.withheld import is_plain
+from portable.errors import BuildError, ConfigError
 from portable.manifest import Manifest
 
 __all__ = ["Dependencies", "Wishes", "check_left_out", "gather", "wanted_requirements"]
@@ -166,6 +167,11 @@ def _install(
     owner = Owners(into)
     dropped = drop_named(into, wishes.rules, owner)
     files = [path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file()]
+    for file in files:
+        if not is_plain(file) or (into / file).is_symlink():
+            raise BuildError(
+                f"{owner(file) or 'a dependency'} brings {file!r}, which no bundle may hold; choose another"
+            )
     check_compiled(into, files, place, lambda file: f"distribution {owner(file) or '(no RECORD names it)'}")
     dropped += _leave_out_data(into, used, owner)
     return [*dropped, *prune(into, wishes.rules, owner, wishes.tests)]

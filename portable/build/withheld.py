@@ -14,7 +14,7 @@ from pathlib import Path
 
 from portable.errors import ConfigError
 
-__all__ = ["check_path", "holds_secret", "is_regular", "is_secret_name"]
+__all__ = ["check_path", "holds_secret", "is_plain", "is_regular", "is_secret_name"]
 
 _NAMES = (
     ".env",
@@ -113,10 +113,15 @@ def is_regular(entry: os.DirEntry[str]) -> bool:
         ) from None
 
 
+def is_plain(path: str) -> bool:
+    """Whether every tool reads a path back as it is: no control characters, backslashes, or bytes that are no UTF-8."""
+    return not _CONTROL.search(path)
+
+
 def check_path(path: str, entry: os.DirEntry[str], root: str) -> None:
     """Raise ConfigError for a name no bundle may hold, and for a link that leads out of the project."""
     way_out = "or leave it out by `[tool.portable] exclude`"
-    if _CONTROL.search(path):
+    if not is_plain(path):
         raise ConfigError(
             f"{path!r} has a character in its name that not every tool reads back as it was: rename it, {way_out}"
         )

@@ -19,10 +19,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from portable.drivers import address_variable
 from portable.errors import ConfigError
 from portable.manifest import Manifest
-from portable.run import parts
+from portable.run import emulators, parts
 from portable.run.bodies import Body, exchange
+from portable.run.delivery import resource_of
 from portable.run.processes import LOOPBACK, StartError, answers, free_port, running, tail
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
@@ -179,14 +181,34 @@ class ContainerRunner:
 
     @contextlib.contextmanager
     def emulate(self, manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
-        """The platform's emulators, with what the app's resources need. Raises ConfigError for NATS, which has none."""
+        """The platform's emulators, with what the app's resources need; NATS itself, which needs none."""
         if self.platform == "nats":
-            raise ConfigError(
-                "NATS's streams are made by `portable_nats.provision`: start a server, and run this with the addresses "
-                "of its resources in the environment"
-            )
+            with _nats(manifest, folder) as environment:
+                yield {**environment, **self.variables}
+            return
         with self._platforms.emulate(manifest, folder) as environment:
             yield {**environment, **self.variables}
+
+
+@contextlib.contextmanager
+def _nats(manifest: Manifest, folder: Path) -> Iterator[Mapping[str, str]]:
+    """A server with the app's queues, topics, tables and buckets, and Redis for its caches."""
+    made = import_module("portable_nats.provision")
+    with (
+        emulators.nats_server(log=folder / "nats-server.log") as server,
+        emulators.cache_addresses(manifest, folder) as caches,
+    ):
+        environment = {**server.environment, **caches}
+        records = [one for one in manifest.resources if one.kind in ("bucket", "queue", "table", "topic")]
+        for one in records:
+            address = f"{server.environment['NATS_URL']}/{one.kind}-{one.name}"
+            environment[address_variable(one.kind, one.name)] = address
+            if one.kind == "queue":
+                environment[address_variable("deadletter", one.name)] = f"{address}-dead"
+        made.provision([resource_of(one) for one in records], environment)
+        for topic in manifest.of_kind("topic"):
+            made.subscribe(resource_of(topic), manifest.subscriptions(topic.name), environment)
+        yield environment
 
 
 RUNNER = ContainerRunner()

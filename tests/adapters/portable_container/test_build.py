@@ -138,3 +138,39 @@ def test_it_answers_as_this_machine_does(platform: str, tmp_path: Path, require_
     report = verify(find_project(folder), ["local", "container"])
     assert report.status == 0, report.text()
     assert report.steps > 90
+
+
+TRAFFIC_APP = """
+from portable import App, Message, Reject
+app = App("shop")
+jobs = app.queue("jobs", dict, max_attempts=2)
+news = app.topic("news", dict)
+users = app.table("users", dict, key="id")
+uploads = app.bucket("uploads")
+
+@app.post("/jobs/{name}")
+def send(name: str) -> None:
+    jobs.send({"name": name})
+    news.publish({"name": name})
+
+@app.on_message(jobs)
+def work(message: Message[dict]) -> None:
+    name = message.body["name"]
+    if name == "bad":
+        raise Reject("bad")
+    users.put({"id": name})
+
+@app.on_message(news)
+async def hear(message: Message[dict]) -> None:
+    await uploads.awrite(message.body["name"], b"heard")
+"""
+
+
+@pytest.mark.slow
+def test_on_nats_it_answers_as_this_machine_does(tmp_path: Path, require_part: Callable[..., Found]) -> None:
+    require_part("nats-server")
+    (tmp_path / "app.py").write_text(TRAFFIC_APP)
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "shop"\nversion = "1"\n{on("nats")}')
+    report = verify(find_project(tmp_path), ["local", "container"])
+    assert report.status == 0, report.text()
+    assert report.steps > 10

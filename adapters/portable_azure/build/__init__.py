@@ -28,8 +28,9 @@ class AzureTarget:
     pythons: Sequence[str] = ("3.13",)
     reserved = frozenset({"function_app", "azure"})
     dependency_folder = ".python_packages/lib/site-packages"
+    loads = "import function_app; from portable.instance import Instance; Instance({spec}, {function}, {modules})"
     adapter_packages: Sequence[str] = ("portable_azure",)
-    known_settings: Sequence[str] = (*CHOICES, "subscription", "resource_group", "location")
+    known_settings: Sequence[str] = (*CHOICES, "image", "subscription", "resource_group", "location")
     infrastructure_forms: Sequence[str] = ("bicep",)
     bounds = BOUNDS
     capabilities = CAPABILITIES

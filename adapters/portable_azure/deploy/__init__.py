@@ -23,6 +23,8 @@ __all__ = ["DEPLOYER", "AzureDeployer"]
 _TRIES = 6
 _ROLES, _ASSIGNMENTS = "Microsoft.Authorization/roleDefinitions", "Microsoft.Authorization/roleAssignments"
 _ORDER = (
+    "Microsoft.App/containerApps",
+    "Microsoft.App/jobs",
     "Microsoft.Web/sites",
     "Microsoft.Web/serverfarms",
     "Microsoft.EventGrid/systemTopics",

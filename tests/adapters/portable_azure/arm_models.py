@@ -14,6 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MODELS: Mapping[str, tuple[str, str]] = {
+    "Microsoft.App/containerApps": ("appcontainers", "ContainerApp"),
+    "Microsoft.App/jobs": ("appcontainers", "Job"),
+    "Microsoft.App/managedEnvironments": ("appcontainers", "ManagedEnvironment"),
     "Microsoft.Authorization/roleAssignments": ("authorization", "RoleAssignmentCreateParameters"),
     "Microsoft.Authorization/roleDefinitions": ("authorization", "RoleDefinition"),
     "Microsoft.Cache/redisEnterprise": ("redisenterprise", "Cluster"),
@@ -51,6 +54,9 @@ MODELS: Mapping[str, tuple[str, str]] = {
 }
 """The model of what a resource of a type is made with."""
 
+UNMODELLED = ("Microsoft.Insights/diagnosticSettings",)
+"""Types that no library at hand has a model of."""
+
 _OUTER = ("type", "apiVersion", "name", "dependsOn", "scope", "existing", "condition")
 _PLAIN: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
@@ -67,7 +73,7 @@ def wrong_in_template(template: Mapping[str, Any]) -> list[str]:
     """What is wrong in each resource of a template."""
     found = []
     for symbol, resource in template["resources"].items():
-        if resource.get("existing"):
+        if resource.get("existing") or resource["type"] in UNMODELLED:
             continue
         name, model = MODELS[resource["type"]]
         kind = getattr(importlib.import_module(f"azure.mgmt.{name}.models"), model)

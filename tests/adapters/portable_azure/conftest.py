@@ -40,6 +40,9 @@ def deployed(everything: Manifest) -> Callable[..., Deployment]:
     ) -> Deployment:
         chosen = {"changes": "latest", **(settings or {})}
         manifest = everything
+        if "only" in more:
+            kinds = more.pop("only")
+            manifest = manifest.only([one.name for one in manifest.functions if one.kind in kinds])
         asked = {
             one.name: FunctionSettings(
                 **{"memory": one.memory, "timeout": one.timeout, **(functions or {}).get(one.name, {})}

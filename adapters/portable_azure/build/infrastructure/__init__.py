@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from portable.build.deployment import Deployment
 from portable.errors import ConfigError
 from portable_azure.build.infrastructure.access import Access
 from portable_azure.build.infrastructure.apps import add_site, add_telemetry, package_url, sites_of
 from portable_azure.build.infrastructure.bicep import bicep
+from portable_azure.build.infrastructure.containers import add_containers
 from portable_azure.build.infrastructure.events import add_events, add_topic
 from portable_azure.build.infrastructure.expressions import Expression, property_of, text
 from portable_azure.build.infrastructure.resources import Names, place_resources
@@ -26,7 +29,11 @@ MAIN, EVENTS = "main", "events"
 
 def templates(deployment: Deployment) -> dict[str, Any]:
     """The files, by their path under ``infra/``. Raises ConfigError for what this cloud cannot be told."""
-    if deployment.settings.get("plan") == "consumption":
+    if deployment.image is None and (image := deployment.settings.get("image")) is not None:
+        if not isinstance(image, str) or not image:
+            raise ConfigError(f"[tool.portable.azure] image = {image!r}: it is the reference of an image, as text")
+        deployment = msgspec.structs.replace(deployment, image=image)
+    if deployment.settings.get("plan") == "consumption" and deployment.image is None:
         raise ConfigError(
             'the consumption plan runs no Python 3.13 on Linux: set plan = "flex" or "premium" in [tool.portable.azure]'
         )
@@ -35,7 +42,9 @@ def templates(deployment: Deployment) -> dict[str, Any]:
     add_telemetry(deployment, template, names)
     placed = place_resources(deployment, template, names)
     access = Access(template, deployment.app, deployment.stage, placed)
-    sites = sites_of(deployment, names)
+    sites = sites_of(deployment, names) if deployment.image is None else []
+    if deployment.image is not None:
+        add_containers(deployment, template, names, placed, access)
     for site in sites:
         add_site(site, deployment, template, names, placed, access)
     sources = {source for site in sites for source in site.bundle.sources.values()}

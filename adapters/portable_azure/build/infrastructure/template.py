@@ -16,13 +16,14 @@ __all__ = ["API", "Template", "every_call"]
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
 API: Mapping[str, str] = {
-    "Microsoft.App": "2024-03-01",
+    "Microsoft.App": "2025-01-01",
     "Microsoft.Authorization": "2022-04-01",
     "Microsoft.Cache": "2025-04-01",
     "Microsoft.DocumentDB": "2024-11-15",
     "Microsoft.EventGrid": "2022-06-15",
     "Microsoft.EventHub": "2024-01-01",
     "Microsoft.Insights": "2020-02-02",
+    "Microsoft.Insights/diagnosticSettings": "2021-05-01-preview",
     "Microsoft.KeyVault": "2023-07-01",
     "Microsoft.ManagedIdentity": "2023-01-31",
     "Microsoft.OperationalInsights": "2023-09-01",
@@ -90,7 +91,7 @@ class Template:
         self, symbol: str, kind: str, name: Any, body: Mapping[str, Any], *, tagged: bool = False, located: bool = True
     ) -> str:
         """Declare a resource of its own, and give back its symbol."""
-        made: dict[str, Any] = {"type": kind, "apiVersion": API[kind.partition("/")[0]], "name": name}
+        made: dict[str, Any] = {"type": kind, "apiVersion": API.get(kind) or API[kind.partition("/")[0]], "name": name}
         if located:
             made["location"] = call("parameters", "location")
         if tagged:
@@ -106,7 +107,12 @@ class Template:
 
     def there(self, symbol: str, kind: str, name: Any) -> str:
         """Declare a resource that is there already, and give back its symbol."""
-        made = {"type": kind, "apiVersion": API[kind.partition("/")[0]], "name": name, "existing": True}
+        made = {
+            "type": kind,
+            "apiVersion": API.get(kind) or API[kind.partition("/")[0]],
+            "name": name,
+            "existing": True,
+        }
         self._resources[symbol] = made
         return symbol
 

@@ -89,6 +89,7 @@ def keep_layer(folder: Path, key: str, make: Callable[[Path], list[list[str]]]) 
         return layer
     folder.parent.mkdir(parents=True, exist_ok=True)
     _forget_unused(layer_folder(key).parent)
+    _forget_killed(folder.parent)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent, ignore_cleanup_errors=True) as scratch:
         fresh = Path(scratch) / "layer"
         (fresh / "files").mkdir(parents=True)
@@ -224,4 +225,13 @@ def _forget_unused(folder: Path) -> None:
         index = one / "index.json"
         with suppress(OSError):
             if (index if index.exists() else one).stat().st_mtime < limit:
+                shutil.rmtree(one, ignore_errors=True)
+
+
+def _forget_killed(folder: Path) -> None:
+    """Remove what killed builds left half made; a day is longer than any build takes."""
+    limit = time.time() - 86400
+    for one in folder.glob(".making-*"):
+        with suppress(OSError):
+            if one.stat().st_mtime < limit:
                 shutil.rmtree(one, ignore_errors=True)

@@ -267,6 +267,9 @@ with replacing.replacing(out) as fresh:
 def test_what_a_killed_build_left_is_removed(make_project: Make, target: Any) -> None:
     project = make_project()
     built = build(project, target)
+    half = project.root / ".portable/build/plain/.making-x"
+    half.mkdir()
+    os.utime(half, (1e9, 1e9))
     script = """
 import os, sys
 from pathlib import Path
@@ -280,3 +283,4 @@ with replacing(Path(sys.argv[1])) as fresh:
     (project.root / "app.py").write_text("from portable import App\napp = App('other')\n")
     build(project, target)
     assert [path.name for path in built.folder.parent.iterdir()] == ["plain"]
+    assert not half.exists()

@@ -14,6 +14,7 @@ from portable.run.target import Artifact
 from portable_gcp.deploy.api import Api
 from portable_gcp.deploy.data import empty, holds
 from portable_gcp.deploy.kinds import KINDS
+from portable_gcp.deploy.leftovers import leftovers
 from portable_gcp.deploy.policies import Policies
 from portable_gcp.deploy.resources import Resource
 from portable_gcp.deploy.site import Site
@@ -39,7 +40,7 @@ class GoogleDeployer:
                 for one in _resources(api, site, kind):
                     found.append(one.change())
                     _note_uri(site, one, one.found() if kind in _RUNS else None)
-            return found
+            return [*found, *(Change("delete", one.kind.title, one.name) for one in leftovers(api, site))]
 
     def apply(self, artifact: Artifact, place: Place, progress: Progress) -> Mapping[str, str]:
         """Every resource in the order in which they need one another."""
@@ -54,6 +55,7 @@ class GoogleDeployer:
             self._bind(policies, ("service",), progress)
             self._apply_all(api, site, _AFTER, progress)
             self._bind(policies, ("subscription",), progress)
+            self._delete_all(list(leftovers(api, site)), progress)
             outputs: dict[str, str] = site.resolve(site.plan["outputs"])
             return outputs
 

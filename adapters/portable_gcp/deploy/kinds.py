@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["KINDS", "REMOVED", "Kind"]
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -160,3 +160,7 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 """By the plan's name for a kind."""
+
+REMOVED = ("triggers", "jobs", "subscriptions", "functions", "services", "topics")
+"""What goes when the app has it no more, in this order. What may hold data stays, and so do accounts and roles, which
+can do nothing once what they were bound on is gone."""

@@ -60,7 +60,7 @@ class Resource:
             return there or {}
         if there is None or (self._is_role and there.get("deleted")):
             return None
-        asked = self._entry["body"].get("labels")
+        asked = self._entry["body"].get("labels")  # none of what is left over, which was known by its own
         if asked and any(there.get("labels", {}).get(one) != asked[one] for one in _OWNER):
             raise DeployError(
                 f"{self.label} is there already and not of {self._site.title}: rename it, or bind it in "

@@ -16,7 +16,7 @@ from portable_gcp.infrastructure.places import Places, local_id
 from portable_gcp.limits import ACK_DEADLINE_MAX, DEFAULT_TIMEOUT, DELIVERY_ATTEMPTS
 from portable_gcp.topic import filter_expression
 
-__all__ = ["Data", "labels_of"]
+__all__ = ["Data", "labels_of", "owner_of"]
 
 _ACK_DEADLINE_MIN = 10  # seconds, google.pubsub_v1: Subscription.ack_deadline_seconds
 _KEPT = "604800s"  # a week, the default, of messages that nobody has taken
@@ -28,6 +28,11 @@ Entries = dict[str, dict[str, Any]]
 def labels_of(deployment: Deployment) -> dict[str, str]:
     """On whatever takes labels: whose it is."""
     return {"portable-app": deployment.app, "portable-stage": deployment.stage}
+
+
+def owner_of(deployment: Deployment) -> str:
+    """The same for people, and at the end of the description of what takes no labels."""
+    return f"app {deployment.app}, stage {deployment.stage}"
 
 
 class Data:

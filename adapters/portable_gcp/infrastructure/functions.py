@@ -9,7 +9,7 @@ from portable.build.deployment import Deployment
 from portable.build.settings import FunctionSettings
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, TriggerRecord
-from portable_gcp.infrastructure.data import Entries, labels_of
+from portable_gcp.infrastructure.data import Entries, labels_of, owner_of
 from portable_gcp.infrastructure.names import Names
 from portable_gcp.infrastructure.places import Places, local_id
 from portable_gcp.limits import DEFAULT_TIMEOUT, MEMORY
@@ -68,7 +68,7 @@ class Functions:
             service["maxInstanceCount"] = settings.max_instances
         body = {
             "environment": "GEN_2",
-            "description": f"{function.name} of {self._deployment.app}, stage {self._deployment.stage}",
+            "description": f"{function.name} of {owner_of(self._deployment)}",
             "labels": self._labels,
             "buildConfig": {
                 "runtime": f"python{self._deployment.python.replace('.', '')}",
@@ -82,7 +82,10 @@ class Functions:
 
     def _add_service(self, function: FunctionRecord, settings: FunctionSettings, image: str) -> None:
         cpu, memory = _cpu_and_memory(settings)
-        environment = self._environment(function, settings) | {"PORTABLE_FUNCTION": function.name}
+        by_eventarc = self._deployment.bundle_of(function.name).sources[function.name].endswith("-eventarc")
+        environment = self._environment(function, settings)
+        environment["FUNCTION_TARGET"] = function.name.replace("-", "_")  # see portable_gcp.image
+        environment["FUNCTION_SIGNATURE_TYPE"] = "cloudevent" if by_eventarc else "http"
         scaling: dict[str, Any] = {"minInstanceCount": settings.min_instances}
         if settings.max_instances is not None:
             scaling["maxInstanceCount"] = settings.max_instances
@@ -180,6 +183,7 @@ class Functions:
             self.jobs[one] = {
                 "id": self._names.trigger(one.replace("_", "--")),
                 "body": {
+                    "description": f"{function.name} of {owner_of(self._deployment)}",
                     "schedule": timer.expression,
                     "timeZone": timer.timezone or "UTC",
                     "attemptDeadline": f"{max(15, _seconds(self._deployment.functions[function.name]))}s",

@@ -59,6 +59,7 @@ BODIES: dict[str, Any] = {
 }
 CREATED_BY = {"roles": iam_admin_v1.CreateRoleRequest, "serviceAccounts": iam_admin_v1.CreateServiceAccountRequest}
 CHANGED_BY = {"topics": UpdateTopicRequest, "subscriptions": UpdateSubscriptionRequest}
+LISTED = ("functions", "services", "triggers", "jobs", "topics", "subscriptions")
 LONG = ("functions", "services", "triggers", "databases", "fields")
 PROJECT = "acme-test"
 
@@ -138,6 +139,9 @@ class Cloud:
         if method == "PUT" and collection != "sinks":
             read_message(BODIES[collection], body)
             return self._put(collection, path, body)
+        if method == "GET" and path.rpartition("/")[2] in LISTED:
+            rows = [one for name, one in self.there.items() if name.startswith(f"{path}/")]
+            return 200, {path.rpartition("/")[2]: [{"name": f"{path}/x", **one} for one in rows]}
         if path not in self.there and collection != "fields":
             return 404, {"error": {"code": 404, "message": f"{path} was not found"}}
         if method in ("PATCH", "PUT"):
@@ -304,6 +308,30 @@ def test_an_edit_updates_what_it_touches(
     DEPLOYER.apply(again, place, lambda step: None)
     assert cloud.problems == []
     assert set(actions(DEPLOYER.preview(again, place))) == {"keep"}
+
+
+def test_what_the_app_has_no_more_goes(
+    cloud: Cloud, artifact: Artifact, whole_app: Callable[..., App], deployment: Callable[..., Any]
+) -> None:
+    place, here = place_of(cloud), f"projects/{PROJECT}"
+    DEPLOYER.apply(artifact, place, lambda step: None)
+    cloud.there[f"{here}/topics/billing"] = {"name": f"{here}/topics/billing", "labels": {"team": "billing"}}
+    other = f"{here}/topics/saas-dev-x"
+    cloud.there[other] = {"name": other, "labels": {"portable-app": "saas", "portable-stage": "dev"}}
+    app = App("saas")
+    app.get("/")(lambda: None)
+    smaller = write_artifact(artifact.folder, deployment(app))
+    gone = actions(DEPLOYER.preview(smaller, place))["delete"]
+    assert {one.rpartition(" ")[0] for one in gone} == {
+        *("Cloud Scheduler job", "Eventarc trigger", "function", "subscription", "topic")
+    }
+    DEPLOYER.apply(smaller, place, lambda step: None)
+    assert cloud.problems == []
+    left = [name for name in cloud.there if name.split("/")[-2] in LISTED]
+    assert sorted(left) == sorted(
+        [f"{here}/locations/europe-west1/functions/saas-prod-http", f"{here}/topics/billing", other]
+    )
+    assert f"b/{PROJECT}-saas-prod-uploads-bucket" in cloud.there, "a bucket may hold data"
 
 
 def test_a_failure_names_the_resource_and_the_reason(cloud: Cloud, artifact: Artifact) -> None:

@@ -100,7 +100,9 @@ def _forward(function: FunctionRecord) -> dict[str, Any]:
 
 def _add_group(plan: Plan, function: FunctionRecord) -> None:
     """With headers as lists: with single values the load balancer keeps the last of several equal ones."""
-    permission = plan.permit(function.name, "Balancer", "elasticloadbalancing.amazonaws.com")
+    permission = plan.permit(
+        function.name, "Balancer", "elasticloadbalancing.amazonaws.com", SourceAccount=ref("AWS::AccountId")
+    )
     plan.add(
         f"{function_id(function.name)}Targets",
         "AWS::ElasticLoadBalancingV2::TargetGroup",

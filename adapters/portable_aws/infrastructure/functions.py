@@ -21,7 +21,7 @@ __all__ = ["ARTIFACTS_BUCKET", "add_authorizer_function", "add_function", "key_p
 ARTIFACTS_BUCKET = "ArtifactsBucket"
 """The parameter that names the bucket which zips are deployed from."""
 
-PORTABLE_RUNTIME = "portable"
+_OWN_RUNTIME = "portable"
 _LEAST_STORAGE = 512
 
 
@@ -63,7 +63,7 @@ def add_authorizer_function(plan: Plan, function: FunctionRecord) -> str:
 
 def _own(plan: Plan) -> dict[str, Any]:
     own: dict[str, Any] = {"PORTABLE_STAGE": plan.deployment.stage}
-    if plan.settings.get("runtime") == PORTABLE_RUNTIME and plan.deployment.image is None:
+    if plan.settings.get("runtime") == _OWN_RUNTIME and plan.deployment.image is None:
         own["AWS_LAMBDA_EXEC_WRAPPER"] = "/var/task/bootstrap"
     return own
 

@@ -19,10 +19,6 @@ __all__ = ["add_rest_api"]
 API = "RestApi"
 STAGE = "live"
 _CALLER = "AuthorizerFunction"
-_ACCESS = (
-    '{"time":"$context.requestTime","request":"$context.requestId","ip":"$context.identity.sourceIp",'
-    '"method":"$context.httpMethod","path":"$context.resourcePath","status":"$context.status"}'
-)
 
 
 class _Node(msgspec.Struct):
@@ -160,14 +156,16 @@ def _add_authorizer(plan: Plan) -> None:
 
 
 def _add_stage(plan: Plan, parts: list[str]) -> None:
-    """A deployment is what the API was when it was made: its logical id holds a digest of what it is made of."""
+    """A deployment is what the API was when it was made: its logical id holds a digest of what it is made of.
+
+    Without a log of requests: that takes a role which is a setting of the whole account.
+    """
     made = {name: plan.resources[name] for name in parts}
     digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:10]
     methods = [name for name in parts if plan.resources[name]["Type"] == "AWS::ApiGateway::Method"]
     deployment = plan.add(
         f"{API}Deployment{digest}", "AWS::ApiGateway::Deployment", {"RestApiId": ref(API)}, DependsOn=methods
     )
-    logs = plan.add(f"{API}Logs", "AWS::Logs::LogGroup", {"RetentionInDays": plan.retention})
     plan.add(
         f"{API}Stage",
         "AWS::ApiGateway::Stage",
@@ -175,7 +173,6 @@ def _add_stage(plan: Plan, parts: list[str]) -> None:
             "RestApiId": ref(API),
             "DeploymentId": ref(deployment),
             "StageName": STAGE,
-            "AccessLogSetting": {"DestinationArn": att(logs, "Arn"), "Format": _ACCESS},
         },
     )
     url = f"https://${{{API}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"

@@ -36,7 +36,7 @@ def kinds_of() -> dict[str, Kind]:
         "AWS::ApiGateway::Method": Kind("aws_api_gateway_method", fronts.method),
         "AWS::ApiGateway::Resource": _plain("aws_api_gateway_resource"),
         "AWS::ApiGateway::RestApi": Kind("aws_api_gateway_rest_api", fronts.rest, attributes=_ROOT),
-        "AWS::ApiGateway::Stage": _plain("aws_api_gateway_stage", AccessLogSetting="access_log_settings"),
+        "AWS::ApiGateway::Stage": _plain("aws_api_gateway_stage"),
         "AWS::ApiGatewayV2::Api": Kind("aws_apigatewayv2_api", fronts.api, attributes={"ApiEndpoint": "api_endpoint"}),
         "AWS::ApiGatewayV2::Authorizer": _plain("aws_apigatewayv2_authorizer", IdentitySource="identity_sources"),
         "AWS::ApiGatewayV2::Deployment": _plain("aws_apigatewayv2_deployment"),

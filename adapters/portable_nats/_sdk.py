@@ -40,6 +40,11 @@ class PermissionsViolation(Exception):
     """The user may not publish or subscribe there. The server says so apart from the call, which gets no answer."""
 
 
+_INHERITED: list[Any] = []
+"""Clients and loops of the process that this one was forked from: their finalizers would take the parent's connections
+out of an epoll that both processes have, so they are never reached here."""
+
+
 class Link:
     """The connections of one platform, and the thread they live on. Safe under threads.
 
@@ -92,7 +97,9 @@ class Link:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():  # a forked process has no thread of its parent's
+                _INHERITED.append((self._loop, self._thread))
                 for server in self._servers.values():
+                    _INHERITED.append(vars(server).copy())
                     server.forget()
                 self._pid = os.getpid()
                 self._loop = asyncio.new_event_loop()
@@ -192,9 +199,11 @@ class Server:
             raise TimeoutError(f"no answer from {', '.join(self._urls)}")
         finally:
             if not connecting.done():
+                # One after the other: what it opened until it ended is closed. A client that never was connected may
+                # fail to close.
                 connecting.cancel()
-                # Both: a client that never was connected may fail to close.
-                await asyncio.gather(connecting, client.close(), return_exceptions=True)
+                await asyncio.gather(connecting, return_exceptions=True)
+                await asyncio.gather(client.close(), return_exceptions=True)
 
     async def _note(self, error: Exception) -> None:
         if "authorization" in str(error).lower() and self._refused is not None and not self._refused.done():

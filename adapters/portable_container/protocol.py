@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         if self._closing:  # the rest of what was refused
             return
         if self._head:
-            if not self._bytes:
+            if not self._bytes and not self._answering:
                 self.due = self._shared.loop.time() + self._shared.settings.header_seconds
             self._bytes += len(data)
         try:
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
             self.refuse(problem(431, f"A request's head has at most {LARGEST_HEAD} bytes"))
 
     def eof_received(self) -> None:
-        """Half a connection is none: what is in hand is answered, if it still can be."""
+        """Half a connection is none: who sends no more is taken for gone."""
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""
@@ -184,6 +184,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        self._bytes = self._bytes or 1  # it may stand behind another in what was read
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
@@ -219,7 +220,8 @@ class Connection(asyncio.Protocol):
         elif length > shared.settings.max_body:
             self._refuse_body()
         else:
-            self.due = shared.loop.time() + shared.settings.body_seconds
+            if not self._answering:
+                self.due = shared.loop.time() + shared.settings.body_seconds
             if expects and not self._answering:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -319,8 +321,10 @@ class Connection(asyncio.Protocol):
             self._answering = True
             self._shared.loop.call_soon(self._begin_next)
             return
-        if not self._bytes:
-            self.due = self._shared.loop.time() + self._shared.settings.idle_seconds
+        settings = self._shared.settings
+        # What came while the answer was made has its time from here on.
+        phase = settings.idle_seconds if self._head and not self._bytes else settings.header_seconds
+        self.due = self._shared.loop.time() + (phase if self._head else settings.body_seconds)
         self.transport.resume_reading()
 
     def _begin_next(self) -> None:

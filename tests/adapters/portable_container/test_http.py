@@ -236,6 +236,19 @@ def test_slow_clients_are_ended(start: Callable[..., Any]) -> None:
         assert not said or said.startswith(b"HTTP/1.1 408"), name
 
 
+def test_what_is_begun_behind_a_request_has_its_time_after_it(start: Callable[..., Any]) -> None:
+    container = start(APP, PORTABLE_HEADER_SECONDS="1", PORTABLE_BODY_SECONDS="1")
+    for number, begun in enumerate((b"GET /hel", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")):
+        with container.connect() as connection:
+            connection.sendall(b"GET /hold?name=%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + begun)
+            container.until((container.folder / f"held-{number}").exists)
+            time.sleep(2.5)
+            (container.folder / f"go-{number}").touch()
+            found = rest_of(connection)
+        assert found.startswith(b"HTTP/1.1 200 ")
+        assert found.count(b"HTTP/1.1 408 ") == 1
+
+
 def test_a_client_that_does_not_read_is_ended(start: Callable[..., Any]) -> None:
     container = start(APP, PORTABLE_WRITE_SECONDS="1")
     with container.connect() as connection:

@@ -129,6 +129,7 @@ def test_gcloud_has_every_command_and_flag(script: Path, tmp_path: Path, require
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script", ["functions"], indirect=True)
 def test_gclouds_own_parser_takes_it(script: Path, tmp_path: Path, require_part: Callable[..., Found]) -> None:
     """Without an account it ends behind its parser, and before anything is sent."""
     gcloud = require_part("gcloud").path

@@ -28,7 +28,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["ACTIONS", "TRIGGER_ACTIONS", "statements"]
+import msgspec
+
+__all__ = ["ACTIONS", "TRIGGER_ACTIONS", "WIDER", "Wider", "statements"]
 
 Parts = Mapping[str, Sequence[str]]
 """Actions by the part of the resource that they are allowed on."""
@@ -99,6 +101,28 @@ TRIGGER_ACTIONS: Mapping[str, Parts] = {
 delivers to. Buckets, schedules and websockets call a function by its resource policy, and need nothing of its role."""
 
 
+class Wider(msgspec.Struct, frozen=True):
+    """Where AWS' least is more than a verb says. ``why``: what makes it so."""
+
+    kind: str
+    verbs: Sequence[str]
+    what: str
+    why: str
+
+
+WIDER: Sequence[Wider] = (
+    Wider(
+        "bucket",
+        ("read",),
+        "keys are listed too",
+        "without it a blob that is not there is a 403, and not a NotFoundError",
+    ),
+    Wider("queue", ("receive",), "messages are sent to its dead letters", "that is what `Reject` does"),
+    Wider("queue", ("dead_letters",), "dead letters are deleted", "`redrive` deletes what it has sent"),
+    Wider("sockets", ("send",), "connections are closed too", "IAM knows one action for both, on every connection"),
+)
+
+
 def statements(
     grants: Mapping[str, Iterable[str]], arns: Callable[[str, str, str], Sequence[Any]]
 ) -> list[dict[str, Any]]:
@@ -114,7 +138,8 @@ def statements(
         for verb in grants[key]:
             for part, needed in ACTIONS[kind][verb].items():
                 actions.setdefault(part, set()).update(needed)
-        for part in sorted(actions):
-            if resources := list(arns(kind, name, part)):
-                found.append({"Effect": "Allow", "Action": sorted(actions[part]), "Resource": resources})
+        places = ((part, list(arns(kind, name, part))) for part in sorted(actions))
+        found += [
+            {"Effect": "Allow", "Action": sorted(actions[part]), "Resource": place} for part, place in places if place
+        ]
     return found

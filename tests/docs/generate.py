@@ -17,9 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from portable.capabilities import ASKS, FEATURES
+from portable.grants import METHODS, TRANSACTION, VERBS
 
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
-PAGES = (REFERENCE / "capabilities.md", REFERENCE / "errors.md", REFERENCE / "nats.md", REFERENCE / "targets.md")
+PAGES = (
+    REFERENCE / "capabilities.md",
+    REFERENCE / "errors.md",
+    REFERENCE / "nats.md",
+    REFERENCE / "targets.md",
+    REFERENCE / "permissions.md",
+)
 TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
 HOLDERS = TARGETS | {"nats": "NATS"}
 """The targets, and what holds resources without running functions."""
@@ -35,9 +42,10 @@ def written(text: str) -> str:
 def _part(name: str) -> str:
     kind, _, target = name.partition(" ")
     return "\n".join(
-        {"capabilities": _capabilities, "names": _names, "sources": _sources, "limits": _limits, "errors": _errors}[
-            kind
-        ](target)
+        (
+            {"capabilities": _capabilities, "names": _names, "sources": _sources, "limits": _limits, "errors": _errors}
+            | {"verbs": _verbs, "permissions": _permissions, "wider": _wider}
+        )[kind](target)
     )
 
 
@@ -48,6 +56,42 @@ def _sources(_: str) -> Iterator[str]:
         samples = [import_module(f"portable_{target}.samples").SAMPLES for target in TARGETS]
         cells = [", ".join(f"`{source}`" for source in one.sources(kind)) or "none" for one in samples]
         yield f"| {kind} | {' | '.join(cells)} |"
+
+
+# --- permissions.py: by kind and verb, what each cloud is asked for
+
+
+def _verbs(_: str) -> Iterator[str]:
+    yield "| kind | verb | methods |"
+    yield "| --- | --- | --- |"
+    for kind, verbs in VERBS.items():
+        for verb in verbs:
+            methods = [f"`{method}`" for method, needed in METHODS[kind].items() if verb in needed]
+            steps = [f"`transaction().{step}`" for step, needed in TRANSACTION.items() if verb in needed]
+            yield f"| {kind} | `{verb}` | {', '.join([*methods, *(steps if kind == 'table' else [])])} |"
+
+
+def _permissions(target: str) -> Iterator[str]:
+    module = import_module(f"portable_{target}.permissions")
+    custom = getattr(module, "CUSTOM", {})
+    yield "| kind | verb | on | |"
+    yield "| --- | --- | --- | --- |"
+    for kind, verbs in module.ACTIONS.items():
+        for verb, parts in verbs.items():
+            for part, actions in parts.items():
+                names = custom.get(actions, (actions,)) if isinstance(actions, str) else actions
+                yield f"| {kind} | `{verb}` | {part} | {', '.join(f'`{name}`' for name in names)} |"
+            if not parts:
+                yield f"| {kind} | `{verb}` | | nothing |"
+
+
+def _wider(_: str) -> Iterator[str]:
+    yield "| | kind | verbs | wider by | because |"
+    yield "| --- | --- | --- | --- | --- |"
+    for target in ("aws", "gcp", "azure"):
+        for one in import_module(f"portable_{target}.permissions").WIDER:
+            verbs = ", ".join(f"`{verb}`" for verb in one.verbs)
+            yield f"| {TARGETS[target]} | {one.kind} | {verbs} | {one.what} | {one.why} |"
 
 
 # --- capabilities.py: by kind, what each adapter says of each feature

@@ -212,7 +212,12 @@ def _always_ready(site: Site, deployment: Deployment) -> dict[str, int]:
 
 def _premium(site: Site, deployment: Deployment) -> dict[str, Any]:
     least = max(deployment.functions[one.name].min_instances for one in site.functions)
-    config = _site_config(linuxFxVersion=f"Python|{deployment.python}", minimumElasticInstanceCount=max(1, least))
+    config = _site_config(
+        # Only the runtime itself can look at a queue by the app's identity.
+        functionsRuntimeScaleMonitoringEnabled=True,
+        linuxFxVersion=f"Python|{deployment.python}",
+        minimumElasticInstanceCount=max(1, least),
+    )
     if (most := _most(site, deployment)) is not None:
         config["functionAppScaleLimit"] = most
     return {"siteConfig": config}

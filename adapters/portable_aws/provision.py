@@ -9,7 +9,6 @@ from typing import Any
 from portable.drivers import address_variable
 from portable.drivers.table import Schema
 from portable.resources.topic import subscription_name
-from portable.run.emulators import made_up_secret
 
 __all__ = ["filter_policy", "make_queue", "make_secret", "make_stream", "make_table", "make_topic", "table_definition"]
 
@@ -64,6 +63,8 @@ def make_stream(kinesis: Any, name: str, options: Mapping[str, Any]) -> str:
 
 def make_secret(secretsmanager: Any, name: str, secret: str) -> str:
     """A secret with a made-up value, and its address."""
+    from portable.run.emulators import made_up_secret  # a build, which reads this module too, needs no emulators
+
     arn: str = secretsmanager.create_secret(Name=name, SecretString=made_up_secret(secret))["ARN"]
     return arn
 

@@ -204,3 +204,22 @@ def test_others_read_the_layout(
     assert process["cwd"] == "/app"
     assert process["args"][-1] == "portable_entry.http"
     assert not os.access(root / "app.py", os.X_OK)
+
+
+@pytest.mark.slow
+def test_each_architecture_has_its_own_dependencies(make_project: Make, tmp_path: Path) -> None:
+    """MarkupSafe has a compiled module; the machine stands in its ELF header (62: x86-64, 183: AArch64)."""
+    described = '[project]\nname = "shop"\ndependencies = ["markupsafe==3.0.2"]\n'
+    project = make_project({"app.py": APP, "pyproject.toml": described})
+    base = write_base(tmp_path / "two", ("amd64", "arm64"))
+    one = built(project, base, architectures=("arm64", "x86_64"))
+    assert one.image is not None
+    found = layout(one)
+    machines = {}
+    for platform, said in one.image.platforms.items():
+        [dependencies] = [layer for layer in said["layers"] if layer["name"] == "dependencies"]
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(found.blob(dependencies["digest"])))) as tar:
+            [compiled] = [entry for entry in tar.getmembers() if entry.name.endswith(".so")]
+            header = tar.extractfile(compiled).read(20)  # type: ignore[union-attr]
+        machines[platform] = int.from_bytes(header[18:20], "little")
+    assert machines == {"linux/arm64": 183, "linux/amd64": 62}

@@ -454,6 +454,27 @@ def test_an_identity_may_what_its_functions_may_and_nothing_else(deployed: Deplo
     assert "secret_mailer_key" not in thumbnails
 
 
+def test_what_the_code_does_is_what_its_identity_may(deployed: Deployed) -> None:
+    template = main_of(deployed())
+    host = {"host_make_thumbnail", "insights"}
+    found = {scope: roles for scope, roles in assigned(template, "make_thumbnail").items() if scope not in host}
+    assert found == {
+        "bucket_thumbs": ["make_thumbnail_blobs_write_on_bucket_thumbs"],
+        "bucket_uploads": [
+            "make_thumbnail_blobs_read_on_bucket_uploads",
+            "make_thumbnail_storage_blob_data_owner_on_bucket_uploads",
+        ],
+        "data": ["make_thumbnail_storage_blob_delegator_on_data"],
+        "blobs_poison": ["make_thumbnail_storage_queue_data_contributor_on_blobs_poison"],
+    }
+    http = assigned(template, "http")
+    assert http["bucket_uploads"] == ["http_blobs_read_on_bucket_uploads"]
+    assert template["resources"]["http_blobs_read_on_bucket_uploads"]["properties"]["condition"] == LIST_ONLY
+    assert http["secret_mailer_key"] == ["http_key_vault_secrets_user_on_secret_mailer_key"]
+    assert http["topic_signups"] == ["http_azure_service_bus_data_sender_on_topic_signups"]
+    assert "data" not in http
+
+
 def test_assignments_are_on_one_resource_and_named_by_what_they_say(deployed: Deployed) -> None:
     template = main_of(deployed())
     made = of_type(template, "Microsoft.Authorization/roleAssignments")

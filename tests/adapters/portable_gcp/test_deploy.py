@@ -218,6 +218,11 @@ def cloud() -> Iterator[Cloud]:
     thread.join()
 
 
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portable_gcp.deploy.api._FIRST_WAIT", 0.01)
+
+
 def place_of(cloud: Cloud, **environment: str) -> Place:
     endpoints = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{one.upper()}": f"{cloud.url}/{one}/" for one in SERVICES}
     found = endpoints | {"PORTABLE_CACHE_LIMITS": "rediss://cache.example.com"} | environment

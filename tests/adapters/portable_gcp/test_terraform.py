@@ -6,6 +6,7 @@ import graphlib
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -110,6 +111,50 @@ def test_terraform_itself_reads_it(
     )
     assert done.returncode == 0, done.stderr
     assert "hashicorp/google" in done.stdout
+
+
+EXPLAINED = {
+    "CKV_GCP_62",  # access logs of buckets, which cost and which Cloud Audit Logs have: the user's to turn on
+    "CKV_GCP_78",  # versions of blobs, which would be charged, and seen by handlers: the user's to turn on
+    "CKV_GCP_83",  # keys of the user's own for topics: Google's encrypt them where there are none
+    "CKV_GCP_124",  # a function called by name is called from outside, by whoever IAM lets
+}
+
+
+@pytest.mark.slow
+def test_checkov_finds_only_what_is_explained(
+    written: Callable[[str], dict[str, Any]], require_part: Callable[..., Found], tmp_path: Path
+) -> None:
+    """It reads no JSON but that of one other tool, so it is given the same in Terraform's language."""
+    part = require_part("checkov")
+    lines = []
+    for kind, name, body in resources(written("whole")):
+        own = {key: value for key, value in body.items() if key != "depends_on"}
+        lines += [f'resource "{kind}" "{name}" {{', *in_language(own), "}"]
+    (tmp_path / "main.tf").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "checkov.main", "-d", str(tmp_path), "--framework", "terraform", "-o", "json"]
+    environment = {"PYTHONPATH": str(part.path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--compact", "--quiet"], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    report = json.loads(done.stdout)
+    assert report["summary"]["parsing_errors"] == 0
+    assert report["summary"]["passed"] > 20
+    found = {one["check_id"]: f"{one['check_name']}: {one['resource']}" for one in report["results"]["failed_checks"]}
+    assert set(found) == EXPLAINED, found
+
+
+def in_language(body: Mapping[str, Any], indent: str = "  ") -> Iterator[str]:
+    """Arguments and blocks as Terraform's language has them."""
+    for key, value in body.items():
+        blocks = value if isinstance(value, list) else [value]
+        if key in ("labels", "environment_variables") or not all(isinstance(one, Mapping) for one in blocks):
+            yield f"{indent}{key} = {json.dumps(value)}"
+            continue
+        for one in blocks:
+            yield f"{indent}{key} {{"
+            yield from in_language(one, indent + "  ")
+            yield f"{indent}}}"
 
 
 def test_a_users_text_stays_as_it_is(document: dict[str, Any]) -> None:

@@ -107,6 +107,7 @@ class AWSTarget:
     glibc: Mapping[str, int] = limits.GLIBC
     ships = True
     splits = True
+    loads = "import portable_entry; portable_entry.{identifier}"
     holds: Sequence[str] = limits.RUNTIME_HOLDS
     bounds = BOUNDS
     capabilities = CAPABILITIES

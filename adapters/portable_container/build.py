@@ -61,6 +61,10 @@ class ContainerTarget:
     pythons: Sequence[str] = PYTHONS
     reserved = frozenset({"portable_entry"})
     dependency_folder = ""
+    loads = (
+        "import portable_entry as e, portable_container.server; from portable_container.functions import Functions; "
+        "Functions(e.SPEC, e.FUNCTIONS, [{function}], 1.0)"
+    )
     known_settings: Sequence[str] = ("platform", "pushed", "lambda", *SETTINGS)
     infrastructure_forms: Sequence[str] = FORMS
     image = staticmethod(image_plan)

@@ -45,6 +45,10 @@ class GoogleTarget:
     pythons: Sequence[str] = limits.PYTHONS
     reserved = frozenset({"main"})
     dependency_folder = ""
+    loads = (  # no event comes that would have to be believed
+        "import os; os.environ.update(PORTABLE_EVENT_AUDIENCE='none', PORTABLE_EVENT_ACCOUNT='none'); "
+        "import main; main.{identifier}"
+    )
     adapter_packages: Sequence[str] = ("portable_gcp",)
     known_settings: Sequence[str] = (
         *(f"{kind}_source" for kind, sources in SOURCES.items() if len(sources) > 1),

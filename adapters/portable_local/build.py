@@ -42,6 +42,10 @@ class LocalTarget:
     pythons: Sequence[str] = tuple(dict.fromkeys((CURRENT, *PYTHONS)))
     reserved = frozenset({"portable_entry"})
     dependency_folder = ""
+    loads = (
+        "import portable_entry as e; from portable_local.runtime import entry; "
+        "entry(e.SPEC, {function}, *e.FUNCTIONS[{function}])"
+    )
     adapter_packages: Sequence[str] = ("portable_local",)
     known_settings: Sequence[str] = ()
     bounds = BOUNDS

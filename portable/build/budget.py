@@ -22,7 +22,17 @@ from portable.build.target import Bundle, Finding
 from portable.errors import BuildError, ConfigError
 from portable.manifest import Manifest
 
-__all__ = ["Budget", "BudgetError", "Excess", "Limit", "Measured", "check_measured", "hold_to_budget", "read_budget"]
+__all__ = [
+    "Budget",
+    "BudgetError",
+    "Excess",
+    "Limit",
+    "Measured",
+    "check_measured",
+    "check_parts",
+    "hold_to_budget",
+    "read_budget",
+]
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -107,7 +117,7 @@ def read_budget(project: Project, target: str, manifest: Manifest) -> Budget:
     return Budget(found)
 
 
-def _check_sizes(
+def check_parts(
     budget: Budget, bundles: Iterable[Bundle], zips: Mapping[str, int], parts: Mapping[str, Sequence[Part]]
 ) -> Iterator[Excess | Finding]:
     """What is larger than allowed, and a note on each package with a limit that is in no bundle."""
@@ -141,7 +151,7 @@ def hold_to_budget(
     ``zips``: bytes by the zip's name. ``parts``: of each bundle by its name. ``measure`` is called where a limit needs
     it and the sizes are right.
     """
-    found = list(_check_sizes(budget, bundles, zips, parts))
+    found = list(check_parts(budget, bundles, zips, parts))
     findings = [one for one in found if isinstance(one, Finding)]
     over = [one for one in found if isinstance(one, Excess)]
     limit = next((one for one in budget.limits if one.what in _MEASURED), None)

@@ -65,6 +65,9 @@ class BuildTarget(Protocol):
             whose bytecode is then in one file; left out, it is in a file a module.
         splits: whether each function may be deployed from a bundle of its own; left out, it may not.
         holds: canonical names of distributions that its runtime has at hand; may be left out.
+        loads: Python code that loads a function as the cloud's client does, for a process whose path begins with the
+            bundle: a format of ``{function}`` (its name, a literal), ``{identifier}`` (with underscores), ``{spec}``
+            and ``{modules}`` (literals); left out, no import is measured.
         timers: a method of manifest and settings that gives the ``portable.build.schedules.Timer`` of each schedule, by
             function; left out where nothing but an event calls a schedule's function.
         authorizers: a method of manifest and settings that gives the checks which the cloud can make itself, as it

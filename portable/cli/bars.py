@@ -1,17 +1,21 @@
-"""Sizes as tables with bars, at 80 columns."""
+"""Sizes and times as tables with bars, at 80 columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from portable.build.budget import Excess
     from portable.build.result import Part
+    from portable.run.coldstart import ColdStart
+    from portable.run.imports import Loading
 
-__all__ = ["bar", "excess_lines", "size_lines"]
+__all__ = ["bar", "dropped_lines", "excess_lines", "size_lines", "start_lines", "waterfall_lines"]
 
 _BAR = 27
+_WATERFALL = 20
 
 
 def bar(share: float, dark: float = 1.0, width: int = _BAR) -> str:
@@ -63,3 +67,52 @@ def _together(name: str, parts: Sequence[Part]) -> Part:
 
     files, size, packed = (sum(getattr(one, key) for one in parts) for key in ("files", "size", "packed"))
     return Part(name, files, size, packed)
+
+
+def waterfall_lines(loading: Loading, most: int = 14) -> list[str]:
+    """The imports that took longest, below what imported them, with milliseconds, share, and when each was running."""
+    total = loading.seconds or 1.0
+    every = list(loading.every())
+    order = sorted(range(len(every)), key=lambda at: (-every[at][1].total, at))
+    lines = [f"{loading.function}: {loading.modules} modules, {total * 1000:.0f} ms"]
+    for at in sorted(order[:most]):
+        depth, one = every[at]
+        label = f"{'  ' * min(depth, 6)}{one.name}"
+        label = label if len(label) < 38 else f"{label[:36]}…"
+        before = min(_WATERFALL - 1, int(one.start / total * _WATERFALL))
+        drawn = " " * before + bar(one.total / total, 1.0, _WATERFALL)[: _WATERFALL - before]
+        lines.append(f"  {label:<38}{one.total * 1000:>8.1f} ms {one.total / total:>5.0%}  {drawn}".rstrip())
+    if len(every) > most:
+        lines.append(f"  and {len(every) - most} more")
+    return lines
+
+
+def start_lines(starts: Sequence[ColdStart]) -> list[str]:
+    """Median, fastest and slowest cold start of each function, in milliseconds."""
+    longest = max((one.median for one in starts), default=0.0) or 1.0
+    lines = [f"{'':<24}{'median':>10}{'fastest':>10}{'slowest':>10}"]
+    for one in starts:
+        times = (one.median, min(one.seconds), max(one.seconds))
+        shown = "".join(f"{seconds * 1000:>7.0f} ms" for seconds in times)
+        lines.append(f"  {one.function:<22.22}{shown}  {bar(one.median / longest, width=_BAR - 4)}")
+        if one.failure:
+            lines.append(f"    it failed on a sample event, and is timed until then: {one.failure}"[:79])
+    return lines
+
+
+def dropped_lines(dropped: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What pruning took from which distribution, the most first."""
+    from portable.build.sizes import size
+
+    totals: dict[tuple[str, str], list[int]] = {}
+    for one in dropped:
+        found = totals.setdefault((str(one["distribution"] or "(no RECORD)"), str(one["rule"])), [0, 0])
+        found[0] += one["files"]
+        found[1] += one["size"]
+    lines = [
+        f"  {name:<22.22}{files:>6}{size(count):>10}  {rule}"
+        for (name, rule), (files, count) in sorted(totals.items(), key=lambda item: (-item[1][1], item[0]))
+    ]
+    for rule, why in sorted({str(one["rule"]): str(one["why"]) for one in dropped}.items()):
+        lines += fill(f"{rule}: {why}", 79, initial_indent="  ", subsequent_indent="    ").splitlines()
+    return lines

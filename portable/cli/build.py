@@ -13,9 +13,13 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portable.cli.images import add_image, chosen_architectures, image_lines, pushed_line, wanted_image
 from portable.cli.options import add_platform, add_project, add_stage, add_target, chosen_adapter, chosen_project
+
+if TYPE_CHECKING:
+    from portable.build.budget import Measured
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     arch, out = chosen_architectures(options)[0], options.out
     wanted = Wanted(options.python, arch, options.for_here, options.upgrade, out, form=options.iac, oci=oci)
     try:
-        built = build(project, adapter.build, wanted)
+        built = build(project, adapter.build, wanted, _measure)
     except FindingsError as error:
         print("\n".join(finding_lines(error.findings)), file=sys.stderr)
         return 1
@@ -76,3 +80,9 @@ def run(options: argparse.Namespace) -> int:
         if oci is not None and oci.push:
             print(pushed_line(push_image(built.image, oci.push)))
     return 0
+
+
+def _measure(folder: Path) -> Measured:
+    from portable.run.coldstart import measure
+
+    return measure(folder)

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "say what the app asks that a target cannot give",
     "plan": "say what changes when the app moves to another target",
     "build": "write the artifact for a target",
+    "report": "say what a built artifact weighs, imports, and how fast it starts",
     "deploy": "create or update in a cloud what a build wrote",
     "destroy": "take a deployment away again",
     "run": "run a built artifact under its cloud's own runtime client, here",

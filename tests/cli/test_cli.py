@@ -109,7 +109,7 @@ def test_help_imports_nothing_it_does_not_need() -> None:
         ("bild --target aws", "portable: no command 'bild'; did you mean 'build'?"),
         ("zzz", "portable: no command 'zzz'; there are new, dev, invoke"),
         ("build --target asw", "portable build: no target 'asw'; did you mean 'aws'?"),
-        ("check --target zzz", "portable check: no target 'zzz'; there are aws, azure, gcp, local"),
+        ("check --target zzz", "portable check: no target 'zzz'; there are aws, azure, container, gcp, local"),
         ("verify --targets aws,lokal", "portable verify: no target 'lokal'; did you mean 'local'?"),
         ("doctor --target zzz", "portable doctor: no target 'zzz'"),
         ("build --target local --project nowhere", "nowhere is no folder; a project is"),
@@ -231,7 +231,7 @@ def test_a_clouds_own_event(project: Path, run: Run, target: str) -> None:
 def test_build_prints_what_it_wrote(project: Path, run: Run) -> None:
     status, out, err = run("build", "--target", "local")
     assert (status, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()[:4]] == ["files", "app", "portable", "dependencies"]
+    assert [line.split()[0] for line in out.splitlines()[:4]] == ["files", "portable", "msgspec", "app"]
     assert max(map(len, out.splitlines())) <= 80 + len(str(project))
     assert (project / "dist/local/bundle.zip").is_file()
 

@@ -1,0 +1,65 @@
+"""Say what a built artifact weighs, by distribution; what was pruned from it; what
+each function imports, and how long that takes; with --cold-start how long it is
+from the start of a process to the first answer, under the cloud's own runtime
+client, here. Exit status 1 when it is over [tool.portable.budget].
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
+
+if TYPE_CHECKING:
+    from portable.run.report import Report
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``portable.cli.parser``."""
+    add_target(parser, help="whose artifact")
+    add_project(parser)
+    add_stage(parser)
+    parser.add_argument("--dist", type=Path, metavar="DIR", help="the artifact (default: dist/TARGET of the project)")
+    parser.add_argument("--cold-start", action="store_true", help="measure cold starts too")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="cold starts of each function (default: 5)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """See ``portable.cli.parser``."""
+    from portable.build.budget import read_budget
+    from portable.errors import ConfigError
+    from portable.run.report import make_report
+
+    chosen_adapter(options.target)
+    if options.runs < 1:
+        raise ConfigError(f"--runs {options.runs}: at least one")
+    project = chosen_project(options)
+    report = make_report(options.dist or project.root / "dist" / options.target, options.cold_start * options.runs)
+    print("\n".join(_lines(report)))
+    over = report.excesses(read_budget(project, options.target, report.manifest))
+    if over:
+        from portable.cli.bars import excess_lines
+
+        print("\n".join(["", *excess_lines(over)]))
+    return 1 if over else 0
+
+
+def _lines(report: Report) -> list[str]:
+    from portable.cli.bars import dropped_lines, size_lines, start_lines, waterfall_lines
+
+    lines = [f"{report.manifest.app} for {report.target}, Python {report.python}", *size_lines(report.parts)]
+    if report.dropped:
+        lines += ["", "pruned from the dependencies:", *dropped_lines(report.dropped)]
+    lines += ["", "imports before the first event:"]
+    for loading in report.loadings:
+        lines += waterfall_lines(loading)
+    if report.unknown:
+        lines.append(f"  not measured: {report.unknown}")
+    if report.starts:
+        parts = ", ".join(f"{name} {version}" for name, version in sorted(report.used.items()))
+        lines += ["", f"cold start, runs: {len(report.starts[0].seconds)}, under {parts}:", *start_lines(report.starts)]
+    return lines

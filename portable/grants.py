@@ -53,7 +53,7 @@ METHODS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(("query", "scan"), ("query",)),
     },
     "secret": _READ,
-    "config": _READ,
+    "config": dict.fromkeys(("value", "refresh"), ("read",)),
     "cache": dict.fromkeys(("get", "get_many", "set", "add", "delete", "increment", "take"), ("use",)),
     "sockets": {
         **dict.fromkeys(("send", "broadcast", "close"), ("send",)),

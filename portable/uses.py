@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -51,7 +51,7 @@ def grants_used(
     ``declared``: the app's resources. See ``portable.flow``.
     """
     known = _everything(handlers, root)
-    trace = Trace(Project(root, lambda file: in_project(file, root)), known, declared)
+    trace = Trace(Project(root, lambda file: _holds(str(file), root)), known, declared)
     try:
         follow(trace, handlers)
     except RecursionError:  # an expression, or a chain of objects, that is deeper than Python's own bound
@@ -190,4 +190,9 @@ def _names(code: CodeType) -> set[str]:
 
 def _is_ours(module: str, root: Path) -> bool:
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is not None and in_project(Path(file), root)
+    return file is not None and _holds(file, root)
+
+
+@lru_cache(4096)  # asked for each function and each class that is met
+def _holds(file: str, root: Path) -> bool:
+    return in_project(Path(file), root)

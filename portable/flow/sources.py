@@ -6,6 +6,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -80,6 +81,7 @@ def _index(tree: ast.AST) -> dict[tuple[int, str], list[Function]]:
     return dict(found)
 
 
+@cache
 def parameters(node: Function) -> tuple[list[str], list[str], str | None, str | None]:
     """Positional parameters, keyword-only ones, ``*args`` and ``**kwargs``."""
     given = node.args
@@ -89,7 +91,8 @@ def parameters(node: Function) -> tuple[list[str], list[str], str | None, str | 
     return positional, only, None if rest is None else rest.arg, None if named is None else named.arg
 
 
-def local_names(node: Function) -> tuple[set[str], set[str]]:
+@cache
+def local_names(node: Function) -> tuple[frozenset[str], frozenset[str]]:
     """Variables of a function itself, those of its comprehensions among them; and those it declares ``global``."""
     positional, only, rest, named = parameters(node)
     found = {*positional, *only, *(name for name in (rest, named) if name)}
@@ -116,4 +119,4 @@ def local_names(node: Function) -> tuple[set[str], set[str]]:
                 waiting.extend(one.decorator_list)
             continue
         waiting.extend(ast.iter_child_nodes(one))
-    return found - elsewhere - outside, outside
+    return frozenset(found - elsewhere - outside), frozenset(outside)

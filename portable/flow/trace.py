@@ -89,6 +89,7 @@ class Trace:
         self._cells: dict[Any, Cell] = {}
         self._scopes: dict[Any, Scope] = {}
         self._waiting: dict[Scope, None] = {}
+        self._written: dict[int, list[Scope]] = {}
         self._noted: set[Any] = set()
         self.calling: set[Value] = set()
         self.opaque: set[FunctionType] = set()
@@ -186,7 +187,11 @@ class Trace:
 
     def scopes_of(self, function: FunctionType) -> list[Scope]:
         """The scopes of a function of the project; nothing where its source is not there."""
-        found = []
+        known = self._written.get(id(function))
+        if known is not None:
+            return known
+        found: list[Scope] = []
+        self._written[id(function)] = found
         for node in nodes_of(function):
             scope = self._scopes.get((node, id(function)))
             if scope is None:

@@ -97,7 +97,11 @@ def terraform_of(deployment: Deployment, template: Mapping[str, Any]) -> dict[st
         made = told.kind(name).make(told, name, resource["Properties"])
         after = [told.label(one) for one in resource.get("DependsOn", ()) if "Permission" not in one]
         if after and resource["Type"] != "AWS::S3::Bucket":
-            made[told.kind(name).type][snake(name)]["depends_on"] = after
+            # Of a method, Terraform makes two: the method, and what it calls.
+            calls = [one.replace("_method.", "_integration.") for one in after if one.startswith("aws_api_gateway_")]
+            made[told.kind(name).type][snake(name)]["depends_on"] = [*after, *calls]
+        if resource["Type"] == "AWS::ApiGateway::Deployment":  # the stage has one until it has the next
+            made["aws_api_gateway_deployment"][snake(name)]["lifecycle"] = {"create_before_destroy": True}
         for type_, each in made.items():
             resources.setdefault(type_, {}).update(each)
     zips = {ARTIFACTS_BUCKET, *(key_parameter(one.zip_name) for one in deployment.bundles)}

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from portable.errors import ConfigError
 from portable_aws.infrastructure import terraform_fronts as fronts
 from portable_aws.infrastructure.names import fitting
 from portable_aws.infrastructure.terraform_names import Made, snake
@@ -167,9 +168,12 @@ def _mapping(told: Any, name: str, said: Mapping[str, Any]) -> Made:
 
 
 def _permission(told: Any, name: str, said: Mapping[str, Any]) -> Made:
-    made = {snake(key): told.value(value) for key, value in said.items()}
-    made.pop("invoked_via_function_url", None)  # the provider adds that permission with the other
-    return {"aws_lambda_permission": {snake(name): made}} if "InvokedViaFunctionUrl" not in said else {}
+    if "InvokedViaFunctionUrl" in said:
+        raise ConfigError(
+            "--iac terraform: the aws provider cannot say that everybody may call a function by its URL and in no "
+            "other way; [tool.portable.aws] http = 'http-api', auth='cloud' on every route, or the default form"
+        )
+    return {"aws_lambda_permission": {snake(name): {snake(key): told.value(value) for key, value in said.items()}}}
 
 
 def _url(told: Any, name: str, said: Mapping[str, Any]) -> Made:

@@ -294,6 +294,7 @@ def test_what_holds_data_stays_unless_it_is_told_twice(stack: Emulator, artifact
     assert not [one for one in functions if one["FunctionName"].startswith("shop-gone")]
 
 
+@pytest.mark.slow
 def test_the_commands(
     stack: Emulator, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,7 +105,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "http-api": {"functions": {"http": FunctionSettings(min_instances=2, max_instances=9, storage=2048, arch="arm64")}},
     "rest-api": {"settings": {"http": "rest-api", "blob": "s3-eventbridge"}},
     "alb": {"settings": {"http": "alb", "schedule": "eventbridge-rule"}},
-    "function-url": {"settings": {"http": "function-url", "stream": "msk"}},
+    "function-url": {"settings": {"http": "function-url"}},
+    "msk": {"settings": {"stream": "msk"}},
     "kafka": {"settings": {"stream": "kafka", "runtime": "portable"}},
     "image": {"image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "0" * 64},
 }
@@ -306,18 +307,42 @@ def test_where_a_route_asks_for_iam_no_other_route_leads_round_it() -> None:
     assert found["GET /files/{rest+}"]["Target"] == {"Fn::Sub": "integrations/${FilesFunctionIntegration}"}
 
 
-def guarded() -> App:
+def guarded_app() -> App:
     app = App("guarded")
     app.middleware(bearer)
     app.get("/mine")(lambda: None)
     return app
 
 
+def guarded(form: str = "sam") -> Deployment:
+    return deployment(guarded_app(), form=form)
+
+
+def authorized(form: str = "sam", http: str = "http-api") -> Deployment:
+    """With the check as a Lambda authorizer."""
+    app = guarded_app()
+    spec = describe(app).guards[0].spec
+    return deployment(app, form=form, settings={"authorizer": spec, "http": http})
+
+
 def test_tokens_are_checked_at_the_gate_too() -> None:
-    found = resources(guarded())
+    found = resources(guarded_app())
     (authorizer,) = of_type(found, "AWS::ApiGatewayV2::Authorizer")
     assert routes(found)["GET /mine"]["AuthorizerId"] == {"Ref": authorizer}
     assert routes(found)["HEAD /mine"]["AuthorizerId"] == {"Ref": authorizer}
+
+
+def test_a_lambda_authorizer_stands_before_what_asks_for_it() -> None:
+    found = template_of(authorized())["Resources"]
+    assert routes(found)["GET /mine"]["AuthorizationType"] == "CUSTOM"
+    assert found["AuthorizerFunction"]["Properties"]["Handler"] == "portable_authorizer.handler"
+    methods = of_type(template_of(authorized(http="rest-api"))["Resources"], "AWS::ApiGateway::Method")
+    assert {one["AuthorizationType"] for one in methods.values()} == {"CUSTOM"}
+
+
+def test_terraform_says_what_its_provider_cannot(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"by its URL and in no other way"):
+        write(variant("function-url", "terraform"), tmp_path / "url")
 
 
 def test_what_exists_is_used_and_not_made() -> None:
@@ -371,7 +396,7 @@ def test_a_rest_api_refuses_two_kinds_of_parameter_in_one_place() -> None:
 
 def test_equal_inputs_give_equal_files(tmp_path: Path) -> None:
     for form in FORMS:
-        one, other = (write(variant("function-url", form), tmp_path / f"{form}-{n}") for n in (1, 2))
+        one, other = (write(variant("msk", form), tmp_path / f"{form}-{n}") for n in (1, 2))
         assert {file.name: file.read_bytes() for file in one.iterdir()} == {
             file.name: file.read_bytes() for file in other.iterdir()
         }
@@ -395,6 +420,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("templates")
     for name in VARIANTS:
         write(variant(name), root / name)
+    write(guarded(), root / "guarded")
+    for http in ("http-api", "rest-api"):
+        write(authorized(http=http), root / f"authorizer-{http}")
     for example in sorted(one for one in EXAMPLES.iterdir() if (one / "app.py").is_file()):
         write(of_example(example), root / example.name)
     return root
@@ -452,10 +480,17 @@ def terraform(require_part: Callable[..., Found], tmp_path_factory: pytest.TempP
     return folder
 
 
-@pytest.mark.parametrize("name", [one for one in VARIANTS if one not in ("kafka", "image")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http-api",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("rest-api", "alb", "msk", "guarded", "authorizer")),
+    ],
+)
 def test_terraform_validates_it_with_the_real_provider(terraform: Path, name: str) -> None:
     told = {**os.environ, "TF_CLI_CONFIG_FILE": str(terraform / "rc"), "CHECKPOINT_DISABLE": "1"}
-    folder = write(variant(name, "terraform"), terraform / name)
+    told_of = {"guarded": guarded, "authorizer": authorized}
+    folder = write(told_of[name]("terraform") if name in told_of else variant(name, "terraform"), terraform / name)
     (folder.parent / "bundle.zip").write_bytes(b"")
 
     def run(*words: str) -> str:

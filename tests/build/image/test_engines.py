@@ -27,7 +27,7 @@ from portable.run.processes import Running, accepts, answers, free_port, running
 
 from .conftest import APP, LocalRegistry, copy_image
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Make = Callable[..., Project]
 NAMES = ("with $dollar.txt", "[a] *?.txt", "é 'b' \"c\".txt", "shop/$x 'y'.txt")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portable.build.budget import Excess
     from portable.build.result import Part
     from portable.run.coldstart import ColdStart
     from portable.run.imports import Loading
+    from portable.run.report import Report
 
 __all__ = ["bar", "dropped_lines", "excess_lines", "size_lines", "start_lines", "waterfall_lines"]
 
@@ -100,19 +101,11 @@ def start_lines(starts: Sequence[ColdStart]) -> list[str]:
     return lines
 
 
-def dropped_lines(dropped: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What pruning took from which distribution, the most first."""
+def dropped_lines(report: Report) -> list[str]:
+    """What pruning took from which distribution, the most first, and why."""
     from portable.build.sizes import size
 
-    totals: dict[tuple[str, str], list[int]] = {}
-    for one in dropped:
-        found = totals.setdefault((str(one["distribution"] or "(no RECORD)"), str(one["rule"])), [0, 0])
-        found[0] += one["files"]
-        found[1] += one["size"]
-    lines = [
-        f"  {name:<22.22}{files:>6}{size(count):>10}  {rule}"
-        for (name, rule), (files, count) in sorted(totals.items(), key=lambda item: (-item[1][1], item[0]))
-    ]
-    for rule, why in sorted({str(one["rule"]): str(one["why"]) for one in dropped}.items()):
+    lines = [f"  {name:<22.22}{files:>6}{size(count):>10}  {rule}" for name, rule, files, count in report.pruned]
+    for rule, why in report.reasons.items():
         lines += fill(f"{rule}: {why}", 79, initial_indent="  ", subsequent_indent="    ").splitlines()
     return lines

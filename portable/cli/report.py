@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dist", type=Path, metavar="DIR", help="the artifact (default: dist/TARGET of the project)")
     parser.add_argument("--cold-start", action="store_true", help="measure cold starts too")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="cold starts of each function (default: 5)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page too: a treemap, waterfalls, tables")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,7 +40,16 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--runs {options.runs}: at least one")
     project = chosen_project(options)
     report = make_report(options.dist or project.root / "dist" / options.target, options.cold_start * options.runs)
-    print("\n".join(_lines(report)))
+    lines = _lines(report)
+    if options.html is not None:
+        from portable.run.report_page import report_page
+
+        try:
+            options.html.write_text(report_page(report), "utf-8")
+        except OSError as error:
+            raise ConfigError(f"--html {options.html}: {error.strerror}") from error
+        lines += ["", str(options.html)]
+    print("\n".join(lines))
     over = report.excesses(read_budget(project, options.target, report.manifest))
     if over:
         from portable.cli.bars import excess_lines
@@ -53,7 +63,7 @@ def _lines(report: Report) -> list[str]:
 
     lines = [f"{report.manifest.app} for {report.target}, Python {report.python}", *size_lines(report.parts)]
     if report.dropped:
-        lines += ["", "pruned from the dependencies:", *dropped_lines(report.dropped)]
+        lines += ["", "pruned from the dependencies:", *dropped_lines(report)]
     lines += ["", "imports before the first event:"]
     for loading in report.loadings:
         lines += waterfall_lines(loading)

@@ -10,6 +10,7 @@ import msgspec
 
 from portable.build.budget import Budget, Excess, Measured, check_measured, check_parts
 from portable.build.result import Part
+from portable.build.sizes import UNOWNED
 from portable.build.target import Bundle
 from portable.errors import ConfigError
 from portable.manifest import Manifest
@@ -41,6 +42,22 @@ class Report(msgspec.Struct, frozen=True):
     starts: Sequence[ColdStart] = ()
     used: Mapping[str, str] = {}
     unknown: str = ""
+
+    @property
+    def pruned(self) -> list[tuple[str, str, int, int]]:
+        """Distribution, rule, files and bytes, the most first."""
+        totals: dict[tuple[str, str], list[int]] = {}
+        for one in self.dropped:
+            found = totals.setdefault((one["distribution"] or UNOWNED, one["rule"]), [0, 0])
+            found[0] += one["files"]
+            found[1] += one["size"]
+        rows = [(name, rule, files, count) for (name, rule), (files, count) in totals.items()]
+        return sorted(rows, key=lambda row: (-row[3], row[:2]))
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each rule took something."""
+        return dict(sorted({one["rule"]: one["why"] for one in self.dropped}.items()))
 
     def excesses(self, budget: Budget) -> list[Excess]:
         """What of a budget is not kept."""

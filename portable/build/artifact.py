@@ -15,7 +15,7 @@ import portable
 from portable.build import pythons, vendor
 from portable.build.beside import Beside
 from portable.build.bounds import check_bounds, check_size, with_settings
-from portable.build.budget import Measured, hold_to_budget, read_budget
+from portable.build.budget import Measure, hold_to_budget, read_budget
 from portable.build.bundle import (
     application_layer,
     check_layers,
@@ -55,8 +55,6 @@ from portable.errors import BuildError, ConfigError
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
 
 
-Measure = Callable[[Path], Measured]
-
 _COMMON = ("budget", "functions", "leave_out", "split")
 """Settings every target takes."""
 
@@ -83,7 +81,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def check(project: Project, target: BuildTarget) -> tuple[Description, list[Finding]]:
-    """The app's description, and what the target cannot give it.
+    """The app's description with what the settings ask of its functions, and what the target cannot give it.
 
     Raises BuildError and ConfigError; a setting the target does not know is one, where it says which it knows.
     """
@@ -94,18 +92,18 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
         if name not in _COMMON and name not in known:  # type: ignore[operator]
             raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
     description = describe_project(project)
-    manifest = description.manifest
+    asked = function_settings(project, target.name, description.manifest)
+    manifest = with_settings(description.manifest, asked)
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
     findings += [*check_clock_changes(manifest), *check_mounts(manifest), *check_grants(manifest)]
     findings += check_left_out(project, target)
     read_budget(project, target.name, manifest)
-    asked = function_settings(project, target.name, manifest)
     findings += [*check_bounds(manifest, asked, target)]
-    findings += target.check(served(with_settings(manifest, asked), target), settings)
+    findings += target.check(served(manifest, target), settings)
     if not manifest.functions:
         message = f"app {manifest.app!r} has no handler, so nothing would ever call it"
         findings.append(Finding("warning", project.spec, message, "decorate one, or include the router that has it"))
-    return description, findings
+    return msgspec.structs.replace(description, manifest=manifest), findings
 
 
 def build(project: Project, target: BuildTarget, wanted: Wanted | None = None, measure: Measure | None = None) -> Built:
@@ -148,6 +146,7 @@ class _Work(msgspec.Struct):
     findings: list[Finding]
     measure: Measure | None = None
     files: dict[str, dict[str, Any]] = {}
+    parts: dict[str, list[Part]] = {}
 
     def make(self) -> Built:
         """What the last build came to where nothing has changed since, else a new artifact."""
@@ -202,7 +201,7 @@ class _Work(msgspec.Struct):
         inputs = self._inputs(compiler, framework_hash, found)
         bundles = bundles_of(self.target, manifest, self.project)
         modules = Sources(self.sources, manifest)
-        image, apps, parts = None, dict[str, Layer](), dict[str, list[Part]]()
+        image, apps = None, dict[str, Layer]()
         with replacing(out) as fresh:
             for bundle in bundles:
                 files, needed = self._part_of(bundle, modules, found, wishes, folder)
@@ -211,7 +210,7 @@ class _Work(msgspec.Struct):
                 )
                 self._refuse_broken(app)
                 apps[bundle.name] = app
-                parts[bundle.name] = parts_of(app, framework, needed, folder)
+                self.parts[bundle.name] = parts_of(app, framework, needed, folder)
                 self._write_bundle(fresh, bundle, [needed, framework, app])
             if not self.wanted.for_here:
                 work = ImageWork(
@@ -229,8 +228,8 @@ class _Work(msgspec.Struct):
             bill = bill_of_materials(manifest.app, self.target.name, inputs, found, folder)
             self._write_file(fresh, "sbom.json", bill)
             self._write_file(fresh, "report/pruned.json", dropped_document(found.dropped))
-            self._write_manifest(fresh, bundles, inputs, image, parts)
-            self._hold_to_budget(fresh, bundles, parts)
+            self._write_manifest(fresh, bundles, inputs, image)
+            self._hold_to_budget(fresh, bundles)
         zips = {
             out / path: entry["size"] for path, entry in self.files.items() if path.endswith(".zip") and "/" not in path
         }
@@ -241,7 +240,7 @@ class _Work(msgspec.Struct):
             self.place.python,
             str(self.place),
             zips,
-            parts,
+            self.parts,
             self.findings,
             lock,
             len(manifest.functions),
@@ -331,12 +330,7 @@ class _Work(msgspec.Struct):
         self.files[path] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     def _write_manifest(
-        self,
-        fresh: Path,
-        bundles: Sequence[Bundle],
-        inputs: Mapping[str, Any],
-        image: Image | None,
-        parts: Mapping[str, Sequence[Part]],
+        self, fresh: Path, bundles: Sequence[Bundle], inputs: Mapping[str, Any], image: Image | None
     ) -> None:
         document = {
             "portable": portable.__version__,
@@ -346,7 +340,7 @@ class _Work(msgspec.Struct):
             "app": self.description.manifest,
             "bundles": {one.name: {"path": one.path, "sources": one.sources} for one in bundles},
             "inputs": inputs,
-            "sizes": sizes_document(parts),
+            "sizes": sizes_document(self.parts),
             "files": dict(sorted(self.files.items())),
         }
         if image is not None:
@@ -360,11 +354,11 @@ class _Work(msgspec.Struct):
             document["authorizers"] = found
         (fresh / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(document)))
 
-    def _hold_to_budget(self, fresh: Path, bundles: Sequence[Bundle], parts: Mapping[str, Sequence[Part]]) -> None:
+    def _hold_to_budget(self, fresh: Path, bundles: Sequence[Bundle]) -> None:
         budget = read_budget(self.project, self.target.name, self.description.manifest)
         zips = {one.zip_name: self.files[one.zip_name]["size"] for one in bundles}
         measure = None if self.measure is None else partial(self.measure, fresh)
-        self.findings += hold_to_budget(budget, bundles, zips, parts, measure)
+        self.findings += hold_to_budget(budget, bundles, zips, self.parts, measure)
 
     def _refuse_broken(self, app: Layer) -> None:
         for one in source_errors(app):

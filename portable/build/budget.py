@@ -9,7 +9,8 @@ imported before its first event. ``[tool.portable.budget.functions.<name>]`` say
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,12 +28,16 @@ __all__ = [
     "BudgetError",
     "Excess",
     "Limit",
+    "Measure",
     "Measured",
     "check_measured",
     "check_parts",
     "hold_to_budget",
     "read_budget",
 ]
+
+Measure = Callable[[Path, Collection[str]], "Measured"]
+"""Runs an artifact in a folder, for what limits are of: ``cold_start``, ``imports``."""
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -144,23 +149,23 @@ def hold_to_budget(
     bundles: Sequence[Bundle],
     zips: Mapping[str, int],
     parts: Mapping[str, Sequence[Part]],
-    measure: Callable[[], Measured] | None = None,
+    measure: Callable[[Collection[str]], Measured] | None = None,
 ) -> list[Finding]:
     """Notes and warnings of what keeps to its budget, or cannot be measured here. Raises BudgetError.
 
-    ``zips``: bytes by the zip's name. ``parts``: of each bundle by its name. ``measure`` is called where a limit needs
-    it and the sizes are right.
+    ``zips``: bytes by the zip's name. ``parts``: of each bundle by its name. ``measure`` is called where limits need
+    it and the sizes are right, with what they are of: ``cold_start``, ``imports``.
     """
     found = list(check_parts(budget, bundles, zips, parts))
     findings = [one for one in found if isinstance(one, Finding)]
     over = [one for one in found if isinstance(one, Excess)]
-    limit = next((one for one in budget.limits if one.what in _MEASURED), None)
-    if not over and limit is not None and measure is not None:
-        measured = measure()
+    limits = [one for one in budget.limits if one.what in _MEASURED]
+    if not over and limits and measure is not None:
+        measured = measure({one.what for one in limits})
         over += check_measured(budget, measured)
         if measured.unknown:
-            message = f"the budget of {limit.what.replace('_', ' ')} is not checked: {measured.unknown}"
-            findings.append(Finding("warning", limit.where, message))
+            message = f"what the budget says of starting is not checked: {measured.unknown}"
+            findings.append(Finding("warning", limits[0].where, message))
     if over:
         raise BudgetError(over, parts)
     return findings

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(folder: Path) -> Measured:
+def _measure(folder: Path, wanted: Collection[str]) -> Measured:
     from portable.run.coldstart import measure
 
-    return measure(folder)
+    return measure(folder, wanted)

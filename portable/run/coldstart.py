@@ -11,7 +11,7 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +73,20 @@ def measure_cold_starts(folder: Path, runs: int = RUNS) -> tuple[list[ColdStart]
     return starts, used
 
 
-def measure(folder: Path) -> Measured:
+def measure(folder: Path, wanted: Collection[str] = ("imports", "cold_start")) -> Measured:
     """What a budget may bound, of a new artifact; that it cannot be measured here is part of the answer."""
     artifact = open_artifact(folder)
+    target = adapter(artifact.target).build
+    imports: dict[str, int] = {}
+    starts: list[ColdStart] = []
     try:
-        target = adapter(artifact.target).build
-        loaded = {one.name: load_function(artifact, target, one.name).modules for one in artifact.manifest.functions}
-        starts, _ = measure_cold_starts(folder)
+        for function in artifact.manifest.functions if "imports" in wanted else ():
+            imports[function.name] = load_function(artifact, target, function.name, 1).modules
+        if "cold_start" in wanted:
+            starts, _ = measure_cold_starts(folder)
     except ConfigError as error:
-        return Measured(unknown=str(error))
-    return Measured({one.function: one.median for one in starts}, loaded)
+        return Measured(imports=imports, unknown=str(error))
+    return Measured({one.function: one.median for one in starts}, imports)
 
 
 def _start(

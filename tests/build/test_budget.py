@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,8 @@ def test_what_only_a_run_shows_is_measured_once_the_sizes_are_right(make_project
     budget = "[tool.portable.budget]\ncold_start = '300 ms'\n\n[tool.portable.budget.functions.http]\nimports = 10\n"
     seen: list[set[str]] = []
 
-    def measure(folder: Path) -> Measured:
+    def measure(folder: Path, wanted: Collection[str]) -> Measured:
+        assert wanted == {"cold_start", "imports"}
         seen.append({file.name for file in folder.iterdir()})
         return Measured({"http": 0.25, "take-order": 0.5}, {"http": 11, "take-order": 90})
 
@@ -126,9 +127,9 @@ def test_what_only_a_run_shows_is_measured_once_the_sizes_are_right(make_project
         ("http, imports", "11", "10", "1"),
     ]
     assert not (project.root / "dist" / "plain").exists()
-    [finding] = build(project, target, measure=lambda _: Measured(unknown="no Python here")).findings
+    [finding] = build(project, target, measure=lambda *_: Measured(unknown="no Python here")).findings
     assert (finding.severity, finding.where) == ("warning", "pyproject.toml:2")
-    assert finding.message == "the budget of cold start is not checked: no Python here"
+    assert finding.message == "what the budget says of starting is not checked: no Python here"
 
 
 @pytest.mark.parametrize(

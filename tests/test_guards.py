@@ -11,7 +11,8 @@ import pytest
 
 from portable import App, ConfigError, Depends
 from portable.app import load_app
-from portable.build.bundle import wanted_requirements
+from portable.build.dependencies import wanted_requirements
+from portable.build.project import Project
 from portable.manifest import describe_app
 from portable.security import JWTBearer
 
@@ -93,11 +94,12 @@ def test_what_checks_read_is_the_functions(guarded: Callable[[], Any]) -> None:
 
 
 def test_a_bundle_has_what_verifies_tokens(guarded: Callable[[], Any], tmp_path: Path) -> None:
-    manifest = guarded()
+    manifest, project = guarded(), Project(tmp_path, "guarded:app")
     sources = {"guarded.py": tmp_path / "guarded.py"}
-    assert [one for one in wanted_requirements([], [], manifest, sources) if "jwt" in one] == ["pyjwt[crypto]>=2.10"]
+    wishes = wanted_requirements(project, [], [], manifest, sources, "aws")
+    assert [one for one in wishes.asked if "jwt" in one] == ["pyjwt[crypto]>=2.10"]
     (tmp_path / "guarded.py").write_text("app = None\n")
-    assert wanted_requirements([], [], manifest, sources) == []
+    assert wanted_requirements(project, [], [], manifest, sources, "aws").asked == ()
 
 
 def test_two_checks_of_one_name(tmp_path: Path) -> None:

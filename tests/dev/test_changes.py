@@ -10,8 +10,8 @@ from portable.dev import changes
 from portable.dev.changes import ATTEMPTS, ChangeDelivery
 from portable.dev.delivery import Invocation
 from portable.dev.state import State
-from portable.serving.threads import Threads
 from portable.resources import use_platform
+from portable.serving.threads import Threads
 from portable.triggers import ChangeTrigger, Settings
 from portable_local.platform import LocalPlatform
 

@@ -14,9 +14,9 @@ from portable import App, Stream, StreamRecord
 from portable.dev.delivery import Invocation
 from portable.dev.state import State
 from portable.dev.streams import StreamDelivery, stream_parts
-from portable.serving.threads import Threads
 from portable.invoke import make_function
 from portable.resources import use_platform
+from portable.serving.threads import Threads
 from portable_local.platform import LocalPlatform
 
 from .conftest import DevServer, make_project, run_dev

@@ -15,6 +15,7 @@ from portable.build.places import find_line
 from portable.build.project import Project, merged
 from portable.build.settings import existing_resources, function_settings
 from portable.errors import ConfigError
+from portable.run.target import open_artifact
 
 Make = Callable[..., Project]
 
@@ -93,11 +94,14 @@ def test_a_stage_is_laid_over_them(make_project: Make) -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(make_project: Make, text: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+    def read() -> None:
         project = asked(make_project, None, f"\n{text}\n")
         manifest = describe_project(project).manifest
         function_settings(project, "plain", manifest)
         existing_resources(project, manifest)
+
+    with pytest.raises(ConfigError, match=says):
+        read()
 
 
 def test_lines(tmp_path: Path) -> None:
@@ -145,7 +149,8 @@ def test_the_users_own_part_is_laid_over(make_project: Make, target: object) -> 
     project = make_project({"pyproject.toml": "", "infra/plain.yaml": override})
     found = files(project, with_files(target), "second")
     assert found["infra/template.yaml"].decode() == (
-        "Resources:\n  Http:\n    Memory: 128\n    Zip: bundle.zip\n    Role:\n      Fn::GetAtt:\n      - Mine\n      - Arn\n"
+        "Resources:\n  Http:\n    Memory: 128\n    Zip: bundle.zip\n    Role:\n      Fn::GetAtt:\n      - Mine\n"
+        "      - Arn\n"
         "    Name:\n      Fn::Sub: ${A}-x\n  Mine:\n    Ref:\n      Ref: A\nStays:\n- é\n"
     )
     assert found["infra/main.json"] == b'{\n  "a": 1\n}\n'
@@ -177,5 +182,6 @@ def test_they_are_part_of_the_artifact(make_project: Make, target: object) -> No
     text = (built.folder / "infra" / "template.yaml").read_text()
     assert "Memory: 512" in text
     said = (built.folder / "manifest.json").read_text()
+    assert open_artifact(built.folder).manifest.functions[0].memory == 512  # what its entry was told
     assert '"infra/run.sh"' in said
     assert '"stage": "prod"' in said

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import botocore.client
+import botocore.signers
 import pytest
 
+from portable.drivers import address_variable
 from portable.grants import VERBS
-from portable.resources import Resource, use_platform
+from portable.manifest import FunctionRecord, Manifest
+from portable.plugins import adapter
+from portable.resources import Resource, sockets, use_platform
+from portable.run.delivery import Delivery
 from portable.run.emulators import connections_api
+from portable.run.storage import Storage
+from portable.testing.client import Client
+from portable.testing.inprocess import InProcess
+from portable.testing.projects import Projects
 from portable.uses import grants_used
 from portable_aws.permissions import ACTIONS, statements
 from portable_aws.provision import make_queue, make_stream, make_table
 from portable_aws.runtime import platform
+from portable_aws.wire import Wire
 
 APP = """
     from collections.abc import Iterator
@@ -243,7 +257,7 @@ def test_what_is_called_is_allowed_and_what_is_allowed_is_called(
         environment, places = made(account, declared)
         environment |= {"PORTABLE_SOCKETS_CHAT": f"{gateway.endpoint}/live"}
         calls = Calls(places | {"connections": ("sockets", "chat", "connections")})
-        record(monkeypatch, calls)
+        record(monkeypatch, calls.note)
         aws = platform(environment)
         unused = {(kind, verb, part, action) for kind, verb, part, action in table()} - NO_CALL
         handlers = [one for one in vars(module).values() if getattr(one, "__module__", "") == "permitted"]
@@ -323,16 +337,138 @@ def made(account: Any, declared: dict[tuple[str, str], Resource]) -> tuple[dict[
     return environment, places
 
 
-def record(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:
-    """Every call of every client."""
+def record(monkeypatch: pytest.MonkeyPatch, note: Callable[[str, str, dict[str, Any]], None]) -> None:
+    """Every call of every client, what the bucket driver sends by itself, and what is signed for others to call."""
     call: Callable[..., Any] = botocore.client.BaseClient._make_api_call
+    sent: Callable[..., Any] = Wire._call
+    signed: Callable[..., Any] = botocore.signers.generate_presigned_url
 
     def noted(client: Any, operation: str, asked: dict[str, Any]) -> Any:
-        calls.note(client.meta.service_model.service_name, operation, asked)
+        note(client.meta.service_model.service_name, operation, asked)
         return call(client, operation, asked)
 
+    def noted_too(wire: Wire, method: str, *given: Any) -> Any:
+        note("s3", {"GET": "GetObject", "PUT": "PutObject"}[method], {"Bucket": wire._bucket})
+        return sent(wire, method, *given)
+
+    def noted_for_others(client: Any, method: str, asked: dict[str, Any], *given: Any, **options: Any) -> Any:
+        if asked["Key"] != "k":  # by that one the driver asks botocore where a bucket is, and nobody calls it
+            note(client.meta.service_model.service_name, client.meta.method_to_api_mapping[method], asked)
+        return signed(client, method, asked, *given, **options)
+
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(Wire, "_call", noted_too)
+    monkeypatch.setattr(
+        botocore.signers, "generate_presigned_url", noted_for_others
+    )  # clients made from now on have it
 
 
 def test_the_table_has_every_verb() -> None:
     assert {kind: tuple(verbs) for kind, verbs in ACTIONS.items()} == dict(VERBS)
+
+
+# --- the examples, as they are
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+class OnAWS(InProcess):
+    """An app in this process on AWS's drivers: what each function calls is noted under its name."""
+
+    calls: Calls
+    needs: dict[str, set[Need]]
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="portable-"))
+        environment = stack.enter_context(adapter("aws").run.emulate(self.manifest, Path(folder)))
+        self.platform = platform(environment)
+        stack.callback(self.platform.close)
+        self._storage = Storage(self.manifest, self.platform)
+        self._delivery = Delivery(self.manifest, self.platform, self._deliver)
+        self.calls = Calls(addressed(self.manifest, environment))
+        self.needs = {one.name: set() for one in self.manifest.functions}
+
+    def empty(self) -> None:
+        """As ``portable.run.deployment`` does between two tests."""
+        self._storage.clear()
+        self._delivery.forget()
+
+    def _invoke(self, function: FunctionRecord, event: Any, *more: Any, **options: Any) -> Any:
+        self.calls.needs = self.needs[function.name]
+        try:
+            return super()._invoke(function, event, *more, **options)
+        finally:
+            self.calls.needs = set()  # what takes messages and looks for blobs is no function, nor is the test
+
+
+class Nowhere(dict[str, tuple[str, str, str]]):
+    """Places by name; what is none of the app's own resources, such as a topic's queues, stands for itself."""
+
+    def __missing__(self, name: str) -> tuple[str, str, str]:
+        return "", name, ""
+
+
+def addressed(manifest: Manifest, environment: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
+    """What each name in a call stands for."""
+    usual = {"bucket": "blobs", "config": "parameter", "sockets": "connections"}
+    places = Nowhere()
+    for one in manifest.resources:
+        address = environment.get(address_variable(one.kind, one.name), "")  # a config's default needs none
+        name = "connections" if one.kind == "sockets" else address.rpartition("//")[2]
+        places[address if one.kind == "queue" else name] = (one.kind, one.name, usual.get(one.kind, one.kind))
+    return places
+
+
+@contextlib.contextmanager
+def example(name: str) -> Iterator[tuple[Any, list[Callable[[Client], None]]]]:
+    """An example's app, and those of its tests that take nothing but a client."""
+    projects = Projects()
+    projects.enter(EXAMPLES / name / "test_app.py")
+    try:
+        tests = vars(import_module("test_app"))
+        wanted = [one for key, one in tests.items() if key.startswith("test_")]
+        yield import_module("app").app, [one for one in wanted if list(inspect.signature(one).parameters) == ["client"]]
+    finally:
+        projects.enter(Path(__file__))
+
+
+def one_has_vanished(client: Client) -> None:
+    """Beside the chat's own tests: who is found gone leaves the groups."""
+    client.websocket("/chat", query={"who": "ann", "room": "red"}).vanish()
+    assert client.post("/rooms/red", query={"text": "anybody?"}).json() == 0
+
+
+@pytest.mark.parametrize("name", ["accounts", "chat", "thumbnails"])
+def test_an_example_may_what_it_does_and_does_what_it_may(
+    name: str, require_part: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("moto", "redis-server"):
+        require_part(part)
+    monkeypatch.setattr(sockets, "SETTLING", 0)
+    with example(name) as (app, tests):
+        host = OnAWS(app, {}, raise_errors=False)
+        host.open()
+        record(monkeypatch, lambda *call: host.calls.note(*call))
+        try:
+            with use_platform(host.platform):
+                host.start()
+                for test in [*tests, *([one_has_vanished] if name == "chat" else ())]:
+                    test(Client(host))
+                    host.empty()
+        finally:
+            host.close()
+    default = {"config:accounts-per-minute"}  # the value is in the code: nothing is called, and no policy made
+    for function in host.manifest.functions:
+        made, allowed = host.needs[function.name], granted(pairs(function.grants))
+        assert made <= allowed, f"{function.name} makes calls that its policy does not allow"
+        for key, verbs in function.grants.items():
+            kind, _, which = key.partition(":")
+            for verb in verbs:
+                if ACTIONS[kind][verb] and key not in default:
+                    of_verb = granted({(kind, which): {verb}})
+                    assert made & of_verb, f"{function.name} makes no call for {verb} on {key}"
+
+
+def pairs(grants: Mapping[str, list[str]]) -> dict[tuple[str, str], set[str]]:
+    """A manifest's grants by kind and name."""
+    return {(key.partition(":")[0], key.partition(":")[2]): set(verbs) for key, verbs in grants.items()}

@@ -28,10 +28,10 @@ from portable.run.delivery import resource_of
 from portable.run.processes import LOOPBACK, StartError, answers, free_port, running, tail
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
+from portable.samples.posted import body_of, with_body
 from portable_container.build import ENTRY
 from portable_container.control import PREFIX
 from portable_container.runtime import PLATFORM, PLATFORMS
-from portable_container.samples import body_of, with_body
 
 __all__ = ["RUNNER", "ContainerRunner", "ContainerRunning"]
 

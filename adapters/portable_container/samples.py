@@ -7,7 +7,6 @@ polls for, are shown as they can be pushed. The token is whoever posts' to add.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,16 +14,17 @@ from typing import Any
 
 from portable.drivers.tags import encode
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Change, Request, Response, Tick
+from portable.events import BlobEvent, Change, Request, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
+from portable.samples.posted import body_of, error_of, response_of, with_body
 from portable_container.build import source_of
 from portable_container.control import EVENTS, FUNCTIONS
 from portable_container.events import TYPES
 
-__all__ = ["SAMPLES", "ContainerSamples", "body_of", "with_body"]
+__all__ = ["SAMPLES", "ContainerSamples"]
 
 # What the server adds to any answer; it is none of the function's.
 _OF_THE_SERVER = ("connection", "date", "transfer-encoding")
@@ -80,44 +80,15 @@ class ContainerSamples:
         """What the answer says."""
         body = body_of(answer)
         if function.kind == "http":
-            return Outcome(response=_response(event, answer, body))
+            return Outcome(response=response_of(event, answer, body, _OF_THE_SERVER))
         status = answer["status"]
         if not 200 <= status < 300:
-            return Outcome(error=_error(status, body))
+            return Outcome(error=error_of(status, body))
         if function.kind == "message":
             rows = json.loads(body)["failed"]
             after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
             return Outcome(failed=[row["id"] for row in rows], after=after)
         return Outcome(value=json.loads(body) if function.kind == "direct" and body else None)
-
-
-def body_of(native: Any) -> bytes:
-    """The bytes of a native event's or answer's body."""
-    text = native.get("body") or ""
-    return base64.b64decode(text) if native.get("base64") else text.encode()
-
-
-def with_body(native: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """A native event or answer with these bytes as its body."""
-    try:
-        return {**native, "body": body.decode(), "base64": False}
-    except UnicodeDecodeError:
-        return {**native, "body": base64.b64encode(body).decode(), "base64": True}
-
-
-def _error(status: int, body: bytes) -> str:
-    try:
-        detail = str(json.loads(body)["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = body.decode(errors="replace")
-    return detail if status >= 500 else f"HTTPError: {status} {detail}"
-
-
-def _response(event: Any, answer: Any, body: bytes) -> Response:
-    headers = [(name.lower(), value) for name, value in answer["headers"] if name.lower() not in _OF_THE_SERVER]
-    if getattr(event, "method", "") != "HEAD":
-        headers = [pair for pair in headers if pair[0] != "content-length"]
-    return Response(body or None, answer["status"], headers)
 
 
 def _http(event: Request) -> dict[str, Any]:

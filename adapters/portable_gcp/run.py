@@ -29,10 +29,10 @@ from portable.run.bodies import Body, exchange
 from portable.run.processes import LOOPBACK, StartError, accepts, free_port, running
 from portable.run.processes import Running as Process
 from portable.run.target import Artifact, InvocationError
+from portable.samples.posted import body_of, with_body
 from portable_gcp.capabilities import NAMES
 from portable_gcp.limits import DEFAULT_TIMEOUT
 from portable_gcp.provision import call, make_queue, make_topic
-from portable_gcp.samples import body_of, with_body
 from portable_gcp.triggers.identity import UNVERIFIED
 from portable_gcp.wire import read_event, write_event
 

@@ -18,11 +18,12 @@ from urllib.parse import quote
 
 from portable.drivers.places import name_of as name_of_key
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Change, Message, Request, Response, Tick
+from portable.events import BlobEvent, Change, Message, Request, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
+from portable.samples.posted import body_of, error_of, response_of, with_body
 from portable_gcp.bucket import name_of
 from portable_gcp.documents import encode_item
 from portable_gcp.limits import DOCUMENT_NAME_BYTES, REQUEST_BYTES
@@ -68,43 +69,14 @@ class GoogleSamples:
         """What the answer says."""
         body = body_of(answer)
         if function.kind == "http":
-            return Outcome(response=_response(event, answer, body))
+            return Outcome(response=response_of(event, answer, body, _OF_THE_SERVER))
         status = answer["status"]
         if 200 <= status < 300:
             return Outcome(value=json.loads(body) if function.kind == "direct" and body else None)
         if function.kind == "message" and status in (429, 500):
             messages: Any = event
             return Outcome(failed=[message.id for message in messages])
-        return Outcome(error=_error(status, body))
-
-
-def body_of(native: Any) -> bytes:
-    """The bytes of a native event's or answer's body."""
-    text = native.get("body") or ""
-    return base64.b64decode(text) if native.get("base64") else text.encode()
-
-
-def with_body(native: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """A native event or answer with these bytes as its body."""
-    try:
-        return {**native, "body": body.decode(), "base64": False}
-    except UnicodeDecodeError:
-        return {**native, "body": base64.b64encode(body).decode(), "base64": True}
-
-
-def _error(status: int, body: bytes) -> str:
-    try:
-        detail = str(json.loads(body)["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = body.decode(errors="replace")
-    return detail if status >= 500 else f"HTTPError: {status} {detail}"
-
-
-def _response(event: Any, answer: Any, body: bytes) -> Response:
-    headers = [(name.lower(), value) for name, value in answer["headers"] if name.lower() not in _OF_THE_SERVER]
-    if getattr(event, "method", "") != "HEAD":
-        headers = [pair for pair in headers if pair[0] != "content-length"]
-    return Response(body or None, answer["status"], headers)
+        return Outcome(error=error_of(status, body))
 
 
 def _posted(path: str, headers: list[list[str]], body: str) -> dict[str, Any]:

@@ -11,12 +11,22 @@ from portable.drivers import address_variable
 from portable.manifest import FunctionRecord
 from portable.resources.topic import subscription_name
 from portable_aws import limits
-from portable_aws.infrastructure.names import att, fitting, logical, ref
+from portable_aws.infrastructure.names import att, fitting, logical, ref, sub
 from portable_aws.infrastructure.plan import Plan, function_id
 from portable_aws.infrastructure.references import address, arns, dead_letters_id, subscription_id
 from portable_aws.permissions import statements
 
-__all__ = ["ARTIFACTS_BUCKET", "add_authorizer_function", "add_function", "key_parameter"]
+__all__ = [
+    "ARTIFACTS_BUCKET",
+    "AUTHORIZER",
+    "add_authorizer_function",
+    "add_authorizer_permission",
+    "add_function",
+    "key_parameter",
+]
+
+AUTHORIZER = "AuthorizerFunction"
+"""Logical id of the function that API Gateway asks first."""
 
 ARTIFACTS_BUCKET = "ArtifactsBucket"
 """The parameter that names the bucket which zips are deployed from."""
@@ -55,10 +65,24 @@ def add_authorizer_function(plan: Plan, function: FunctionRecord) -> str:
         kind, _, name = key.partition(":")
         environment[address_variable(kind, name)] = address(plan, kind, name)
     environment = {name: value for name, value in environment.items() if value is not None} | _own(plan)
-    made = "AuthorizerFunction"
     zip_name = plan.deployment.zip_of(function.name)
-    _add(plan, made, function.name, "portable_authorizer.handler", zip_name, environment, told)
-    return made
+    _add(plan, AUTHORIZER, function.name, "portable_authorizer.handler", zip_name, environment, told)
+    return AUTHORIZER
+
+
+def add_authorizer_permission(plan: Plan, api: str) -> None:
+    """That the authorizers of an API may call that function."""
+    here = f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api}}}/authorizers/*"
+    plan.add(
+        f"{AUTHORIZER}Permission",
+        "AWS::Lambda::Permission",
+        {
+            "Action": "lambda:InvokeFunction",
+            "FunctionName": att(AUTHORIZER, "Arn"),
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": sub(here),
+        },
+    )
 
 
 def _own(plan: Plan) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from portable.manifest import FunctionRecord, TriggerRecord
 from portable_aws import limits
 from portable_aws.gateway import authorizers_of, route_key
 from portable_aws.infrastructure.balancer import add_balancer
-from portable_aws.infrastructure.functions import add_authorizer_function
+from portable_aws.infrastructure.functions import AUTHORIZER, add_authorizer_function, add_authorizer_permission
 from portable_aws.infrastructure.names import att, ref, sub
 from portable_aws.infrastructure.plan import Plan, function_id
 from portable_aws.infrastructure.rest import add_rest_api
@@ -18,7 +18,6 @@ from portable_aws.infrastructure.rest import add_rest_api
 __all__ = ["add_http"]
 
 API = "HttpApi"
-_CALLER = "AuthorizerFunction"
 _ACCESS = (
     '{"time":"$context.requestTime","request":"$context.requestId","ip":"$context.identity.sourceIp",'
     '"route":"$context.routeKey","status":"$context.status","bytes":"$context.responseLength",'
@@ -184,20 +183,10 @@ def _add_authorizer(plan: Plan) -> None:
             "ApiId": ref(API),
             "Name": "portable",
             "AuthorizerType": "REQUEST",
-            "AuthorizerUri": sub(f"{start}${{{_CALLER}.Arn}}/invocations"),
+            "AuthorizerUri": sub(f"{start}${{{AUTHORIZER}.Arn}}/invocations"),
             "AuthorizerPayloadFormatVersion": "2.0",
             "AuthorizerResultTtlInSeconds": 0,
             "EnableSimpleResponses": True,
         },
     )
-    here = f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{API}}}/authorizers/*"
-    plan.add(
-        f"{_CALLER}Permission",
-        "AWS::Lambda::Permission",
-        {
-            "Action": "lambda:InvokeFunction",
-            "FunctionName": att(_CALLER, "Arn"),
-            "Principal": "apigateway.amazonaws.com",
-            "SourceArn": sub(here),
-        },
-    )
+    add_authorizer_permission(plan, API)

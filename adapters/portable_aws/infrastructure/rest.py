@@ -11,6 +11,7 @@ import msgspec
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable_aws.gateway import route_key
+from portable_aws.infrastructure.functions import AUTHORIZER, add_authorizer_permission
 from portable_aws.infrastructure.names import att, ref, sub
 from portable_aws.infrastructure.plan import Plan, function_id
 
@@ -18,7 +19,6 @@ __all__ = ["add_rest_api"]
 
 API = "RestApi"
 STAGE = "live"
-_CALLER = "AuthorizerFunction"
 
 
 class _Node(msgspec.Struct):
@@ -138,21 +138,11 @@ def _add_authorizer(plan: Plan) -> None:
             "RestApiId": ref(API),
             "Name": "portable",
             "Type": "REQUEST",
-            "AuthorizerUri": sub(f"{start}${{{_CALLER}.Arn}}/invocations"),
+            "AuthorizerUri": sub(f"{start}${{{AUTHORIZER}.Arn}}/invocations"),
             "AuthorizerResultTtlInSeconds": 0,
         },
     )
-    here = f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{API}}}/authorizers/*"
-    plan.add(
-        f"{_CALLER}Permission",
-        "AWS::Lambda::Permission",
-        {
-            "Action": "lambda:InvokeFunction",
-            "FunctionName": att(_CALLER, "Arn"),
-            "Principal": "apigateway.amazonaws.com",
-            "SourceArn": sub(here),
-        },
-    )
+    add_authorizer_permission(plan, API)
 
 
 def _add_stage(plan: Plan, parts: list[str]) -> None:

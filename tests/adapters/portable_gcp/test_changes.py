@@ -15,8 +15,9 @@ from portable import Table
 from portable.drivers.table import Schema
 from portable.errors import HTTPError
 from portable.events import Change
+from portable.samples.posted import body_of
 from portable_gcp.documents import encode_item
-from portable_gcp.samples import SAMPLES, body_of
+from portable_gcp.samples import SAMPLES
 from portable_gcp.triggers.firestore import FirestoreEventarc
 from portable_gcp.wire import read_event, write_event
 

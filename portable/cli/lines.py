@@ -116,7 +116,7 @@ def _pruned_line(built: Built) -> str:
     for one in built.dropped:
         rules[one.rule] = rules.get(one.rule, 0) + one.size
     said = ", ".join(f"{rule} {size(count)}" for rule, count in sorted(rules.items()))
-    return f"pruned from the dependencies: {said}; report/pruned.json says of which"
+    return "\n".join(_wrapped(f"pruned from the dependencies: {said}; report/pruned.json says of which", "", "  "))
 
 
 def change_lines(changes: Iterable[Change]) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -384,7 +385,7 @@ class OnAWS(InProcess):
         self.platform = platform(environment)
         stack.callback(self.platform.close)
         self._storage = Storage(self.manifest, self.platform)
-        self._delivery = Delivery(self.manifest, self.platform, self._deliver)
+        self._delivery = Delivery(self.manifest, self.platform, self._deliver, confirm=timedelta(0))
         self.calls = Calls(addressed(self.manifest, environment))
         self.needs = {one.name: set() for one in self.manifest.functions}
 

@@ -56,7 +56,7 @@ $(READY): pyproject.toml Makefile
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --reinstall-package portable-functions \
-		--group test --group lint --group bench --editable ".[aws,gcp,azure,nats,redis,dev]"
+		--group test --group lint --group bench --editable ".[aws,gcp,azure,azure-deploy,image,nats,redis,dev]"
 	@touch $(READY)
 
 clean:

@@ -58,7 +58,7 @@ def _sendable(value: Any) -> Any:
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
         return {_sendable(key): _sendable(one) for key, one in value.items()}
-    return [_sendable(one) for one in value] if isinstance(value, (list, tuple)) else value
+    return type(value)(_sendable(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -260,8 +260,9 @@ class Trace:
         found: set[Value] = set()
         if isinstance(annotation, type) and self.ours(annotation.__module__):
             found.add(Made(annotation))
-            found |= {Made(one) for one in self.classes if issubclass(one, annotation)}
-            found |= {Live(one) for one in self.instances if isinstance(one, annotation)}
+            # By what they name as their bases: a TypedDict, or a protocol, cannot be asked.
+            found |= {Made(one) for one in self.classes if annotation in one.__mro__}
+            found |= {Live(one) for one in self.instances if annotation in type(one).__mro__}
         for argument in getattr(annotation, "__args__", None) or ():
             if not isinstance(argument, (str, int, bytes)):
                 found |= self.typed(argument)

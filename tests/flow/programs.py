@@ -38,6 +38,12 @@ PROGRAMS: dict[str, tuple[str, dict[str, str], bool]] = {
     "a global": ("def handler(): uploads.read('a')", {"uploads": "read"}, False),
     "an async twin": ("async def handler(): await uploads.aread('a')", {"uploads": "read"}, False),
     "a method as a value": ("def handler():\n w = uploads.write\n w('a', b'')", {"uploads": "write"}, False),
+    "a typed dict and a protocol in annotations": (
+        "import typing\nclass Row(typing.TypedDict):\n id: int\nclass Has(typing.Protocol):\n id: int\n"
+        "def handler(row: Row, has: Has): uploads.read('a')",
+        {"uploads": "read"},
+        False,
+    ),
     "another name": ("photos = uploads\ndef handler():\n p = photos\n p.delete('a')", {"uploads": "delete"}, False),
     "a walrus": ("def handler():\n if (b := uploads).exists('a'): b.list()", {"uploads": "list read"}, False),
     "an argument": (

@@ -50,7 +50,9 @@ TARGETS = {
 def shop(folder: Path, settings: str = "", app: str = APP) -> Project:
     folder.mkdir(exist_ok=True)
     (folder / "app.py").write_text(app)
-    (folder / "heavy.py").write_text("import html.entities\n\nWORDS = len(html.entities.html5)\n")
+    (folder / "heavy.py").write_text(
+        "import html.entities\nimport time\n\ntime.sleep(0.2)\nWORDS = len(html.entities.html5)\n"
+    )
     (folder / "pyproject.toml").write_text(settings)
     return find_project(folder)
 

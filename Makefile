@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # the files of tests, each with its own emulators: most tests wait rather than work.
 MARKS ?= not slow
 ARGS ?=
-JOBS ?= 3
+JOBS ?= 2
 
 .PHONY: test test-slow conformance lint format demo doctor setup parts clean
 

@@ -8,6 +8,7 @@ and any number of event loops, and a cancelled twin cancels what it waits for.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 from threading import Lock, Thread
@@ -116,6 +117,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        # What an attempt to connect was opening when it was given up is nobody's: closed while there is a loop.
+        gc.collect()
+        loop.run_until_complete(asyncio.sleep(0))
     finally:
         loop.close()
 

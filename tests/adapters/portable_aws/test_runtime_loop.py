@@ -156,7 +156,8 @@ def test_a_process_that_ends_is_started_anew(looped: Deployment) -> None:
 
 
 def test_a_handler_that_hangs_is_ended(looped: Deployment) -> None:
-    assert failure(looped, "hangs").kind == "Timeout"
+    # By the watchdog, which looks once a second, or by the cloud, a moment later.
+    assert failure(looped, "hangs").kind in ("DeadlineExceededError", "Timeout")
 
 
 def test_an_answer_larger_than_lambda_takes_is_an_error_and_the_loop_goes_on(looped: Deployment) -> None:

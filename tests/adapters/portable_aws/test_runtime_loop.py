@@ -78,7 +78,11 @@ def odd(payload: dict) -> object:
 
 @app.function(timeout=timedelta(seconds=1))
 def hangs(payload: dict) -> None:
-    time.sleep(60)
+    while True:  # deaf to the watchdog, which asks it to end where it looks in time
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
 
 
 @app.function()
@@ -156,8 +160,7 @@ def test_a_process_that_ends_is_started_anew(looped: Deployment) -> None:
 
 
 def test_a_handler_that_hangs_is_ended(looped: Deployment) -> None:
-    # By the watchdog, which looks once a second, or by the cloud, a moment later.
-    assert failure(looped, "hangs").kind in ("DeadlineExceededError", "Timeout")
+    assert failure(looped, "hangs").kind == "Timeout"
 
 
 def test_an_answer_larger_than_lambda_takes_is_an_error_and_the_loop_goes_on(looped: Deployment) -> None:

@@ -12,21 +12,24 @@ import platform
 import re
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from portable.build import pythons
 from portable.build.image.documents import MANIFEST, descriptor, encoded, index, manifest
+from portable.build.image.store import hashed
 from portable.build.layers import FIXED_TIME
 from portable.errors import ConfigError
 
-__all__ = ["write_python_image"]
+__all__ = ["LEFT_OUT", "add_link", "scratch_file", "write_layout", "write_python_image"]
 
-_LEFT_OUT = frozenset({"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "site-packages", "lib2to3"})
+LEFT_OUT = frozenset({"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "site-packages", "lib2to3"})
+"""Folders of a standard library that only development takes."""
+
 _STUBS = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libnss_files.so.2")
 """Part of the C library by now, and still asked for by what was linked before."""
-
-_PASSWD = b"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"
 
 
 def write_python_image(folder: Path, python: str, machine: str | None = None) -> Path:
@@ -38,38 +41,56 @@ def write_python_image(folder: Path, python: str, machine: str | None = None) ->
     interpreter = pythons.interpreter(python)
     if interpreter is None or platform.system() != "Linux":
         raise ConfigError(f"no Python {python} for Linux is on this machine to make an image of")
+    with scratch_file() as plain:
+        _write_layer(plain, Path(interpreter), python)
+        architecture = machine or {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        version = pythons.full_version(interpreter) or python
+        return write_layout(folder, plain, architecture, version, f"Python {python} of this machine")
+
+
+@contextmanager
+def scratch_file() -> Iterator[Path]:
+    """A file for a layer that is not compressed yet."""
+    with tempfile.TemporaryDirectory(prefix="portable-layer-") as scratch:
+        yield Path(scratch) / "layer.tar"
+
+
+def write_layout(folder: Path, plain: Path, machine: str, version: str, said: str) -> Path:
+    """Write the OCI layout of an image of one layer, a tar that is not compressed, and answer with the folder.
+
+    ``machine``: as OCI calls it. ``version``: of its Python. ``said``: what the layer is, in the image's history.
+    """
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
-    scratch = folder / "layer"
-    diff_id = _write_layer(scratch, Path(interpreter), python)
-    layer = hashlib.sha256(scratch.read_bytes()).hexdigest()
-    size = scratch.stat().st_size
-    scratch.rename(blobs / layer)
-    architecture = machine or {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    config = encoded(
-        {
-            "architecture": architecture,
-            "os": "linux",
-            "config": {
-                "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHON_VERSION={pythons.full_version(interpreter)}"],
-                "Cmd": ["python"],
-            },
-            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-            "history": [{"created_by": f"Python {python} of this machine"}],
-        }
-    )
-    document = encoded(manifest(config, [], [(f"sha256:{layer}", size)], {}))
-    for data in (config, document):
+
+    def put(data: bytes) -> bytes:
         (blobs / hashlib.sha256(data).hexdigest()).write_bytes(data)
+        return data
+
+    tar = plain.read_bytes()
+    layer = put(gzip.compress(tar, 1, mtime=0))
+    config = put(
+        encoded(
+            {
+                "architecture": machine,
+                "os": "linux",
+                "config": {
+                    "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHON_VERSION={version}"],
+                    "Cmd": ["python"],
+                },
+                "rootfs": {"type": "layers", "diff_ids": [hashed(tar)]},
+                "history": [{"created_by": said}],
+            }
+        )
+    )
+    document = put(encoded(manifest(config, [], [(hashed(layer), len(layer))], {})))
     (folder / "oci-layout").write_bytes(b'{"imageLayoutVersion":"1.0.0"}')
     names = {"org.opencontainers.image.ref.name": "latest"}
     (folder / "index.json").write_bytes(encoded(index([descriptor(MANIFEST, document, annotations=names)])))
     return folder
 
 
-def _write_layer(file: Path, interpreter: Path, python: str) -> str:
-    """A compressed tar, and the digest of what is compressed."""
-    plain = file.with_suffix(".tar")
+def _write_layer(plain: Path, interpreter: Path, python: str) -> None:
     with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in ("etc", "tmp", "usr", "usr/local"):
             entry = tarfile.TarInfo(name)
@@ -81,14 +102,15 @@ def _write_layer(file: Path, interpreter: Path, python: str) -> str:
                 written.add(name)
                 # With its own time: the standard library's bytecode is checked against it.
                 tar.add(source, name, recursive=False, filter=_of_root)
-        for name in ("python", "python3"):
-            entry = tarfile.TarInfo(f"usr/local/bin/{name}")
-            entry.type, entry.linkname = tarfile.SYMTYPE, f"python{python}"
-            tar.addfile(entry)
-    data = plain.read_bytes()
-    plain.unlink()
-    file.write_bytes(gzip.compress(data, 1, mtime=0))
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+        add_link(tar, "usr/local/bin/python", f"python{python}")
+        add_link(tar, "usr/local/bin/python3", f"python{python}")
+
+
+def add_link(tar: tarfile.TarFile, name: str, to: str) -> None:
+    """Put a symbolic link into a layer."""
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, to
+    tar.addfile(entry)
 
 
 def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -107,7 +129,7 @@ def _files(interpreter: Path, python: str) -> Iterator[tuple[str, Path]]:
     library = Path(prefix) / "lib" / f"python{python}"
     for file in sorted(library.rglob("*")):
         parts = file.relative_to(library).parts
-        if _LEFT_OUT & {*parts} or parts[0].startswith("config-") or not file.is_file():
+        if LEFT_OUT & {*parts} or parts[0].startswith("config-") or not file.is_file():
             continue
         yield f"usr/local/lib/python{python}/{'/'.join(parts)}", file.resolve()
         if file.suffix == ".so":

@@ -22,6 +22,7 @@ from portable.build.image.plan import ImageWanted
 from portable.build.image.write import push_image
 from portable.build.project import Project
 from portable.plugins import adapters
+from portable.run.debian_image import write_debian_image
 from portable.run.parts import Found
 from portable.run.processes import Running, accepts, answers, free_port, running
 
@@ -234,6 +235,42 @@ def _on_lambda(engine: Engine, emulator: Path, image: str, command: str) -> None
             given = json.loads(answer.read())
     assert given["statusCode"] == 200
     assert json.loads(given["body"]) == {"hello": "lambda"}
+
+
+COMPILED = """
+import markupsafe._speedups
+import platform
+
+
+@app.get("/machine")
+def machine() -> dict[str, str]:
+    kind = type(markupsafe._speedups._escape_inner).__name__
+    return {"machine": platform.machine(), "escaped": str(markupsafe.escape("<a>")), "kind": kind}
+"""
+
+
+def test_qemu_runs_an_image_for_arm64(
+    make_project: Make, podman: Engine, tmp_path: Path, require_part: Callable[..., Found]
+) -> None:
+    """All in the container is AArch64's but QEMU, which is told to run the interpreter: no kernel has to know it."""
+    qemu = require_part("qemu-aarch64").path
+    base = write_debian_image(tmp_path / "base", "arm64")
+    settings = '[project]\nname = "shop"\ndependencies = ["markupsafe==3.0.2"]\n[tool.portable]\npython = "3.11"\n'
+    project = make_project({"app.py": APP + COMPILED, "pyproject.toml": settings})
+    wanted = Wanted(arch="arm64", oci=ImageWanted(str(base), None, ["arm64"]))
+    built = build(project, target("container"), wanted)
+    assert built.image is not None
+    image = loaded(podman, built.image.folder, tmp_path / "image.tar")
+    [said] = json.loads(podman("image", "inspect", image))
+    assert said["Architecture"] == "arm64"
+    [interpreter, *arguments] = said["Config"]["Entrypoint"]
+    assert interpreter == "python"
+    port = free_port()
+    words = ["--env", f"PORT={port}", "--volume", f"{qemu}:/qemu:ro", "--entrypoint=/qemu", image]
+    with podman.container(*words, "/usr/bin/python", *arguments, port=port, path="/-/ready"):
+        assert get(port, "/hello/arm") == {"hello": "arm"}
+        compiled = {"escaped": "&lt;a&gt;", "kind": "builtin_function_or_method"}
+        assert get(port, "/machine") == {"machine": "aarch64", **compiled}
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Built(msgspec.Struct, frozen=True):
         folder: the artifact. zips: path and bytes of each zip. parts: of each bundle by its name.
         findings: warnings and notes. python, place: what it was built for. lock: exact versions of the dependencies.
         image: what ``oci`` asked for. dropped: what was pruned from the dependencies. left_out: pins the cloud brings.
-        is_unchanged: everything was there already, and nothing was written.
+        is_unchanged: everything was there already, and nothing was written. lasts: the same build would find it so.
     """
 
     folder: Path
@@ -59,12 +59,14 @@ class Built(msgspec.Struct, frozen=True):
     dropped: Sequence[Dropped] = ()
     left_out: Sequence[str] = ()
     is_unchanged: bool = False
+    lasts: bool = False
 
     def to_kept(self) -> dict[str, Any]:
-        """Without the folder, as JSON holds it. An image is not kept."""
+        """Without the folder, as JSON holds it."""
         names = ("python", "place", "parts", "findings", "lock", "functions", "dropped", "left_out")
         found = {name: getattr(self, name) for name in names}
-        return {**found, "zips": {path.name: size for path, size in self.zips.items()}}
+        image = None if self.image is None else self.image.to_kept()
+        return {**found, "zips": {path.name: size for path, size in self.zips.items()}, "image": image}
 
     @classmethod
     def from_kept(cls, kept: Mapping[str, Any], folder: Path) -> Built:
@@ -78,7 +80,9 @@ class Built(msgspec.Struct, frozen=True):
             msgspec.convert(kept["findings"], list[Finding]),
             kept["lock"],
             kept["functions"],
+            None if kept["image"] is None else Image.from_kept(kept["image"], folder),
             dropped=msgspec.convert(kept["dropped"], list[Dropped]),
             left_out=kept["left_out"],
             is_unchanged=True,
+            lasts=True,
         )

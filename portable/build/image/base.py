@@ -113,7 +113,7 @@ def _pinned(reference: Reference, memory: Path) -> tuple[str, _Source]:
         known = {}
     if str(reference) not in known:
         data = registry.manifest(reference.wanted)[1]
-        known = {str(reference): hashed(data)}
+        known[str(reference)] = hashed(data)
         _kept_document(hashed(data), lambda: data, str(reference))
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_bytes(msgspec.json.format(msgspec.json.encode(known)))

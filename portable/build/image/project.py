@@ -22,7 +22,9 @@ from portable.build.vendor import ARCHITECTURES
 from portable.errors import ConfigError
 from portable.manifest import Manifest
 
-__all__ = ["ImageWork", "check_wanted", "reference_of", "with_image_settings"]
+__all__ = ["ImageWork", "check_wanted", "files_read", "reference_of", "versions_of", "with_image_settings"]
+
+_MEMORY = "base.json"
 
 
 def check_wanted(target: BuildTarget, wanted: ImageWanted, *, for_here: bool) -> None:
@@ -48,6 +50,19 @@ def with_image_settings(project: Project, target: BuildTarget) -> Project:
     return msgspec.structs.replace(project, targets=targets)
 
 
+def versions_of(kept: Path, arch: str) -> Path:
+    """The file that keeps the versions of the dependencies for another architecture than the bundle's."""
+    return kept / f"lock-{arch}.json"
+
+
+def files_read(wanted: ImageWanted, kept: Path) -> tuple[Path, ...]:
+    """What an image follows from outside of the project: what was chosen once, in ``kept``, and the layout it is on."""
+    found = [kept / _MEMORY, *(versions_of(kept, arch) for arch in wanted.architectures[1:])]
+    if wanted.base is not None and (Path(wanted.base) / "oci-layout").is_file():
+        found.append(Path(wanted.base) / "index.json")
+    return tuple(found)
+
+
 def reference_of(image: Image, wanted: ImageWanted) -> str | None:
     """How whoever deploys it names an image that is pushed: by its digest."""
     return parse_reference(wanted.push).at(image.digest) if wanted.push else None
@@ -63,7 +78,7 @@ class ImageWork(msgspec.Struct, frozen=True):
     """What a build knows that an image is made of.
 
     Attributes:
-        memory: the file that keeps what a base's tag was. python: ``"3.13"``. below: the layers under the app's, from
+        kept: the folder that keeps what was chosen once. python: ``"3.13"``. below: the layers under the app's, from
         the lowest up, by name. apps: the app's layer in each bundle. dependencies: their layer for another machine.
     """
 
@@ -71,7 +86,7 @@ class ImageWork(msgspec.Struct, frozen=True):
     target: BuildTarget
     manifest: Manifest
     python: str
-    memory: Path
+    kept: Path
     below: Mapping[str, Layer]
     apps: Mapping[str, Layer]
     dependencies: Callable[[str], Layer]
@@ -87,7 +102,7 @@ class ImageWork(msgspec.Struct, frozen=True):
         image = None
         if wanted is not None:
             if upgrade:
-                self.memory.unlink(missing_ok=True)
+                (self.kept / _MEMORY).unlink(missing_ok=True)
             image = self._layout(out / "image", wanted)
         written = self._dockerfile(wanted, image)
         for name, content in written.items():
@@ -104,7 +119,7 @@ class ImageWork(msgspec.Struct, frozen=True):
                 "leave --image out, or the setting that splits them"
             )
         name = wanted.base or BASE.format(python=self.python)
-        base = open_base(name, wanted.architectures, self.python, self.memory)
+        base = open_base(name, wanted.architectures, self.python, self.kept / _MEMORY)
         first, *others = wanted.architectures
         layers = {first: self._layers()}
         layers |= {arch: {**self._layers(), "dependencies": self.dependencies(arch)} for arch in others}

@@ -52,7 +52,8 @@ def kept_file(digest: str) -> Path | None:
     """The file with a digest when it is kept."""
     file = _file(digest)
     try:
-        os.utime(file)
+        # When it was last used; what is linked to it keeps its time.
+        os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
     except OSError:
         return None
     return file
@@ -100,5 +101,5 @@ def _forget_unused(folder: Path) -> None:
     limit = time.time() - _UNUSED_DAYS * 86400
     for one in folder.iterdir():
         with suppress(OSError):
-            if one.stat().st_mtime < limit:
+            if max((found := one.stat()).st_atime, found.st_mtime) < limit:
                 one.unlink()

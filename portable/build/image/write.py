@@ -59,6 +59,16 @@ class Image(msgspec.Struct, frozen=True):
     base_digest: str
     platforms: Mapping[str, Mapping[str, Any]]
 
+    def to_kept(self) -> dict[str, Any]:
+        """As JSON holds it, without the folder the artifact is in."""
+        return {**msgspec.structs.asdict(self), "folder": self.folder.name, "base": str(self.base or "")}
+
+    @classmethod
+    def from_kept(cls, kept: Mapping[str, Any], artifact: Path) -> Image:
+        """What :meth:`to_kept` made, in an artifact that is there already."""
+        base = parse_reference(kept["base"]) if kept["base"] else None
+        return cls(**{**kept, "folder": artifact / kept["folder"], "base": base})
+
     def document(self) -> dict[str, Any]:
         """What the artifact's manifest says of it."""
         return {

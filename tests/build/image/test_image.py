@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -127,7 +128,42 @@ def test_a_second_build_makes_no_layer_again(make_project: Make, base: Path) -> 
 
     first = inodes()
     assert len(first) == 3  # base, portable, app: links to what is kept
-    assert inodes() == first
+    (project.root / "manual.txt").write_text("one more")
+    assert len({*inodes().items()} - {*first.items()}) == 1
+
+
+def test_a_build_again_does_nothing(make_project: Make, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = shop(make_project)
+    first = built(project, base, push="r.io/shop:1")
+    assert not first.is_unchanged
+    before = first.folder.stat().st_ino
+    again = built(project, base, push="r.io/shop:1")
+    assert again.is_unchanged
+    assert again.folder.stat().st_ino == before
+    assert again.image == first.image
+    # The same base under another project marks it as used, and changes nothing here.
+    built(shop(make_project, "another"), base)
+    assert built(project, base, push="r.io/shop:1").is_unchanged
+    assert not built(project, base, push="r.io/shop:2").is_unchanged
+    assert not built(project, base, revision="abc").is_unchanged
+    assert not build(project, AWS, Wanted()).is_unchanged
+    assert build(project, AWS, Wanted()).is_unchanged
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
+    assert not build(project, AWS, Wanted()).is_unchanged
+
+
+def test_what_an_image_stands_on_is_looked_at_again(make_project: Make, base: Path, tmp_path: Path) -> None:
+    project = shop(make_project)
+    first = built(project, base)
+    assert first.image is not None
+    shutil.rmtree(base)
+    other = built(project, write_base(base, User="x"))
+    assert other.image is not None
+    assert other.image.base_digest != first.image.base_digest
+    [layer] = (other.image.folder / "blobs" / "sha256").glob(layout(other).top["layers"][-1]["digest"][7:])
+    layer.unlink()
+    assert not built(project, base).is_unchanged
+    assert layer.is_file()
 
 
 def test_several_architectures_are_an_index(make_project: Make, tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def test_a_base_is_pulled_once_and_stays_what_it_was(
 
     copy_image(skopeo, write_base(tmp_path / "second", User="x"), name)  # the tag moves
     asked = len(registry.asked())
+    assert build(project, AWS, Wanted(oci=wanted)).is_unchanged
+    build(project, AWS, Wanted(oci=ImageWanted(str(layout))))  # another base does not make it forget this one
     again = build(project, AWS, Wanted(oci=wanted)).image
     assert again is not None
     assert again.digest == first.digest

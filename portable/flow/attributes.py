@@ -9,13 +9,14 @@ from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 from portable.app import App
-from portable.flow.calls import call, call_method, made_partial, maybe_called
-from portable.flow.trace import Trace
+from portable.flow.calls import call, call_method, container_method, made_partial, maybe_called
+from portable.flow.held import held, kept_in
+from portable.flow.trace import CONTAINERS, Trace
 from portable.flow.values import UNKNOWN, Bound, Holder, Live, Made, Operations, Use, Value, Values
 from portable.grants import BESIDE, METHODS, NEEDS_NOTHING, TRANSACTION, method_of
 from portable.resources import Resource
 
-__all__ = ["assign", "attribute", "every_attribute", "inherited"]
+__all__ = ["assign", "attribute", "every_attribute", "inherited", "inside"]
 
 _MISSING = object()
 
@@ -56,7 +57,10 @@ def _of_object(trace: Trace, value: Live, name: str, called: bool) -> set[Value]
         return {Live(trace.kept(id(one), name, getattr(one, name)))}
     if isinstance(one, MethodType) and name in ("__self__", "__func__"):
         return found | trace.live(getattr(one, name))
-    return found | trace.live(_own(one, name))
+    found |= trace.live(_own(one, name))
+    if not found and (inner := held(trace, one)):
+        found |= {kept_in(trace, value, inner), *inner}
+    return found
 
 
 def _of_resource(trace: Trace, value: Live, name: str, called: bool) -> set[Value]:
@@ -91,6 +95,10 @@ def _of_module(trace: Trace, module: ModuleType, name: str) -> set[Value]:
     value = vars(module).get(name, _MISSING)
     if value is _MISSING:
         value = sys.modules.get(f"{module.__name__}.{name}", _MISSING)
+    if name == "__dict__":
+        from portable.flow.special import names_of_module
+
+        return names_of_module(trace, module) | trace.live(vars(module))
     if value is not _MISSING:
         return found | trace.live(value)
     if trace.ours(module.__name__) and "__getattr__" in vars(module):
@@ -104,6 +112,8 @@ def _of_class(trace: Trace, cls: type, name: str) -> set[Value]:
         if method is not None:
             return {Use(kind, method, None)}
     found: set[Value] = set()
+    if name == "__subclasses__":
+        return {kept_in(trace, Live(cls), [Live(one) for one in _below(cls)])}
     for base in cls.__mro__:
         found |= trace.read("attribute", Live(base), name)
         raw = vars(base).get(name, _MISSING)
@@ -116,12 +126,24 @@ def _of_class(trace: Trace, cls: type, name: str) -> set[Value]:
     return found | (set(_members(trace, Live(cls), meta, name)) if trace.ours(meta.__module__) else set())
 
 
+def _below(cls: type) -> Iterator[type]:
+    below: list[type] = type.__subclasses__(cls)
+    for one in below:
+        yield one
+        yield from _below(one)
+
+
 def _of_instance(trace: Trace, value: Live | Made, cls: type, name: str) -> set[Value]:
     found = trace.read("attribute", value, name) | trace.read("attribute", value, "*")
     if name == "__class__":
         return {Live(cls)}
+    if name == "exceptions" and issubclass(cls, BaseException):  # caught as a group
+        found.add(kept_in(trace, value, [value]))
+    own = Holder(("dict", value))  # what goes through it may be under any name
     if name == "__dict__":
-        return every_attribute(trace, value)
+        trace.write(every_attribute(trace, value), "element", own)
+        return {own}
+    found |= trace.read("element", own) | trace.read("item", own, name)
     if isinstance(value, Live):
         found |= trace.read("attribute", Made(cls), name) | trace.read("attribute", Made(cls), "*")
         found |= trace.live(_own(value.object, name))
@@ -129,8 +151,6 @@ def _of_instance(trace: Trace, value: Live | Made, cls: type, name: str) -> set[
     for hook in ("__getattr__", "__getattribute__"):
         if not found:
             found |= call_method(trace, value, hook, [set()], set())
-    if not found and issubclass(cls, (dict, list, tuple, set, frozenset)) and isinstance(value, Live):
-        found |= trace.elements(Holder(("live", id(value.object)), value.object))
     return found
 
 
@@ -158,9 +178,22 @@ def _members(trace: Trace, value: Live | Made, cls: type, name: str) -> Iterator
             continue
         if trace.ours(base.__module__):
             yield from inherited(trace, value, cls, raw)
-        elif isinstance(raw, FunctionType):  # a method of a class that is not the project's: it may call those that are
+            return
+        if isinstance(raw, FunctionType):  # a method of a class that is not the project's: it may call those that are
             maybe_called(trace, value)
+        method = container_method(inside(trace, value), name) if callable(raw) else None
+        if method is not None:
+            yield method
         return
+
+
+def inside(trace: Trace, value: Live | Made) -> Holder:
+    """What an instance of the project holds for methods that are not: those of a dict, a UserDict, a Queue."""
+    found = every_attribute(trace, value)
+    for one in list(found):
+        if isinstance(one, Holder):
+            found |= trace.elements(one)
+    return kept_in(trace, value, found)
 
 
 def inherited(trace: Trace, value: Live | Made, cls: type, raw: Any) -> set[Value]:
@@ -205,6 +238,8 @@ def _by_name(trace: Trace, name: str) -> set[Value]:
 def every_attribute(trace: Trace, value: Value) -> set[Value]:
     """All that an object may have in its attributes, its methods left out."""
     found = trace.read("attribute", value, "*")
+    if isinstance(value, Made) or (isinstance(value, Live) and trace.is_instance(value.object)):
+        found |= _of_its_classes(trace, value.cls if isinstance(value, Made) else type(value.object))
     for name in trace.read("attributes", value):
         found |= trace.read("attribute", value, name)
     if isinstance(value, Live):
@@ -216,6 +251,15 @@ def every_attribute(trace: Trace, value: Value) -> set[Value]:
                 for name, raw in vars(base).items():
                     if isinstance(raw, MemberDescriptorType):
                         found |= trace.live(getattr(value.object, name, None))
+    return found
+
+
+def _of_its_classes(trace: Trace, cls: type) -> set[Value]:
+    found: set[Value] = set()
+    for base in cls.__mro__:
+        for raw in list(vars(base).values()) if trace.ours(base.__module__) else ():
+            if isinstance(raw, (Resource, *CONTAINERS)) or trace.is_instance(raw):
+                found |= trace.live(raw)
     return found
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
 from portable.flow.foreign import IN_ORDER, Kind, kind_of
+from portable.flow.held import held
 from portable.flow.trace import Trace
 from portable.flow.values import UNKNOWN, Bound, Holder, Live, Made, Nested, Operations, Partial, Use, Value, Values
 from portable.grants import BESIDE, VERBS, needs
@@ -48,6 +49,8 @@ _CONTAINER = frozenset(
         "values",
     ]
 )
+_JOINING = frozenset(["extend", "extendleft", "union", "update"])
+_ITEMS = frozenset(["__getitem__", "__iter__", "__next__", "__reversed__", "__setitem__"])
 _NOT_BY_ITSELF = frozenset(
     [
         "__init__",
@@ -83,6 +86,8 @@ def call(
     """
     found: set[Value] = set()
     constants = constants or {}
+    if name in ("asend", "send"):  # to a generator, perhaps: to whichever takes what is sent
+        trace.write(set(rest).union(*given), "sent")
     if not functions:
         return _foreign(trace, None, given, named, rest, name)
     for one in functions:
@@ -91,7 +96,7 @@ def call(
         elif isinstance(one, Nested):
             found |= trace.bind(trace.scope_within(one), given, named, rest)
         elif isinstance(one, Bound) and isinstance(one.function, Holder):
-            found |= _container_method(trace, one.function, given, named, rest)
+            found |= _container_method(trace, one.function, given, named, rest, name)
         elif isinstance(one, Bound):
             found |= call(trace, {one.function}, [{one.first}, *given], named, rest, {}, name, unknown)
         elif isinstance(one, Holder):
@@ -313,9 +318,13 @@ def _holder(
 
 
 def _container_method(
-    trace: Trace, holder: Holder, given: list[Values], named: dict[str, Values], rest: Values
+    trace: Trace, holder: Holder, given: list[Values], named: dict[str, Values], rest: Values, method: str
 ) -> set[Value]:
-    trace.write(set(rest).union(*given), "element", holder)
+    arguments = set(rest).union(*given)
+    if method in _JOINING:
+        for one in list(arguments):
+            arguments |= trace.elements(one) if isinstance(one, Holder) else set()
+    trace.write(arguments, "element", holder)
     for name, values in named.items():  # d.update(a=uploads), l.sort(key=f)
         trace.put(values, "item", holder, name)
     for function in named.get("key", ()):
@@ -325,7 +334,7 @@ def _container_method(
 
 def container_method(holder: Holder, name: str) -> Bound | None:
     """A method of a list, dict or set; None for what is called like none."""
-    return Bound(holder, UNKNOWN) if name in _CONTAINER else None
+    return Bound(holder, UNKNOWN) if name in _CONTAINER or name in _ITEMS else None
 
 
 def results(trace: Trace, values: Values) -> set[Value]:
@@ -352,17 +361,18 @@ def _deep(trace: Trace, values: Values) -> set[Value]:
             found.add(one)
             if isinstance(one, Holder):
                 waiting.extend(trace.elements(one))
+            elif isinstance(one, Live) and not trace.is_instance(one.object) and not _is_function(trace, one):
+                waiting.extend(held(trace, one.object))  # an iterator that is there now
     return found
 
 
 def _is_function(trace: Trace, value: Value) -> bool:
     if isinstance(value, Live):
         one = value.object
-        return isinstance(one, (FunctionType, MethodType, partial)) or (
-            trace.is_instance(one) and hasattr(type(one), "__call__")
-        )
+        return isinstance(one, (FunctionType, MethodType, partial)) or (trace.is_instance(one) and callable(one))
     return isinstance(value, (Use, Nested, Bound, Partial)) or (
-        isinstance(value, Made) and hasattr(value.cls, "__call__")
+        # Every class can be called, so it is not to be asked whether it has the method.
+        isinstance(value, Made) and any("__call__" in vars(base) for base in value.cls.__mro__)
     )
 
 
@@ -386,9 +396,9 @@ def _foreign(
         return {holder} | results(trace, arguments)
     if kind is Kind.PASSES:
         return results(trace, arguments)
-    inner = list(_inside(trace, one))
-    if inner:  # a decorator's object, or its function, around a function of the project
-        found: set[Value] = set()
+    inner = held(trace, one)
+    if inner:  # a decorator's object, or its function, around a function of the project; a weak reference
+        found = {value for value in inner if not _is_function(trace, value)}
         for function in inner:
             found |= call(trace, {function}, given, named, rest)
         return found | {UNKNOWN}
@@ -402,34 +412,6 @@ def _foreign(
 
 def _is_resource(value: Live) -> bool:
     return isinstance(value.object, Resource)
-
-
-def _inside(trace: Trace, one: Any) -> Iterator[Value]:
-    """The project's functions that a decorator's object holds."""
-    seen: set[int] = set()
-    waiting = [one]
-    while waiting:
-        held = waiting.pop()
-        if held is None or id(held) in seen or isinstance(held, (type, ModuleType, str, BuiltinFunctionType)):
-            continue
-        seen.add(id(held))
-        if held is not one and trace.owns(held):
-            yield Live(held)
-            continue
-        if isinstance(held, FunctionType):
-            for cell in held.__closure__ or ():
-                try:
-                    waiting.append(cell.cell_contents)
-                except ValueError:
-                    continue
-        elif isinstance(held, (dict, MappingProxyType)):
-            waiting.extend(held.values())
-            continue
-        elif len(seen) > 50 or type(held).__module__.startswith(("portable.", "builtins")):
-            continue
-        own = getattr(held, "__dict__", None)
-        if isinstance(own, dict):
-            waiting.extend(own.values())
 
 
 def _opaque(

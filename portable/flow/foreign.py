@@ -77,6 +77,7 @@ _HOLDING = (
     "contextlib",
     "types",
     "weakref",
+    "asyncio",
 )
 _PASSING = (
     "functools",
@@ -85,6 +86,7 @@ _PASSING = (
     "concurrent.futures",
     "contextlib",
     "copy",
+    "dataclasses",
     "heapq",
     "random",
     "typing",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterable
+from types import FunctionType, ModuleType
 from typing import Any
 
-from portable.flow.attributes import assign, attribute, every_attribute
+from portable.flow.attributes import assign, attribute, every_attribute, inside
 from portable.flow.calls import by_itself, call, call_method, container_method, escape, touch
+from portable.flow.held import held
 from portable.flow.special import imported
 from portable.flow.trace import Scope, Trace
 from portable.flow.values import UNKNOWN, Bound, Holder, Live, Made, Nested, Value, Values
+from portable.resources import Resource
 
 __all__ = ["read_scope"]
 
@@ -276,7 +279,9 @@ class _Reader:
                     trace.put(values, "item", base, constant)
             elif isinstance(base, (Live, Made)) and call_method(trace, base, "__setitem__", [index, values], set()):
                 continue
-            elif not isinstance(base, Made) and not (isinstance(base, Live) and trace.is_instance(base.object)):
+            elif isinstance(base, Made) or (isinstance(base, Live) and trace.is_instance(base.object)):
+                trace.write(values | index, "element", inside(trace, base))
+            else:
                 escape(trace, values, "it is kept in an object that nobody knows")
         if not bases:
             escape(trace, values, "it is kept in an object that nobody knows")
@@ -310,13 +315,28 @@ class _Reader:
             if isinstance(one, Holder):
                 found |= {one} | self.trace.elements(one)
             elif not (isinstance(one, Live) and isinstance(one.object, type)):
-                found |= {one} | by_itself(self.trace, one)
-                if isinstance(one, Live) and isinstance(one.object, (dict, list, tuple, set, frozenset)):
-                    found |= self.trace.elements(Holder(("live", id(one.object)), one.object))
+                found |= {one} | by_itself(self.trace, one) | self._within(one)
             else:
                 members = getattr(one.object, "__members__", {})  # of an enumeration
                 found |= {Live(member) for member in members.values()} | {Made(one.object)}
         return found
+
+    def _inside(self, one: Value) -> Holder | None:
+        """Of an instance of the project whose items are not the project's to say: it is a dict, a UserDict."""
+        if not isinstance(one, Made) and not (isinstance(one, Live) and self.trace.is_instance(one.object)):
+            return None
+        cls = one.cls if isinstance(one, Made) else type(one.object)
+        base = next((of for of in cls.__mro__ if "__getitem__" in vars(of) or "__iter__" in vars(of)), None)
+        return inside(self.trace, one) if base is not None and not self.trace.ours(base.__module__) else None
+
+    def _within(self, one: Value) -> set[Value]:
+        """What an object holds whose iteration, or items, are not the project's to say."""
+        holder = self._inside(one)
+        if holder is not None:
+            return self.trace.elements(holder)
+        if isinstance(one, Live) and not isinstance(one.object, (FunctionType, ModuleType, Resource)):
+            return set(held(self.trace, one.object))
+        return set()
 
     def subscript(self, values: Values, constant: Any) -> set[Value]:
         """``x[constant]``; None for an index that is not written there."""
@@ -377,6 +397,8 @@ class _Reader:
             cls = cls if isinstance(cls, type) else type(cls)
             mro = cls.__mro__[cls.__mro__.index(own) + 1 :] if own in cls.__mro__ else ()
             base = next((one for one in mro if name in vars(one)), None)
+            if base is object and name == "__new__":
+                found.add(Live(object.__new__))
             if base is not None and self.trace.ours(base.__module__):
                 raw = vars(base)[name]
                 raw = getattr(raw, "fget", raw) if isinstance(raw, property) else raw
@@ -446,6 +468,7 @@ class _Reader:
                 found |= call_method(self.trace, one, "__getitem__", [index], set())
         if isinstance(node.slice, ast.Slice):
             return found | self.parts(rest)
+        rest = {self._inside(one) or one for one in rest}
         return found | self.subscript({one for one in rest if not isinstance(one, Made)}, _constant(node.slice))
 
     def _collection_value(self, node: Any) -> set[Value]:
@@ -500,7 +523,7 @@ class _Reader:
     def _yield_value(self, node: ast.Yield) -> set[Value]:
         if node.value is not None:
             self.trace.write(self.value(node.value), "return", self.scope)
-        return set()
+        return self.trace.read("sent")
 
     def _yieldfrom_value(self, node: ast.YieldFrom) -> set[Value]:
         values = self.parts(self.value(node.value))

@@ -7,6 +7,7 @@ from typing import Any
 
 from portable.flow.attributes import attribute
 from portable.flow.calls import call, maybe_called
+from portable.flow.held import log_handlers
 from portable.flow.reading import read_scope
 from portable.flow.trace import Trace
 from portable.flow.values import Live, Values
@@ -29,6 +30,8 @@ def follow(trace: Trace, roots: list[Any]) -> None:
         trace.roots.clear()
         for one in roots:
             _start(trace, one)
+        for value in log_handlers(trace):
+            maybe_called(trace, value)
         while (scope := trace.waiting()) is not None:
             read_scope(trace, scope)
 

@@ -80,7 +80,7 @@ def _vars(trace: Trace, given: list[Values], _constants: Mapping[Any, Any], _res
         if isinstance(value, Live) and isinstance(value.object, ModuleType):
             found |= trace.live(vars(value.object)) | names_of_module(trace, value.object)
         else:
-            found |= every_attribute(trace, value)
+            found |= attribute(trace, {value}, "__dict__")
     return found | {UNKNOWN}
 
 
@@ -100,6 +100,11 @@ def _type(_trace: Trace, given: list[Values], _constants: Mapping[Any, Any], _re
         elif isinstance(value, Live):
             found.add(Live(type(value.object)))
     return found
+
+
+def _new(_trace: Trace, given: list[Values], _constants: Mapping[Any, Any], _rest: Values) -> set[Value] | None:
+    classes = [one.object for one in (given[0] if given else ()) if isinstance(one, Live)]
+    return {Made(one) for one in classes if isinstance(one, type)}
 
 
 def _anything(trace: Trace, _given: list[Values], _constants: Mapping[Any, Any], _rest: Values) -> set[Value]:
@@ -139,6 +144,7 @@ _HANDLERS: dict[Any, Special] = {
     globals: _globals,
     locals: _globals,
     type: _type,
+    object.__new__: _new,
     eval: _anything,
     exec: _anything,
     builtins.__import__: _import,

@@ -94,6 +94,7 @@ class Trace:
         self.calling: set[Value] = set()
         self.opaque: set[FunctionType] = set()
         self._same: dict[tuple[int, str], Any] = {}
+        self.held: dict[int, list[Value]] = {}
         self._kept: list[Any] = []  # ids are keys: what they are of stays
         self.classes: list[type] = []
         self.instances: list[Any] = []

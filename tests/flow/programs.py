@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 import textwrap
@@ -667,7 +668,11 @@ NEWER = {
 
 def programs() -> dict[str, tuple[str, dict[str, str], bool]]:
     """Those that this Python can read."""
-    found = dict(PROGRAMS)
+    from hidden import PROGRAMS as HIDDEN
+
+    found = PROGRAMS | HIDDEN
+    if importlib.util.find_spec("msgspec") is None:
+        found = {name: one for name, one in found.items() if "import msgspec" not in one[0]}
     for version, more in NEWER.items():
         if sys.version_info >= version:
             found |= more

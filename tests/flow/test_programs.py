@@ -13,14 +13,15 @@ from portable.build.pythons import interpreter
 sys.path.insert(0, str(Path(__file__).parent))
 import programs
 
+WRITTEN = programs.programs()
 sys.path.pop(0)
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", programs.programs())
+@pytest.mark.parametrize("name", WRITTEN)
 def test_program(name: str, tmp_path: Path) -> None:
-    source, expected, unseen = programs.programs()[name]
+    source, expected, unseen = WRITTEN[name]
     assert programs.grants(tmp_path, source) == (expected, unseen)
 
 

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: llhttp reads it, through httptools; what is slow, too large or malformed is ended here.
+"""One HTTP/1.1 connection: what is read from it is answered in turn, and what is slow or refused is ended here.
 
 A connection is always in one phase, and each phase has a time to be over by. One request of a connection is answered at
 a time; what is pipelined behind it waits, and no more is read meanwhile.
@@ -11,40 +11,27 @@ from collections import deque
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import httptools
-
 from portable.events import Response
-from portable.http.answers import TITLES, problem
-from portable_container.requests import ContainerRequest, Raw
+from portable.http.answers import problem
+from portable_container.encoding import encode
+from portable_container.reading import Arrivals, Reader, too_many
+from portable_container.sending import Sender
 
 if TYPE_CHECKING:
+    from portable_container.requests import ContainerRequest
     from portable_container.settings import Settings
 
-__all__ = ["LARGEST_HEAD", "MOST_HEADERS", "Connection", "Shared"]
+__all__ = ["SPARE", "Connection", "Shared"]
 
-LARGEST_HEAD = 64 * 1024
-"""Bytes of a request line and its headers, of which one more read may come on top."""
-
-MOST_HEADERS = 200
 LINGER = 2.0
 """Seconds a refused client may go on sending, so that it gets to read why; a socket closed on unread bytes resets."""
 
+SPARE = 32
+"""Connections beyond the most there may be: over them whoever looks after the process can still ask it."""
+
 _PIPELINED = 32
+_JOINED = 64 * 1024
 _NEVER = float("inf")
-_REASONS = {
-    **TITLES,
-    200: "OK",
-    201: "Created",
-    202: "Accepted",
-    204: "No Content",
-    206: "Partial Content",
-    301: "Moved Permanently",
-    302: "Found",
-    303: "See Other",
-    304: "Not Modified",
-    307: "Temporary Redirect",
-    308: "Permanent Redirect",
-}
 
 
 class Front(Protocol):
@@ -71,6 +58,7 @@ class Shared:
         self.connections: set[Connection] = set()
         self.date = ""
         self.draining = False
+        self.arrivals = Arrivals(settings.arriving)
 
     def connect(self) -> Connection:
         """A protocol for a new connection."""
@@ -82,37 +70,32 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answering",
-        "_body",
-        "_bytes",
+        "_asked",
         "_closing",
-        "_head",
-        "_headers",
-        "_keeps",
-        "_parser",
-        "_peer",
         "_pipelined",
-        "_request",
+        "_reader",
+        "_refusal",
         "_shared",
-        "_size",
-        "_url",
+        "_spare",
+        "_unsent",
         "_writable",
         "due",
         "gone",
         "transport",
     )
+    _reader: Reader
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._parser: Any = httptools.HttpRequestParser(self)
         self._pipelined: deque[ContainerRequest] = deque()
         self._answering = False  # a request is in hand
-        self._head = True  # the next bytes are of a request line or headers
+        self._asked = False  # the body under way comes once it is asked for
         self._closing = False
-        self._bytes = 0  # of the head under way
+        self._refusal: Response | None = None  # of what came behind a request in hand
+        self._spare = False
+        self._unsent: int | None = None  # when the client was last looked at
         self._writable: asyncio.Future[None] | None = None
         self.gone: asyncio.Future[None] | None = None
-        self._request: ContainerRequest | None = None
-        self._peer: str | None = None
         self.transport: Any = None
         self.due = _NEVER
 
@@ -123,19 +106,22 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         self.transport = transport
         peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if peer else None
-        if len(shared.connections) >= shared.settings.connections:
-            shared.connections.add(self)
-            self.refuse(problem(503, "Too many connections", headers={"retry-after": "1"}))
-            return
+        beyond = len(shared.connections) - shared.settings.connections
+        self._spare = beyond >= 0
+        address = peer[0] if peer else None
+        self._reader = Reader(shared.settings, shared.arrivals, self, address, spare=self._spare)
         shared.connections.add(self)
-        self.due = shared.loop.time() + shared.settings.header_seconds
+        if beyond >= SPARE:
+            self.refuse(too_many("connections"))
+            return
+        seconds = shared.settings.header_seconds
+        self.due = shared.loop.time() + (min(1.0, seconds) if self._spare else seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The client is gone: whoever streams to it is told."""
         self._shared.connections.discard(self)
         self._closing = True
-        self._parser = None  # they hold each other
+        self._reader.close()
         self._pipelined.clear()
         for waiting in (self._writable, self.gone):
             if waiting is not None and not waiting.done():
@@ -143,22 +129,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
-        if self._closing:  # the rest of what was refused
+        reader = self._reader
+        if reader.stopped:  # the rest of what was refused
             return
-        if self._head:
-            if not self._bytes and not self._answering:
-                self.due = self._shared.loop.time() + self._shared.settings.header_seconds
-            self._bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(bytes(data[upgrade.args[0] :]))
-            return
-        except httptools.HttpParserError:
-            self.refuse(problem(400, "This is no HTTP request"))
-            return
-        if self._head and self._bytes > LARGEST_HEAD:
-            self.refuse(problem(431, f"A request's head has at most {LARGEST_HEAD} bytes"))
+        if reader.head and not reader.begun and not self._answering and not self._spare:
+            self.due = self._shared.loop.time() + self._shared.settings.header_seconds
+        reader.feed(data)
 
     def eof_received(self) -> None:
         """Half a connection is none: who sends no more is taken for gone."""
@@ -167,7 +143,7 @@ class Connection(asyncio.Protocol):
         """The client reads more slowly than it is written to."""
         if self._writable is None or self._writable.done():
             self._writable = self._shared.loop.create_future()
-        self.due = self._shared.loop.time() + self._shared.settings.write_seconds
+        self._await_client()
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -180,81 +156,40 @@ class Connection(asyncio.Protocol):
         else:
             self._go_on()
 
-    # --- what the parser calls
+    def _await_client(self) -> None:
+        """What is written is to be taken: it is looked at soon, once the socket has what it holds by itself."""
+        self._unsent = None
+        self.due = self._shared.loop.time() + min(1.0, self._shared.settings.write_seconds / 2)
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._bytes = self._bytes or 1  # it may stand behind another in what was read
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._size = 0
+    # --- what the reader calls
 
-    def on_url(self, url: bytes) -> None:
-        """The request's target, or a part of it."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Refuse at once what would be refused later."""
-        if self._closing:
+    def take(self, request: ContainerRequest) -> None:
+        """See ``portable_container.reading.Taker``."""
+        self._asked = False
+        if not self._answering:
+            self._begin(request)
             return
-        shared, parser = self._shared, self._parser
-        self._head = False
-        self._keeps = parser.should_keep_alive() and parser.get_http_version() == "1.1"
-        hosts, length, expects = 0, 0, False
-        for name, value in self._headers:
-            if name == b"host":
-                hosts += 1
-            elif name == b"content-length":
-                length = int(value)  # llhttp has looked at it
-            elif name == b"expect":
-                expects = value.lower() == b"100-continue"
-        if hosts != 1 and (hosts or parser.get_http_version() == "1.1"):
-            self.refuse(problem(400, "A request has one Host"))
-        elif len(self._headers) > MOST_HEADERS:
-            self.refuse(problem(431, f"A request has at most {MOST_HEADERS} headers"))
-        elif length > shared.settings.max_body:
-            self._refuse_body()
-        else:
-            if not self._answering:
-                self.due = shared.loop.time() + shared.settings.body_seconds
-            if expects and not self._answering:
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._pipelined.append(request)
+        if len(self._pipelined) == 1:
+            self.transport.pause_reading()
+        if len(self._pipelined) > _PIPELINED:
+            self._abort()
 
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        self._size += len(body)
-        if self._size > self._shared.settings.max_body:
-            self._refuse_body()
-        elif not self._closing:
-            self._body.append(body)
+    def upgrade(self, request: ContainerRequest, rest: bytes) -> bool:
+        """See ``portable_container.reading.Taker``: one behind another is taken for any other request."""
+        return not self._answering and not self._pipelined and self._shared.front.upgrade(request, self, rest)
 
-    def on_message_complete(self) -> None:
-        """A whole request is there."""
-        self._head = True
-        self._bytes = 0
-        if self._closing:
-            return
-        body = self._body
-        whole = body[0] if len(body) == 1 else b"".join(body)
-        raw = Raw(self._url, self._headers, self._peer, self._shared.settings.proxies, keeps=self._keeps)
-        request = ContainerRequest(raw, self._parser.get_method().decode("latin-1"), whole)
-        self._body = []
-        if self._parser.should_upgrade():  # feed_data says so next
-            self._request = request
-            return
-        if self._answering:
-            self._pipelined.append(request)
-            if len(self._pipelined) == 1:
-                self.transport.pause_reading()
-            if len(self._pipelined) > _PIPELINED:
-                self.transport.abort()
-            return
-        self._begin(request)
+    def await_body(self, *, asked: bool) -> None:
+        """See ``portable_container.reading.Taker``."""
+        self._asked = asked
+        if not self._answering:
+            self.due = self._shared.loop.time() + self._shared.settings.body_seconds
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._asked:
+            self._asked = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # --- answering
 
@@ -263,21 +198,10 @@ class Connection(asyncio.Protocol):
         self.due = _NEVER
         self._shared.front.take(request, self)
 
-    def _upgrade(self, rest: bytes) -> None:
-        request, self._request = self._request, None
-        if request is None:  # CONNECT, or an upgrade behind a request that was refused
-            self.refuse(problem(400, "This is no HTTP request"))
-            return
-        request.native.keeps = False  # what follows is in the other protocol, which nobody here speaks
-        if self._answering:
-            self._pipelined.append(request)
-        elif not self._shared.front.upgrade(request, self, rest):
-            self._begin(request)
-
     def hand_over(self) -> Any:
         """The transport, which another protocol takes from here on."""
         self._shared.connections.discard(self)
-        self._parser = None
+        self._reader.close()
         self._closing = True
         return self.transport
 
@@ -292,13 +216,17 @@ class Connection(asyncio.Protocol):
             return
         keeps = request.native.keeps and not self._shared.draining
         try:
-            data = encode(response, request.method, self._shared.date, keeps)
+            start, body, keeps = encode(response, request.method, self._shared.date, keeps)
         except ValueError:
             from logging import getLogger
 
             getLogger("portable").exception("%s %s: the answer cannot be sent", request.method, request.raw_path)
-            data = encode(problem(500, "The handler's answer cannot be sent"), request.method, self._shared.date, keeps)
-        self.transport.write(data)
+            failed = problem(500, "The handler's answer cannot be sent")
+            start, body, keeps = encode(failed, request.method, self._shared.date, keeps)
+        if len(body) < _JOINED:
+            self.transport.write(start + body)
+        else:
+            self.transport.writelines((start, body))
         self.end(keeps)
 
     def end(self, keeps: bool) -> None:
@@ -308,7 +236,7 @@ class Connection(asyncio.Protocol):
             return
         if not keeps:
             self._closing = True
-            self.due = self._shared.loop.time() + self._shared.settings.write_seconds
+            self._await_client()
             self.transport.close()
             return
         if self._writable is None or self._writable.done():
@@ -321,10 +249,16 @@ class Connection(asyncio.Protocol):
             self._answering = True
             self._shared.loop.call_soon(self._begin_next)
             return
-        settings = self._shared.settings
+        if self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            self.refuse(refusal)
+            self.transport.resume_reading()  # and what comes is dropped
+            return
+        settings, reader = self._shared.settings, self._reader
         # What came while the answer was made has its time from here on.
-        phase = settings.idle_seconds if self._head and not self._bytes else settings.header_seconds
-        self.due = self._shared.loop.time() + (phase if self._head else settings.body_seconds)
+        phase = settings.header_seconds if reader.begun else settings.idle_seconds
+        self.due = self._shared.loop.time() + (phase if reader.head else settings.body_seconds)
+        self._ask()
         self.transport.resume_reading()
 
     def _begin_next(self) -> None:
@@ -334,35 +268,50 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, response: Response) -> None:
         """Answer what is no request to be served, and close once the client has had time to read that."""
-        if self._closing:
+        if self._closing or self._refusal is not None:
+            return
+        self._reader.stop()
+        if self._answering or self._pipelined:  # said when what is before it is answered
+            self._refusal = response
+            self.transport.pause_reading()
             return
         self._closing = True
-        if self._answering:  # the answer before it is not written yet: there is no way to say it
-            self.transport.abort()
-            return
-        self.transport.write(encode(response, "GET", self._shared.date, False))
+        start, body, _ = encode(response, "GET", self._shared.date, False)
+        self.transport.write(start + body)
         self.due = self._shared.loop.time() + LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()
-
-    def _refuse_body(self) -> None:
-        self.refuse(problem(413, f"A body has at most {self._shared.settings.max_body} bytes here"))
 
     def expire(self) -> None:
         """The phase took too long."""
         stuck = self._writable is not None and not self._writable.done()
         if self._closing or self._answering or stuck:
-            self.transport.abort()
-            return
-        if self._head and not self._bytes:  # nothing was asked
+            self._expire_unread()
+        elif self._spare:
+            self.refuse(too_many("connections"))
+        elif self._reader.head and not self._reader.begun:  # nothing was asked
             self._closing = True
             self.transport.close()
-            return
-        self.refuse(problem(408, "The request took too long to arrive"))
+        else:
+            self.refuse(problem(408, "The request took too long to arrive"))
+
+    def _expire_unread(self) -> None:
+        """Hang up on who has taken nothing of what is written since it was looked at; who reads slowly, reads."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and (self._unsent is None or unsent < self._unsent):
+            self._unsent = unsent
+            self.due = self._shared.loop.time() + self._shared.settings.write_seconds
+        else:
+            self._abort()
+
+    def _abort(self) -> None:
+        self._closing = True
+        self._reader.stop()
+        self.transport.abort()
 
     def drain(self) -> None:
         """The server is stopping: a connection without a request ends now, any other with its answer."""
-        if not self._answering and self._head and not self._bytes and not self._closing:
+        if not self._answering and self._reader.head and not self._reader.begun and not self._closing:
             self._closing = True
             self.transport.close()
 
@@ -378,7 +327,9 @@ class Connection(asyncio.Protocol):
 
     def sender(self, request: ContainerRequest) -> Sender:
         """ASGI's ``send`` of a streamed answer."""
-        return Sender(self, request, self._shared)
+        raw, bare = request.native, request.method == "HEAD"
+        keeps = raw.keeps and not self._shared.draining
+        return Sender(self, self._shared.date, bare=bare, chunked=raw.modern, keeps=keeps)
 
     async def written(self) -> None:
         """Wait until the client reads again. Raises OSError when it is gone."""
@@ -386,75 +337,3 @@ class Connection(asyncio.Protocol):
             await asyncio.shield(self._writable)
         if self._closing:
             raise OSError("the client is gone")
-
-
-class Sender:
-    """Writes a streamed answer: in chunks, or up to the connection's end to a client of HTTP/1.0.
-
-    Attributes:
-        complete: whether its end is written. keeps: whether another request may follow.
-    """
-
-    def __init__(self, connection: Connection, request: ContainerRequest, shared: Shared) -> None:
-        self._connection = connection
-        self._shared = shared
-        self._bare = request.method == "HEAD"
-        self.keeps = request.native.keeps and not shared.draining
-        self._chunked = self.keeps or request.native.keeps
-        self.complete = False
-
-    async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        """Send a part. Raises OSError when the client is gone."""
-        if self._connection.lost:
-            raise OSError("the client is gone")
-        write = self._connection.transport.write
-        if message["type"] == "http.response.start":
-            write(self._start(message))
-            return
-        body = message.get("body") or b""
-        if body and not self._bare:
-            write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
-        if not message.get("more_body"):
-            if self._chunked and not self._bare:
-                write(b"0\r\n\r\n")
-            self.complete = True
-        await self._connection.written()
-
-    def _start(self, message: MutableMapping[str, Any]) -> bytes:
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
-        if message["status"] in (204, 304):
-            self._bare = True
-        if self._chunked and not self._bare:
-            pairs.append(("transfer-encoding", "chunked"))
-        if any(name == "connection" and value == "close" for name, value in pairs):
-            self.keeps = False
-        elif not self.keeps:
-            pairs.append(("connection", "close"))
-        return head(message["status"], pairs, self._shared.date)
-
-
-def encode(response: Response, method: str, date: str, keeps: bool) -> bytes:
-    """An answer as it is sent. Raises ValueError for a header that is none."""
-    content = response.body
-    body: bytes = b"" if content is None else content.encode() if isinstance(content, str) else content
-    pairs = response.header_pairs()
-    status = response.status
-    if method == "HEAD":  # its answer says the length by itself, where it knows one
-        body = b""
-    elif status >= 200 and status != 204 and status != 304:
-        if any(name == "content-length" for name, _ in pairs):
-            pairs = [pair for pair in pairs if pair[0] != "content-length"]
-        pairs.append(("content-length", str(len(body))))
-    else:
-        body = b""
-    if not keeps:
-        pairs.append(("connection", "close"))
-    return head(status, pairs, date) + body
-
-
-def head(status: int, pairs: list[tuple[str, str]], date: str) -> bytes:
-    """Status line and headers. Raises ValueError for a header with a line break, or one that is no latin-1."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
-    if lines.count("\n") != len(pairs) or lines.count("\r") != len(pairs):
-        raise ValueError("a header holds a line break")
-    return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{date}{lines}\r\n".encode("latin-1")

@@ -15,18 +15,27 @@ class Raw:
     Attributes:
         target: of the request line. headers: names in lower case. peer: address of whoever connected.
         proxies: how many of those in front may be believed. keeps: whether the connection goes on after the answer.
+        modern: whether the client speaks HTTP/1.1.
     """
 
-    __slots__ = ("headers", "keeps", "peer", "proxies", "target")
+    __slots__ = ("headers", "keeps", "modern", "peer", "proxies", "target")
 
     def __init__(
-        self, target: bytes, headers: list[tuple[bytes, bytes]], peer: str | None, proxies: int, *, keeps: bool
+        self,
+        target: bytes,
+        headers: list[tuple[bytes, bytes]],
+        peer: str | None,
+        proxies: int,
+        *,
+        keeps: bool,
+        modern: bool,
     ) -> None:
         self.target = target
         self.headers = headers
         self.peer = peer
         self.proxies = proxies
         self.keeps = keeps
+        self.modern = modern
 
     def client(self) -> str | None:
         """The caller's address: what the outermost of the trusted proxies wrote, else who connected."""

@@ -111,7 +111,8 @@ class Server:
         self._shared.date = f"date: {formatdate(usegmt=True)}\r\n"
         for connection in [one for one in self._shared.connections if one.due < now]:
             connection.expire()
-        self._sweeper = self._loop.call_later(min(1.0, self._settings.header_seconds / 2), self._sweep)
+        shortest = min(self._settings.header_seconds, self._settings.write_seconds)
+        self._sweeper = self._loop.call_later(min(1.0, shortest / 2), self._sweep)
 
     # --- the end
 

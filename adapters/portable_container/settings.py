@@ -16,6 +16,7 @@ VARIABLES: Mapping[str, tuple[str, float, float, float]] = {
     "backlog": ("PORTABLE_BACKLOG", 200, 0, 1_000_000),
     "connections": ("PORTABLE_CONNECTIONS", 1000, 1, 1_000_000),
     "max_body": ("PORTABLE_MAX_BODY", 32 * 1024 * 1024, 0, 2**40),
+    "arriving": ("PORTABLE_MAX_ARRIVING", 256 * 1024 * 1024, 1, 2**50),
     "header_seconds": ("PORTABLE_HEADER_SECONDS", 10, 0.1, 3600),
     "body_seconds": ("PORTABLE_BODY_SECONDS", 60, 0.1, 86_400),
     "idle_seconds": ("PORTABLE_IDLE_SECONDS", 75, 0.1, 86_400),
@@ -30,7 +31,7 @@ VARIABLES: Mapping[str, tuple[str, float, float, float]] = {
 }
 """Each number: its variable, its default, the least and the most it may be. docs/reference/container.md says more."""
 
-_WHOLE = ("port", "concurrency", "backlog", "connections", "max_body", "proxies", "batches")
+_WHOLE = ("port", "concurrency", "backlog", "connections", "max_body", "arriving", "proxies", "batches")
 _FALSE, _TRUE = ("0", "false", "no"), ("1", "true", "yes")
 
 CLOUD_RUN_SHUTDOWN = 8.0
@@ -52,6 +53,7 @@ class Settings:
     backlog: int
     connections: int
     max_body: int
+    arriving: int
     header_seconds: float
     body_seconds: float
     idle_seconds: float

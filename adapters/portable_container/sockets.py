@@ -10,6 +10,7 @@ from portable.errors import ConfigError, DeadlineExceededError
 from portable.events import Response, SocketEvent
 from portable.http.answers import problem
 from portable.live.asgi import LONGEST_MESSAGE, Receive, Scope, Send, refuse, serve_socket
+from portable_container.reading import too_many
 
 if TYPE_CHECKING:
     from portable.serving.invocations import Invoker
@@ -65,11 +66,11 @@ class Sockets:
             inbox.start()
 
     def take(self, request: ContainerRequest, connection: Connection, rest: bytes) -> bool:
-        """Take a request to become a websocket; False when it asks for something else."""
-        if request.method != "GET" or request.headers.get("upgrade", "").lower() != "websocket":
-            return False
+        """Take a request to become a websocket."""
         if len(self._state.connections) >= self._limit:
-            return False
+            request.native.keeps = False
+            connection.answer(too_many("websockets"), request)
+            return True
         raw = request.native
         client = raw.client()
         transport = connection.hand_over()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +29,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_wanted_in_vain] = {}
     if not config.getoption("--conformance"):  # what a suite's case comes to has to be what the document says
         config.pluginmanager.register(MatrixSession(CONFORMANCE, only=False), "conformance-document")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """What is collected stays to the end: thousands of tests are not looked through again by every collector's run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import botocore.session
 import pytest
 
 from portable import Table
@@ -58,6 +60,14 @@ class Account:
     def close(self) -> None:
         for client in self._clients.values():
             client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptions_read_once() -> Iterator[None]:
+    """botocore reads a megabyte of JSON for each session's client: here all sessions share the one that reads it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture

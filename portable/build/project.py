@@ -16,7 +16,7 @@ from portable.errors import ConfigError
 __all__ = ["DEFAULT_STAGE", "Project", "find_project", "merged", "nearest", "parse_spec"]
 
 _KEYS = {"app": str, "python": str, "include": list, "exclude": list, "lock": str, "log_retention": int}
-_TABLES = ("budget", "functions", "prune", "resources", "stages")
+_TABLES = ("budget", "functions", "image", "load", "prune", "resources", "stages")
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
 DEFAULT_STAGE = "dev"
 

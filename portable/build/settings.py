@@ -7,13 +7,19 @@ from typing import Any
 
 import msgspec
 
+from portable.build.image.plan import has_images
+from portable.build.image.settings import image_settings
 from portable.build.project import Project, merged, nearest
+from portable.build.target import BuildTarget
 from portable.errors import ConfigError
 from portable.manifest import Manifest
 
-__all__ = ["FunctionSettings", "existing_resources", "function_settings"]
+__all__ = ["FunctionSettings", "check_known", "existing_resources", "function_settings"]
 
 EVERY = "*"
+_COMMON = ("budget", "functions", "leave_out", "split")
+"""Settings every target takes."""
+
 _ARCHITECTURES = ("x86_64", "arm64")
 
 
@@ -39,6 +45,20 @@ class FunctionSettings(msgspec.Struct, frozen=True):
 
 
 _LEAST = {"memory": 1, "concurrency": 1, "min_instances": 0, "max_instances": 1, "storage": 1}
+
+
+def check_known(project: Project, target: BuildTarget) -> None:
+    """Raise ConfigError for a setting in ``[tool.portable.<target>]`` that the target does not know, with the line and
+    what it knows, and for one of images that is wrong.
+    """
+    own: Collection[str] | None = getattr(target, "known_settings", None)
+    if own is not None:
+        title, images = f"[tool.portable.{target.name}]", ("image",) if has_images(target) else ()
+        for name in project.settings(target.name):
+            if name not in (*_COMMON, *images, *own):
+                where = project.where(target.name, name)
+                raise ConfigError(f"{where}: {title} has no setting {name!r}{nearest(name, own)}")
+    image_settings(project, target)
 
 
 def function_settings(

@@ -242,13 +242,16 @@ class AzureBucket:
         return kind(f"{code}: {answer.reason}", resource=self._resource, key=key)
 
     def copy(self, source: str, target: str, to: AzureBucket) -> BlobInfo:
-        """Azure copies by itself, within an account at once; this waits until it is done."""
+        """Azure copies by itself: at once, or, what is too large for that, within an account in no time. Of a large blob
+        of another account it is asked until it is done, which takes the right to read the copy.
+        """
         blob, copied = self._blob(source), to._blob(target)
         info = self.stat(source)
         address = _sdk.readable_url(blob, self._environment)
         conditions = _sdk.unless_source_changed(info.etag or "")
         try:
-            started = copied.start_copy_from_url(address, **conditions)
+            at_once = info.size <= limits.COPY_BYTES
+            started = copied.start_copy_from_url(address, requires_sync=at_once or None, **conditions)
             while started["copy_status"] == "pending":
                 sleep(0.2)
                 properties = copied.get_blob_properties()

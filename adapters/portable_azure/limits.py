@@ -32,6 +32,41 @@ instance SKUs" (EP1 to EP3), functions-scale for Consumption (1.5 GB an instance
 DEFAULT_MEMORY: dict[str, int] = {"flex": 2048, "premium": 3584, "consumption": 1536}
 """What an app has that asks for nothing. Documented: flex-consumption-plan."""
 
+FLEX_REFUSES = frozenset(
+    {
+        "ENABLE_ORYX_BUILD",
+        "FUNCTIONS_EXTENSION_VERSION",
+        "FUNCTIONS_MAX_HTTP_CONCURRENCY",
+        "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED",
+        "FUNCTIONS_WORKER_PROCESS_COUNT",
+        "FUNCTIONS_WORKER_RUNTIME",
+        "FUNCTIONS_WORKER_RUNTIME_VERSION",
+        "SCM_DO_BUILD_DURING_DEPLOYMENT",
+        "WEBSITE_CONTENTAZUREFILECONNECTIONSTRING",
+        "WEBSITE_CONTENTOVERVNET",
+        "WEBSITE_CONTENTSHARE",
+        "WEBSITE_DNS_SERVER",
+        "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT",
+        "WEBSITE_NODE_DEFAULT_VERSION",
+        "WEBSITE_RUN_FROM_PACKAGE",
+        "WEBSITE_SKIP_CONTENTSHARE_VALIDATION",
+        "WEBSITE_TIME_ZONE",
+        "WEBSITE_VNET_ROUTE_ALL",
+    }
+)
+"""App settings that an app on Flex must not have. Documented: functions-app-settings, "Flex Consumption plan
+deprecations", and "WEBSITE_TIME_ZONE"."""
+
+FLEX_INSTANCES = 1000
+"""Most instances of an app on Flex, and most requests at a time on one of them. Documented: flex-consumption-plan,
+http-concurrency."""
+
+LOG_DAYS = (30, 730)
+"""Fewest and most days that logs can be asked to be kept. Documented: azure-monitor/logs/data-retention-configure."""
+
+INSIGHTS_DAYS = (30, 60, 90, 120, 180, 270, 365, 550, 730)
+"""The days that Application Insights takes. Documented: microsoft.insights/components, "RetentionInDays"."""
+
 QUEUE_MESSAGE_BYTES = 64 * 1024
 """A storage queue's message as stored. Documented: storage-queues-introduction."""
 
@@ -53,6 +88,9 @@ BLOB_NAME_CHARACTERS = 1024
 
 BLOB_NAME_SEGMENTS = 254
 """Most segments between slashes in a name, without a hierarchical namespace. Documented: as above."""
+
+COPY_BYTES = 256 * 1024 * 1024
+"""Largest blob that is copied while the request waits. Documented: storageservices/copy-blob-from-url."""
 
 BATCH_CALLS = 256
 """Most deletions of one batch request. Documented: Blob Batch, "Remarks"."""

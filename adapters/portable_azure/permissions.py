@@ -99,7 +99,7 @@ ACTIONS: Mapping[str, Mapping[str, Parts]] = {
         "purge": {"queue": (MESSAGE_DELETE,), "bus-queue": (BUS_RECEIVE,)},
         # A lease is extended, and a message given back, by an update. Retry(after=…) on Service Bus sends a copy.
         "receive": {
-            "queue": (MESSAGE_PROCESS, MESSAGE_READ, MESSAGE_WRITE),
+            "queue": (MESSAGE_PROCESS, MESSAGE_WRITE),  # messages/read is to peek
             "poison": (MESSAGE_ADD,),
             "bus-queue": (BUS_RECEIVE, BUS_SEND),
             "bus-dead": (BUS_SEND,),

@@ -172,8 +172,6 @@ NO_CALL = {
     # The emulator takes a key of the account, so nothing is signed with one that the identity asks for.
     ("bucket", "read", "account", DELEGATE),
     ("bucket", "write", "account", DELEGATE),
-    # Get Messages is process/action alone; Microsoft's own role for it (Message Processor) has messages/read beside it.
-    ("queue", "receive", "queue", MESSAGE_READ),
     ("config", "read", "secret", GET_SECRET),  # the driver is that of secrets
 }
 NOT_HTTP = ("bus-queue", "bus-dead", "bus-topic", "service")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,11 @@ from typing import Any
 import msgspec
 
 import portable
-from portable.build import pythons, vendor
+from portable.build import pythons, vendor, watched
 from portable.build.beside import Beside
 from portable.build.bounds import check_bounds, check_size, with_settings
 from portable.build.budget import Measure, hold_to_budget, read_budget
-from portable.build.bundle import (
-    application_layer,
-    check_layers,
-    framework_layer,
-    source_errors,
-)
+from portable.build.bundle import application_layer, check_layers, framework_layer, source_errors
 from portable.build.bytecode import Compiler, find_compiler
 from portable.build.compiled import check_compiled
 from portable.build.dependencies import Dependencies, Wishes, check_left_out, gather, wanted_requirements
@@ -30,18 +25,18 @@ from portable.build.description import Description, describe_project
 from portable.build.features import check_features, check_mounts, check_physical_names, served
 from portable.build.granted import check_grants
 from portable.build.image.plan import ImageWanted
-from portable.build.image.project import ImageWork, check_wanted, reference_of, with_image_settings
-from portable.build.image.write import Image
+from portable.build.image.project import ImageWork, as_image, check_wanted, files_read, references, versions_of
+from portable.build.image.write import Image, build_time
 from portable.build.infrastructure import infrastructure_files
 from portable.build.layers import Layer, link_files, write_zip
-from portable.build.project import Project, nearest
+from portable.build.project import Project
 from portable.build.pruning import dropped_document
 from portable.build.replacing import replacing
 from portable.build.requirements import distribution, read_requirements
 from portable.build.result import Built, FindingsError, Part
 from portable.build.sbom import bill_of_materials
 from portable.build.schedules import check_clock_changes, timers_of
-from portable.build.settings import function_settings
+from portable.build.settings import check_known, function_settings
 from portable.build.shared import configured, packages_of, requirements_of
 from portable.build.sizes import parts_of, sizes_document
 from portable.build.sources import check_names, find_sources
@@ -54,9 +49,6 @@ from portable.errors import BuildError, ConfigError
 
 __all__ = ["Built", "FindingsError", "Part", "Wanted", "build", "check"]
 
-
-_COMMON = ("budget", "functions", "leave_out", "split")
-"""Settings every target takes."""
 
 _UNCLEAR = "imports by a name that is made at run time, so the bundle of {} holds every module of the project"
 
@@ -87,10 +79,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     """
     settings = project.settings(target.name)
     target = configured(target, settings)
-    known: Collection[str] | None = getattr(target, "known_settings", None)
-    for name in settings if known is not None else ():
-        if name not in _COMMON and name not in known:  # type: ignore[operator]
-            raise ConfigError(f"[tool.portable.{target.name}] has no setting {name!r}{nearest(name, known or ())}")
+    check_known(project, target)
     description = describe_project(project)
     asked = function_settings(project, target.name, description.manifest)
     manifest = with_settings(description.manifest, asked)
@@ -114,11 +103,13 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None, m
     is not looked at. Raises FindingsError, BudgetError, BuildError and ConfigError.
     """
     wanted = wanted or Wanted()
+    watched.set_project(project.root)
     target = configured(target, project.settings(target.name))
     place = _choose_place(project, target, wanted)
+    notes: list[Finding] = []
     if wanted.oci is not None:
         check_wanted(target, wanted.oci, for_here=wanted.for_here)
-        project = with_image_settings(project, target)
+        project, notes = as_image(project, target)
     withheld: list[str] = []
     sources = find_sources(project, withheld)
     check_compiled(project.root, sources, place, lambda file: "the project")
@@ -128,7 +119,7 @@ def build(project: Project, target: BuildTarget, wanted: Wanted | None = None, m
     description, findings = check(project, target)
     if any(one.severity == "error" for one in findings):
         raise FindingsError(target.name, findings)
-    findings += [_withheld(path) for path in withheld]
+    findings += [*notes, *(_withheld(path) for path in withheld)]
     try:
         return _Work(project, target, wanted, place, sources, listed, description, findings, measure).make()
     except OSError as error:
@@ -154,6 +145,8 @@ class _Work(msgspec.Struct):
         compiler = find_compiler(self.place.python)
         if compiler is None:
             self._warn_of_no_bytecode()
+        else:
+            watched.note([compiler.path])
         if self.wanted.upgrade:
             (kept / "lock.json").unlink(missing_ok=True)
         out = (self.wanted.out or self.project.root / "dist" / self.target.name).absolute()
@@ -163,18 +156,20 @@ class _Work(msgspec.Struct):
             self.description.manifest,
             self.sources,
             tuple(self.listed),
-            repr((self.wanted, self.place, sorted(self.description.files), self.measure is None)),
+            repr((self.wanted, self.place, sorted(self.description.files), self.measure is None, build_time())),
             compiler,
             ("portable", *packages_of(self.target, self.description.manifest)),
-            kept / "lock.json",
+            (kept / "lock.json", *(files_read(self.wanted.oci, kept) if self.wanted.oci is not None else ())),
         )
-        lasting = self.wanted.oci is None and not self.wanted.upgrade  # an image has parts that lie elsewhere
-        if lasting and (last := recall(kept / "last.json", inputs, out)) is not None:
+        lasting = not self.wanted.upgrade
+        key = inputs.key() if lasting else ""
+        if lasting and (last := recall(kept / "last.json", inputs, key, out)) is not None:
             return Built.from_kept(last, out)
         built, lasts = self._write(kept, out, compiler)
-        if lasting and lasts:
-            remember(kept / "last.json", inputs, out, built.to_kept())
-        return built
+        if not (lasting and lasts):
+            return built
+        remember(kept / "last.json", inputs, key, out, built.to_kept())
+        return msgspec.structs.replace(built, lasts=True)
 
     def _write(self, kept: Path, out: Path, compiler: Compiler | None) -> tuple[Built, bool]:
         """Write the artifact; answer with what it is, and whether all of it follows from what is compared."""
@@ -218,7 +213,7 @@ class _Work(msgspec.Struct):
                     self.target,
                     manifest,
                     self.place.python,
-                    kept / "base.json",
+                    kept,
                     {"dependencies": installed, "portable": framework},
                     apps,
                     lambda arch: self._dependencies(wishes, arch, compiler, kept),
@@ -283,7 +278,7 @@ class _Work(msgspec.Struct):
     def _dependencies(self, wishes: Wishes, arch: str, compiler: Compiler | None, kept: Path) -> Layer:
         """Those of another architecture than the bundle's, whose versions are kept in a file of their own."""
         place = msgspec.structs.replace(self.place, arch=arch)
-        memory = kept / f"lock-{arch}.json"
+        memory = versions_of(kept, arch)
         if self.wanted.upgrade:
             memory.unlink(missing_ok=True)
         folder, root = self.target.dependency_folder, self.project.root
@@ -308,7 +303,7 @@ class _Work(msgspec.Struct):
             raise FindingsError(self.target.name, [*self.findings, *too_large])
 
     def _write_infrastructure(self, fresh: Path, bundles: Sequence[Bundle], image: Image | None) -> None:
-        pushed = reference_of(image, self.wanted.oci) if image is not None and self.wanted.oci is not None else None
+        pushed, images = references(image, self.wanted.oci)
         deployment = describe_deployment(
             self.project,
             self.target,
@@ -318,6 +313,7 @@ class _Work(msgspec.Struct):
             arch=self.wanted.arch,
             form=self.wanted.form,
             image=self.wanted.image or pushed,
+            images=images,
             digests={one.zip_name: self.files[one.zip_name]["sha256"] for one in bundles},
         )
         for path, content in infrastructure_files(self.target, deployment, self.project.root).items():

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from portable.build import watched
+from portable.build.again import looks as _looks
 from portable.build.bytecode import Compiler
 from portable.build.project import Project
 from portable.manifest import Manifest
@@ -31,7 +33,7 @@ class Inputs(msgspec.Struct, frozen=True):
 
     Attributes:
         sources: the files to deploy. listed: requirements. wanted: options, as text. packages: of this framework.
-        versions: the file that keeps the versions of dependencies.
+        kept: the files that keep what was chosen once: versions of dependencies, the digest of an image's base.
     """
 
     project: Project
@@ -42,10 +44,12 @@ class Inputs(msgspec.Struct, frozen=True):
     wanted: str
     compiler: Compiler | None
     packages: tuple[str, ...]
-    versions: Path
+    kept: tuple[Path, ...]
 
     def key(self) -> str:
-        """Equal for builds that come to the same."""
+        """Equal for builds that come to the same from the same choices. To be asked before anything else is read: what
+        changes while a build goes on is then another build's.
+        """
         digest = hashlib.sha256()
         for part in self._parts():
             digest.update(len(part).to_bytes(8, "little") + part)
@@ -63,46 +67,49 @@ class Inputs(msgspec.Struct, frozen=True):
                 if file.is_file():
                     yield os.fsencode(file.name)
                     yield file.read_bytes()
-        yield self.versions.read_bytes() if self.versions.is_file() else b""
         for package in self.packages:
             spec = find_spec(package)
             for root in (spec.submodule_search_locations if spec else None) or ():
                 yield _looks(Path(root), skip=("__pycache__",)).encode()
+                watched.note(file for file in Path(root).rglob("*") if "__pycache__" not in file.parts)
+
+    def kept_key(self) -> str:
+        """Of what is kept of earlier choices, which a build may write."""
+        digest = hashlib.sha256()
+        for file in self.kept:
+            watched.note_made(file)
+            digest.update(hashlib.sha256(file.read_bytes() if file.is_file() else b"").digest())
+        return digest.hexdigest()
 
 
 class _Last(msgspec.Struct):
     key: str
+    kept: str
     out: str
     looks: str
     result: msgspec.Raw
+    seen: list[str] | None
 
 
-def recall(file: Path, inputs: Inputs, out: Path) -> Any:
-    """What the last build came to, as ``remember`` was given it; None when another one has to be made."""
+def recall(file: Path, inputs: Inputs, key: str, out: Path) -> Any:
+    """What the last build came to, as ``remember`` was given it; None when another one has to be made.
+
+    ``key``: that of the inputs.
+    """
     try:
         last = msgspec.json.decode(file.read_bytes(), type=_Last)
     except (OSError, msgspec.MsgspecError):
         return None
-    if last.out != str(out) or last.key != inputs.key() or last.looks != _looks(out):
+    if (last.out, last.key, last.kept) != (str(out), key, inputs.kept_key()) or last.looks != _looks(out):
         return None
+    watched.recall(last.seen)
     return msgspec.json.decode(last.result)
 
 
-def remember(file: Path, inputs: Inputs, out: Path, result: Any) -> None:
+def remember(file: Path, inputs: Inputs, key: str, out: Path, result: Any) -> None:
     """Keep what a build came to."""
-    last = _Last(inputs.key(), str(out), _looks(out), msgspec.Raw(msgspec.json.encode(result)))
+    kept = msgspec.Raw(msgspec.json.encode(result))
+    last = _Last(key, inputs.kept_key(), str(out), _looks(out), kept, watched.seen())
     fresh = file.with_suffix(f".{os.getpid()}")
     fresh.write_bytes(msgspec.json.encode(last))
     fresh.replace(file)
-
-
-def _looks(root: Path, skip: Iterable[str] = ()) -> str:
-    """Names, times, sizes and permissions of all files below a folder."""
-    digest = hashlib.sha256()
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in skip)
-        for name in sorted(names):
-            found = os.lstat(f"{folder}/{name}")
-            said = (found.st_mtime_ns, found.st_size, found.st_mode)
-            digest.update(os.fsencode(os.path.relpath(f"{folder}/{name}", root)) + repr(said).encode())
-    return digest.hexdigest()

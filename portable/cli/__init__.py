@@ -1,5 +1,5 @@
 """The command line: parse, call, print. Nothing is imported for a command but what it runs."""
 
-from portable.cli.parser import main
+from portable.cli.start import main
 
 __all__ = ["main"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from portable.cli.parser import main
+from portable.cli.start import main
 
 sys.exit(main())

@@ -20,6 +20,7 @@ from portable.cli.images import add_image, chosen_architectures, image_lines, pu
 from portable.cli.options import add_platform, add_project, add_stage, add_target, chosen_adapter, chosen_project
 
 if TYPE_CHECKING:
+    from portable.build.artifact import Built
     from portable.build.budget import Measured
 
 __all__ = ["add_arguments", "run"]
@@ -52,17 +53,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     started = time.perf_counter()
+    from msgspec.structs import replace
+
+    from portable.build.again import TOOK
     from portable.build.artifact import FindingsError, Wanted, build
     from portable.build.budget import BudgetError
     from portable.build.image.write import push_image
+    from portable.build.watched import keep
     from portable.cli.bars import excess_lines, size_lines
-    from portable.cli.grants import built_grants
-    from portable.cli.lines import built_lines, finding_lines
+    from portable.cli.lines import finding_lines
 
     adapter = chosen_adapter(options.target)
     project = chosen_project(options)
-    oci = wanted_image(options)
-    arch, out = chosen_architectures(options)[0], options.out
+    oci = wanted_image(options, project, adapter.build)
+    arch, out = chosen_architectures(options, project, adapter.build)[0], options.out
     wanted = Wanted(options.python, arch, options.for_here, options.upgrade, out, form=options.iac, oci=oci)
     try:
         built = build(project, adapter.build, wanted, _measure)
@@ -73,14 +77,21 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join([*size_lines(error.parts), "", *excess_lines(error.excesses)]), file=sys.stderr)
         print(f"nothing is written: {out or f'dist/{options.target}'} is as it was", file=sys.stderr)
         return 1
-    print("\n".join([*finding_lines(built.findings), *built_lines(built, time.perf_counter() - started)]))
-    for line in built_grants(built.folder):
-        print(line)
+    print("\n".join(_lines(built, f"{time.perf_counter() - started:.2f}")))
+    if built.lasts and oci is None:
+        keep(project.root, built.folder, "\n".join(_lines(replace(built, is_unchanged=True), TOOK)))
     if built.image is not None:
         print("\n".join(image_lines(built.image)))
         if oci is not None and oci.push:
             print(pushed_line(push_image(built.image, oci.push)))
     return 0
+
+
+def _lines(built: Built, seconds: str) -> list[str]:
+    from portable.cli.grants import built_grants
+    from portable.cli.lines import built_lines, finding_lines
+
+    return [*finding_lines(built.findings), *built_lines(built, seconds), *built_grants(built.folder)]
 
 
 def _measure(folder: Path, wanted: Collection[str]) -> Measured:

@@ -25,6 +25,7 @@ __all__ = [
     "function_lines",
     "matrix_lines",
     "timer_lines",
+    "wrapped",
 ]
 
 WIDTH = 79
@@ -44,9 +45,9 @@ def finding_lines(findings: Iterable[Finding], indent: str = "") -> list[str]:
     lines = []
     for one in sorted(findings, key=lambda finding: order.index(finding.severity)):
         where = f"{one.where}: " if one.where else ""
-        lines += _wrapped(f"{one.severity} {where}{one.message}", indent, f"{indent}    ")
+        lines += wrapped(f"{one.severity} {where}{one.message}", indent, f"{indent}    ")
         if one.way_out:
-            lines += _wrapped(one.way_out, f"{indent}    → ", f"{indent}      ")
+            lines += wrapped(one.way_out, f"{indent}    → ", f"{indent}      ")
     return lines
 
 
@@ -60,7 +61,7 @@ def function_lines(functions: Iterable[FunctionRecord]) -> list[str]:
         count = ", ".join(counted(nouns.count(noun), noun) for noun in dict.fromkeys(nouns))
         asks = [f"{one.memory} MiB" if one.memory else "", f"{one.timeout:g} s" if one.timeout else "", *one.uses]
         rest = ", ".join(part for part in (count, *asks) if part)
-        lines += _wrapped(f"{one.name}: {rest}", "  ", "      ")
+        lines += wrapped(f"{one.name}: {rest}", "  ", "      ")
     return lines
 
 
@@ -70,19 +71,19 @@ def timer_lines(timers: Mapping[str, Sequence[Timer]]) -> list[str]:
     for name, triggers in timers.items():
         for one in triggers:
             dropped = "; the entry drops some" if one.drops else ""
-            lines += _wrapped(f"{name} at {one.expression} {one.timezone or 'UTC'}{dropped}", "  ", "      ")
+            lines += wrapped(f"{name} at {one.expression} {one.timezone or 'UTC'}{dropped}", "  ", "      ")
     return lines
 
 
-def built_lines(built: Built, seconds: float) -> list[str]:
-    """What a build wrote: the largest parts first."""
+def built_lines(built: Built, seconds: str) -> list[str]:
+    """What a build wrote: the largest parts first. ``seconds``: how long it took."""
     from portable.build.sizes import size
 
     lines = size_lines(built.parts, _LARGEST)
     lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
     if built.dropped:
         lines.append(_pruned_line(built))
-    lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds:.2f} s")
+    lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds} s")
     if built.is_unchanged:
         lines.append("nothing changed since the last build: the artifact is as it was")
     return lines
@@ -93,9 +94,9 @@ def difference_lines(differences: Iterable[Difference], old: str, new: str) -> l
     lines = []
     width = max(len(old), len(new))
     for one in differences:
-        lines += _wrapped(one.what, "  ", "    ")
+        lines += wrapped(one.what, "  ", "    ")
         for target, told in ((old, one.before), (new, one.after)):
-            lines += _wrapped(f"{target:<{width}}  {told}", "    ", " " * (width + 6))
+            lines += wrapped(f"{target:<{width}}  {told}", "    ", " " * (width + 6))
     return lines
 
 
@@ -116,7 +117,7 @@ def _pruned_line(built: Built) -> str:
     for one in built.dropped:
         rules[one.rule] = rules.get(one.rule, 0) + one.size
     said = ", ".join(f"{rule} {size(count)}" for rule, count in sorted(rules.items()))
-    return "\n".join(_wrapped(f"pruned from the dependencies: {said}; report/pruned.json says of which", "", "  "))
+    return "\n".join(wrapped(f"pruned from the dependencies: {said}; report/pruned.json says of which", "", "  "))
 
 
 def change_lines(changes: Iterable[Change]) -> list[str]:
@@ -129,7 +130,8 @@ def change_lines(changes: Iterable[Change]) -> list[str]:
     ]
 
 
-def _wrapped(text: str, first: str, then: str) -> list[str]:
+def wrapped(text: str, first: str, then: str) -> list[str]:
+    """Lines of a text, none of them broken inside a word; ``first`` and ``then`` begin them."""
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
     )

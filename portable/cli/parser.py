@@ -12,7 +12,7 @@ from textwrap import fill
 import portable
 from portable.errors import PortableError
 
-__all__ = ["COMMANDS", "main", "make_parser"]
+__all__ = ["COMMANDS", "end_unread", "main", "make_parser"]
 
 COMMANDS = {
     "new": "a new project that runs and passes its test",
@@ -76,9 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # what read our output has seen enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return end_unread()
     return status
+
+
+def end_unread() -> int:
+    """The status of a command whose output nobody reads to its end, so that the interpreter does not say so too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def _unknown(command: str) -> int:

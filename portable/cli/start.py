@@ -1,0 +1,48 @@
+"""Where the command starts: a build that would change nothing is answered here, before there is a parser."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, that of this process where none is given, and return its exit status."""
+    if arguments is None and sys.argv[1:2] == ["build"]:
+        status = _build_again(sys.argv[2:])
+        if status is not None:
+            return status
+    from portable.cli.parser import main
+
+    return main(arguments)
+
+
+def _build_again(arguments: Sequence[str]) -> int | None:
+    """The status of a build that finds all as it was; None where one has to be made, which is watched from here on."""
+    from time import perf_counter
+
+    from portable.build.again import TOOK, last_words, record_of
+
+    started = perf_counter()
+    try:
+        record = record_of(arguments)
+    except OSError:  # the folder it runs in is gone
+        return None
+    said = last_words(record)
+    if said is None:
+        from portable.build.watched import begin
+
+        begin(record)
+        return None
+    try:
+        print(said.replace(TOOK, f"{perf_counter() - started:.2f}"), flush=True)
+    except BrokenPipeError:
+        from portable.cli.parser import end_unread
+
+        return end_unread()
+    return 0

@@ -12,16 +12,16 @@ from portable.deploy import Change, Place, Progress
 from portable.errors import ConfigError, DeployError
 from portable.run.target import Artifact
 from portable_azure.build.infrastructure import EVENTS, MAIN
-from portable_azure.build.infrastructure.template import API
 from portable_azure.deploy import _sdk
 from portable_azure.deploy.code import Publisher
-from portable_azure.deploy.data import held
-from portable_azure.deploy.group import Group
+from portable_azure.deploy.data import Held, held
+from portable_azure.deploy.group import Group, kind_and_name
+from portable_azure.deploy.orphans import ASSIGNMENTS, ROLES, App, Orphan, assignments_of, orphans, roles_of
 
 __all__ = ["DEPLOYER", "AzureDeployer"]
 
 _TRIES = 6
-_ROLES, _ASSIGNMENTS = "Microsoft.Authorization/roleDefinitions", "Microsoft.Authorization/roleAssignments"
+_IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 _ORDER = (
     "Microsoft.App/containerApps",
     "Microsoft.App/jobs",
@@ -30,11 +30,7 @@ _ORDER = (
     "Microsoft.EventGrid/systemTopics",
     "Microsoft.Insights/components",
 )
-_DATA = {
-    "Microsoft.Storage/storageAccounts": "bucket",
-    "Microsoft.DocumentDB/databaseAccounts": "table",
-    "Microsoft.KeyVault/vaults": "vault",
-}
+_VAULT = "Microsoft.KeyVault/vaults"
 
 
 class AzureDeployer:
@@ -78,10 +74,15 @@ class AzureDeployer:
         location = place.settings.get("location")
         events = _template(artifact, EVENTS) if _has_events(artifact) else None
         if group.exists():
-            changes = list(group.preview(name, main, location))
+            foreseen = group.preview(name, main, location)
+            changes, present, whole = list(foreseen.changes), foreseen.present, foreseen.whole
             if events is not None and group.outputs(name):
-                changes += group.preview(f"{name}-{EVENTS[:2]}", events, location)
+                more = group.preview(f"{name}-{EVENTS[:2]}", events, location)
+                changes, present, whole = changes + more.changes, present + more.present, whole and more.whole
                 events = None
+            if whole and events is None:
+                gone = orphans(group, _app(group, artifact, place), present)
+                changes += [Change("delete", *kind_and_name(one.id)) for one in gone]
         else:
             _location(place, group)
             changes = [Change("create", "resource group", group.name), *_created(main)]
@@ -97,7 +98,8 @@ class AzureDeployer:
         if not group.exists():
             group.make(_location(place, group), progress)
         location = place.settings.get("location")
-        outputs = group.deploy(name, main, location, progress)
+        made = group.deploy(name, main, location, progress)
+        outputs, present, named = made.outputs, made.present, _named(main)
         publisher = Publisher(group, self._pause, self._url_of)
         for app, package in _packages(main).items():
             file, site = artifact.folder / package, outputs[f"{app}_name"]
@@ -106,83 +108,62 @@ class AzureDeployer:
             else:
                 publisher.publish(site, file, progress)
         if _has_events(artifact):
-            self._deploy_events(group, f"{name}-{EVENTS[:2]}", _template(artifact, EVENTS), location, progress)
+            events = _template(artifact, EVENTS)
+            present += self._deploy_events(group, f"{name}-{EVENTS[:2]}", events, location, progress)
+            named += _named(events)
+        if len(set(present)) >= named:  # else Azure did not tell all that it made, and what is missing is not gone
+            self._delete(group, list(orphans(group, _app(group, artifact, place), present)), progress)
         return outputs
 
-    def _deploy_events(self, group: Group, name: str, template: Any, location: str | None, progress: Progress) -> None:
-        """Keys are there, and endpoints answer, a while after the code is."""
-        for tried in range(1, _TRIES + 1):
+    def _deploy_events(
+        self, group: Group, name: str, template: Any, location: str | None, progress: Progress
+    ) -> list[str]:
+        """Keys are there, and endpoints answer, a while after the code is. Gives the ids of what was made."""
+        for _ in range(1, _TRIES):
             try:
-                group.deploy(name, template, location, progress)
+                return group.deploy(name, template, location, progress).present
             except DeployError:
-                if tried == _TRIES:
-                    raise
                 sleep(self._pause)
-            else:
-                return
+        return group.deploy(name, template, location, progress).present
+
+    def _delete(self, group: Group, going: Sequence[Orphan], progress: Progress) -> None:
+        for one in going:
+            group.delete(one.id, group.version_of(one.kind), progress)
 
     def holding(self, artifact: Artifact, place: Place) -> Sequence[str]:
         """See ``portable.deploy.Deployer``. The vault of secrets is one of them."""
         group = self._group(place)
         if not group.exists():
             return []
-        found = [f"{kind} {name}" for kind, name in self._held(group, artifact, place)]
-        tagged = group.tagged(_tags(artifact, place))
-        return found + [f"vault {_last(one)}" for one, kind in tagged if kind == "Microsoft.KeyVault/vaults"]
+        return [one.what for one in self._held(group, _app(group, artifact, place), artifact, place)]
 
-    def _held(self, group: Group, artifact: Artifact, place: Place) -> list[tuple[str, str]]:
-        return list(held(artifact.manifest, group.outputs(_name(artifact, place)), place.environment))
+    def _held(self, group: Group, app: App, artifact: Artifact, place: Place) -> list[Held]:
+        found = list(held(group, app.tagged, artifact.manifest, place.environment))
+        return found + [Held(f"vault {kind_and_name(one)[1]}", one) for one, kind in app.tagged if kind == _VAULT]
 
     def destroy(self, artifact: Artifact, place: Place, progress: Progress, *, with_data: bool) -> None:
         """See ``portable.deploy.Deployer``. The resource group stays."""
         group = self._group(place)
         if not group.exists():
             return
-        name, found = _name(artifact, place), group.tagged(_tags(artifact, place))
-        kept = set() if with_data else {kind for kind, _ in self._held(group, artifact, place)} | {"vault"}
-        going = [one for one in found if not _is_kept(one, kept, artifact)]
-        for identity in [one for one, kind in going if kind.endswith("/userAssignedIdentities")]:
-            for assignment in self._assignments(group, identity):
-                group.delete(assignment, API["Microsoft.Authorization"], progress)
+        name, app = _name(artifact, place), _app(group, artifact, place)
+        kept = set() if with_data else {one.account for one in self._held(group, app, artifact, place)}
+        going = [(one, kind) for one, kind in app.tagged if one not in kept]
+        for identity in [one for one, kind in going if kind == _IDENTITY]:
+            principal = group.read(identity, group.version_of(_IDENTITY))["properties"]["principalId"]
+            self._delete(group, [Orphan(one["id"], ASSIGNMENTS) for one in assignments_of(group, principal)], progress)
         place_in = {kind: number for number, kind in enumerate(_ORDER)}
-        for resource, kind in sorted(going, key=lambda one: (place_in.get(one[1], len(_ORDER)), one[0])):
-            group.delete(resource, API[kind.partition("/")[0]], progress)
-        lead = f"{artifact.manifest.app} {place.stage}: "
-        for role in group.listed(_ROLES, API["Microsoft.Authorization"], "type eq 'CustomRole'"):
-            if role["properties"]["roleName"].startswith(lead) and group.id in role["properties"]["assignableScopes"]:
-                group.delete(role["id"], API["Microsoft.Authorization"], progress)
-        if not {_DATA[kind] for _, kind in found if kind in _DATA} & kept:
+        going.sort(key=lambda one: (place_in.get(one[1], len(_ORDER)), one[0]))
+        self._delete(group, [Orphan(*one) for one in going], progress)
+        self._delete(group, [Orphan(one["id"], ROLES) for one in roles_of(group, app)], progress)
+        if not kept:
             for deployment in (f"{name}-{EVENTS[:2]}", name):
                 group.forget(deployment)
 
-    def _assignments(self, group: Group, identity: str) -> list[str]:
-        kind = "Microsoft.ManagedIdentity"
-        found = group.send("GET", f"{identity}?api-version={API[kind]}", what=identity).json()
-        principal = found["properties"]["principalId"]
-        asked = f"principalId eq '{principal}'"
-        return [one["id"] for one in group.listed(_ASSIGNMENTS, API["Microsoft.Authorization"], asked)]
 
-
-def _is_kept(resource: tuple[str, str], kept: set[str], artifact: Artifact) -> bool:
-    """Whether a resource holds what is kept. Accounts of hosts hold nothing of the app's."""
-    place, kind = resource
-    holds = _DATA.get(kind)
-    if holds == "bucket":
-        return "bucket" in kept and not _is_of_host(_last(place), artifact)
-    return holds in kept
-
-
-def _is_of_host(account: str, artifact: Artifact) -> bool:
-    letters = "".join(letter for letter in artifact.manifest.app if letter.isalnum())[:8]
-    return account.removeprefix(letters).startswith("h")
-
-
-def _last(resource: str) -> str:
-    return resource.rpartition("/")[2]
-
-
-def _tags(artifact: Artifact, place: Place) -> dict[str, str]:
-    return {"application": artifact.manifest.app, "stage": place.stage}
+def _app(group: Group, artifact: Artifact, place: Place) -> App:
+    app, stage = artifact.manifest.app, place.stage
+    return App(app, stage, group.tagged({"application": app, "stage": stage}))
 
 
 def _name(artifact: Artifact, place: Place) -> str:
@@ -217,6 +198,11 @@ def _packages(template: Mapping[str, Any]) -> dict[str, str]:
     """The zip of each Function App, by its symbol."""
     found: dict[str, str] = template["metadata"]["packages"]
     return found
+
+
+def _named(template: Mapping[str, Any]) -> int:
+    """How many resources a template makes without a condition."""
+    return sum(not one.get("existing") and "condition" not in one for one in template["resources"].values())
 
 
 def _created(template: Mapping[str, Any]) -> list[Change]:

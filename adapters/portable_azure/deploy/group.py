@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from portable.deploy import Change, Progress, Step
 from portable.errors import DeployError
+from portable_azure.build.infrastructure.template import version_of
 from portable_azure.deploy import _sdk
 
-__all__ = ["Group", "reason_of"]
+__all__ = ["Foreseen", "Group", "Made", "reason_of"]
 
 _ACTIONS = {"Create": "create", "Delete": "delete", "Modify": "update", "NoChange": "keep", "Deploy": "update"}
 _DONE, _FAILED = ("Succeeded",), ("Failed", "Canceled")
+
+
+class Made(NamedTuple):
+    """What a deployment gave. ``present``: the ids of what its template names, which may be fewer than there are."""
+
+    outputs: dict[str, str]
+    present: list[str]
+
+
+class Foreseen(NamedTuple):
+    """What a deployment would do. ``present``: as of :class:`Made`. ``whole``: whether Azure foresaw all of it."""
+
+    changes: list[Change]
+    present: list[str]
+    whole: bool
 
 
 class Group:
@@ -38,27 +54,27 @@ class Group:
             self.resources.resource_groups.create_or_update(self.name, {"location": location})
         progress(Step("resource group", self.name, "done"))
 
-    def preview(self, deployment: str, template: Mapping[str, Any], location: str | None) -> Sequence[Change]:
+    def preview(self, deployment: str, template: Mapping[str, Any], location: str | None) -> Foreseen:
         """What Azure says that a deployment would do."""
         with translated(f"deployment {deployment}"):
             asked = _sdk.what_if_of(template, location)
             found = self._deployments.deployments.begin_what_if(self.name, deployment, asked).result()
         if found.error is not None:
             raise DeployError(f"deployment {deployment}: {reason_of(found.error)}")
-        changes = []
+        changes, present, whole = [], [], True
         for one in (found.properties and found.properties.changes) or ():
             kind, name = kind_and_name(one.resource_id or one.symbolic_name or "")
             action = _ACTIONS.get(str(getattr(one.change_type, "value", one.change_type)))
             if action is None and one.unsupported_reason is None:
                 continue  # Ignore: in the group, and of no concern to this template
+            present.append(one.resource_id or "")
+            whole = whole and one.unsupported_reason is None
             detail = one.unsupported_reason or ", ".join(delta.path for delta in one.delta or ())
             changes.append(Change(action or "update", kind, name, detail))  # type: ignore[arg-type]
-        return changes
+        return Foreseen(changes, present, whole)
 
-    def deploy(
-        self, deployment: str, template: Mapping[str, Any], location: str | None, progress: Progress
-    ) -> dict[str, str]:
-        """Send a template, tell of each resource, and give the outputs."""
+    def deploy(self, deployment: str, template: Mapping[str, Any], location: str | None, progress: Progress) -> Made:
+        """Send a template, and tell of each resource."""
         operations, shown = self._deployments.deployment_operations, _Shown(progress)
         error: Exception | None = None
         made: Any = None
@@ -78,8 +94,8 @@ class Group:
             raise DeployError("; ".join(shown.failures)) from error
         if error is not None:
             raise DeployError(f"deployment {deployment}: {reason_of(error)}") from error
-        outputs = made.properties.outputs or {}
-        return {name: str(one["value"]) for name, one in outputs.items()}
+        present = [one.id for one in made.properties.output_resources or () if one.id]
+        return Made(_values(made.properties.outputs), present)
 
     def outputs(self, deployment: str) -> dict[str, str]:
         """The outputs of a deployment; empty where there was none, or it failed."""
@@ -90,8 +106,7 @@ class Group:
             if isinstance(error.__cause__, _sdk.missing_error()):
                 return {}
             raise
-        outputs = (made.properties and made.properties.outputs) or {}
-        return {name: str(one["value"]) for name, one in outputs.items()}
+        return _values(made.properties and made.properties.outputs)
 
     def tagged(self, tags: Mapping[str, str]) -> list[tuple[str, str]]:
         """Id and type of every resource of the group that bears all of these tags."""
@@ -101,12 +116,31 @@ class Group:
             found = list(self.resources.resources.list_by_resource_group(self.name, filter=asked))
         return [(one.id, one.type) for one in found if tags.items() <= (one.tags or {}).items()]
 
-    def listed(self, kind: str, version: str, asked: str) -> list[dict[str, Any]]:
-        """What extends the group and what is in it: role assignments, role definitions."""
-        url: str | None = f"{self.id}/providers/{kind}?api-version={version}&$filter={asked}"
+    def version_of(self, kind: str) -> str:
+        """The version of the interface that a type goes by: ours, or of what is not ours the newest that is stable."""
+        try:
+            return version_of(kind)
+        except KeyError:
+            space, _, rest = kind.partition("/")
+        with translated(kind):
+            found = self.resources.providers.get(space).resource_types or ()
+        types = [one for one in found if (one.resource_type or "").lower() == rest.lower()]
+        versions = [version for one in types for version in one.api_versions or ()]
+        if not versions:
+            raise DeployError(f"{kind}: Azure does not say by which version of its interface it goes")
+        return str(max([one for one in versions if "preview" not in one] or versions))
+
+    def read(self, resource: str, version: str) -> dict[str, Any]:
+        """A resource, by its id."""
+        found: dict[str, Any] = self.send("GET", f"{resource}?api-version={version}", what=resource).json()
+        return found
+
+    def listed(self, path: str, version: str, asked: str = "") -> list[dict[str, Any]]:
+        """All that is under a path: what is in a resource, or extends it. ``asked``: a filter."""
+        url: str | None = f"{path}?api-version={version}{f'&$filter={asked}' if asked else ''}"
         found: list[dict[str, Any]] = []
         while url:
-            document = self.send("GET", url, what=kind).json()
+            document = self.send("GET", url, what=path.rpartition("/providers/")[2]).json()
             found += document.get("value", ())
             url = document.get("nextLink")
         return found
@@ -139,6 +173,10 @@ class Group:
         except DeployError as error:
             if not isinstance(error.__cause__, _sdk.missing_error()):
                 raise
+
+
+def _values(outputs: Any) -> dict[str, str]:
+    return {name: str(one["value"]) for name, one in (outputs or {}).items()}
 
 
 @contextmanager

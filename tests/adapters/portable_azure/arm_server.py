@@ -17,12 +17,22 @@ from azure.mgmt.resource.deployments import models
 OUTPUT = re.compile(r"app_\w+_name")
 
 
+def id_of(kind: str, symbol: str) -> str:
+    """The id of what a template makes, which is called by its symbol here; outer resources are called ``in``."""
+    first, *types = kind.split("/")
+    names = [*["in"] * (len(types) - 1), symbol]
+    inner = "/".join(part for pair in zip(types, names, strict=True) for part in pair)
+    return f"/subscriptions/s/resourceGroups/shop/providers/{first}/{inner}"
+
+
 class Azure:
     """What is in the cloud, and what was asked of it.
 
     Attributes:
         group: whether the resource group is there. deployments: by name, the resource as ARM has it.
         tagged: resources of the group. assignments, roles: of it. published: zips by app. deleted: ids.
+        inside: what is in a resource, by its path, the list's name last. blobs: where the blobs of accounts are.
+        quiet: whether it does not tell what a deployment made.
         failing: by name of a deployment, how often it fails yet; with the error of one resource.
         refusing: answers of the scm host before it takes code. states: of a publication, one a look.
     """
@@ -35,6 +45,9 @@ class Azure:
         self.tagged: list[dict[str, Any]] = []
         self.assignments: list[dict[str, Any]] = []
         self.roles: list[dict[str, Any]] = []
+        self.inside: dict[str, list[dict[str, Any]]] = {}
+        self.blobs = "http://127.0.0.1:9/"
+        self.quiet = False
         self.published: dict[str, bytes] = {}
         self.deleted: list[str] = []
         self.failing: dict[str, int] = {}
@@ -53,6 +66,11 @@ class Azure:
         """Where it is."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    def made(self, name: str) -> list[dict[str, Any]]:
+        """What a deployment made, by its own word."""
+        found: list[dict[str, Any]] = self.deployments[name]["properties"]["outputResources"]
+        return found
+
     def close(self) -> None:
         """End it."""
         self._server.shutdown()
@@ -70,7 +88,8 @@ class Azure:
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 azure.requests.append((self.command, unquote(self.path)))
-                if self.headers.get("authorization") != "Bearer token-of-the-login":
+                data = self.path.startswith("/account/")
+                if not data and self.headers.get("authorization") != "Bearer token-of-the-login":
                     azure.wrong.append(f"{self.command} {self.path}: no token")
                 status, document, headers = azure.answer(self.command, self.path, body)
                 content = b"" if document is None else json.dumps(document).encode()
@@ -90,6 +109,8 @@ class Azure:
         """One request."""
         parts = urlsplit(target)
         path, query = unquote(parts.path), parse_qs(parts.query)
+        if path.startswith("/account/"):  # blobs, which whoever deploys may not read
+            return 403, None, {"x-ms-error-code": "AuthorizationPermissionMismatch"}
         if path.startswith("/api/"):
             return self._scm(method, path, query, body)
         if path.startswith("/later/"):
@@ -106,7 +127,14 @@ class Azure:
         if found := re.search(r"/deployments/([\w-]+)(/whatIf|/operations)?$", path, re.IGNORECASE):
             return self._deployment(method, found[1], found[2] or "", body)
         if path.endswith("/resources"):
-            return 200, {"value": self.tagged}, {}
+            asked = dict(re.findall(r"(tagName|tagValue) eq '([^']*)'", query["$filter"][0]))
+            tagged = [one for one in self.tagged if one["tags"].get(asked["tagName"]) == asked["tagValue"]]
+            return 200, {"value": tagged}, {}
+        if found := re.fullmatch(r"/subscriptions/s/providers/([\w.]+)", path):
+            types = [
+                {"resourceType": "virtualNetworks", "apiVersions": ["2024-05-01", "2023-01-01", "2025-01-01-preview"]}
+            ]
+            return 200, {"namespace": found[1], "resourceTypes": types}, {}
         if path.endswith("/roleAssignments") and method == "GET":
             principal = query["$filter"][0].partition("'")[2].rstrip("'")
             return 200, {"value": [one for one in self.assignments if principal in one["principal"]]}, {}
@@ -118,6 +146,10 @@ class Azure:
 
     def _resource(self, path: str) -> tuple[int, Any, dict[str, str]]:
         name = path.rpartition("/")[2]
+        if path.count("/providers/") == 1 and path.partition("/providers/")[2].count("/") % 2:
+            return 200, {"value": self.inside.get(path, [])}, {}
+        if "/storageAccounts/" in path:
+            return 200, {"id": path, "properties": {"primaryEndpoints": {"blob": self.blobs}}}, {}
         if "/userAssignedIdentities/" in path:
             return 200, {"id": path, "properties": {"principalId": f"principal-of-{name}"}}, {}
         if "/sites/" in path:
@@ -182,6 +214,10 @@ class Azure:
         if fails > 0:
             inner = {"code": "RoleAssignmentUpdateNotPermitted", "message": "Tenant ID cannot be updated."}
             properties["error"] = {"code": "DeploymentFailed", "message": "At least one failed", "details": [inner]}
+            properties.pop("outputs")
+        elif not self.quiet:
+            named = [(one["type"], symbol) for symbol, one in template["resources"].items() if not one.get("existing")]
+            properties["outputResources"] = [{"id": id_of(kind, symbol)} for kind, symbol in named]
         self.deployments[name] = {"id": f"/x/{name}", "name": name, "properties": properties, "template": template}
         later = {"azure-asyncoperation": f"{self.url}/later/deployment/{name}"}
         return 201, {key: self.deployments[name][key] for key in ("id", "name", "properties")}, later

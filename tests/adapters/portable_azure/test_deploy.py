@@ -291,12 +291,12 @@ def test_what_holds_data_stays_until_told_twice(
     with emulators.azurite(log=tmp_path / "azurite.log") as azurite:
         environment = azurite.environment
         parts = dict(part.partition("=")[::2] for part in environment["AzureWebJobsStorage"].split(";"))
-        address = f"{parts['BlobEndpoint']}/uploads-bucket"
-        outputs = {
-            "bucket_uploads_address": {"type": "String", "value": address},
-            "bucket_thumbs_address": {"type": "String", "value": f"{parts['BlobEndpoint']}/not-there"},
-        }
-        azure.deployments["user-shop-prod"] = {"id": "x", "name": "x", "properties": {"outputs": outputs}}
+        azure.blobs = f"{parts['BlobEndpoint']}/"
+        address = f"{azure.blobs}uploads-bucket"
+        contain(azure, "usershopd1", "uploads-bucket", "thumbs-bucket")  # the second is not there any more
+        contain(azure, "usershoph01", "app-package", "azure-webjobs-hosts", "$logs")
+        # Of a deployment that failed there are no outputs: what is there is looked at, and nothing else.
+        azure.deployments["user-shop-prod"] = {"id": "x", "name": "x", "properties": {"provisioningState": "Failed"}}
         here = Place("prod", SETTINGS, environment)
         with runtime_sdk.container_client(address, environment) as container:
             container.create_container()
@@ -309,6 +309,156 @@ def test_what_holds_data_stays_until_told_twice(
         deployer.destroy(artifact, here, lambda _: None, with_data=True)
         assert [one.rpartition("/")[2] for one in azure.deleted][1:] == ["usershopd1", "usershoph01"]
         assert azure.deployments == {}
+
+
+def test_what_the_app_has_no_more_holds_data_too(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact, tmp_path: Path, require_part: Callable[..., Found]
+) -> None:
+    require_part("azurite")
+    in_group(azure, "Microsoft.Storage/storageAccounts/hugedata")  # named by the user's own part
+    with emulators.azurite(log=tmp_path / "azurite.log") as azurite:
+        parts = dict(part.partition("=")[::2] for part in azurite.environment["AzureWebJobsStorage"].split(";"))
+        azure.blobs = f"{parts['BlobEndpoint']}/"
+        contain(azure, "hugedata", "old-bucket")
+        with runtime_sdk.container_client(f"{azure.blobs}old-bucket", azurite.environment) as container:
+            container.create_container()
+            container.upload_blob("a", b"1")
+        here = Place("prod", SETTINGS, azurite.environment)
+        assert deployer.holding(artifact, here) == ["bucket old-bucket, which the app has no more"]
+        deployer.destroy(artifact, here, lambda _: None, with_data=False)
+    assert azure.deleted == []
+
+
+def test_what_cannot_be_looked_into_stays(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:
+    in_group(azure, "Microsoft.Storage/storageAccounts/usershopd1")
+    contain(azure, "usershopd1", "uploads-bucket")
+    azure.blobs = f"{azure.url}/account/"
+    key = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={azure.url}/account"
+    here = Place("prod", SETTINGS, {"AzureWebJobsStorage": key})
+    [said] = deployer.holding(artifact, here)
+    assert said.startswith("bucket uploads (could not look: ")
+    deployer.destroy(artifact, here, lambda _: None, with_data=False)
+    assert azure.deleted == []
+
+
+def test_what_the_user_added_goes_by_its_own_version(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:
+    in_group(azure, "Microsoft.Network/virtualNetworks/shop")
+    deployer.destroy(artifact, place(), lambda _: None, with_data=False)
+    [(_, path)] = [one for one in azure.requests if one[0] == "DELETE" and "/virtualNetworks/" in one[1]]
+    assert path.endswith("?api-version=2024-05-01")
+
+
+# --- what the app has no more
+
+
+def contain(azure: Any, account: str, *containers: str) -> None:
+    path = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/{account}/blobServices/default/containers"
+    azure.inside[path] = [{"name": one} for one in containers]
+
+
+def with_orphans(azure: Any) -> list[str]:
+    """Put into the group what an earlier version of the app had; the last names of what is to go, in order."""
+    in_group(
+        azure,
+        "Microsoft.Web/sites/app_http",
+        "Microsoft.Web/sites/app_mails",
+        "Microsoft.Web/serverfarms/plan_mails",
+        "Microsoft.ManagedIdentity/userAssignedIdentities/identity_http",
+        "Microsoft.ManagedIdentity/userAssignedIdentities/identity_mails",
+        "Microsoft.Storage/storageAccounts/host_mails",
+        "Microsoft.Storage/storageAccounts/olddata",
+        "Microsoft.EventGrid/systemTopics/blob_events",
+        "Microsoft.ServiceBus/namespaces/bus",
+        "Microsoft.DocumentDB/databaseAccounts/cosmos",
+        "Microsoft.KeyVault/vaults/oldvault",
+    )
+    in_group(azure, "Microsoft.Web/sites/app_of_dev", stage="dev")
+    contain(azure, "host_mails", "app-package", "azure-webjobs-hosts")
+    contain(azure, "olddata", "old-bucket")
+    bus = f"{GROUP}/providers/Microsoft.ServiceBus/namespaces/bus/topics"
+    topic = f"{GROUP}/providers/Microsoft.ServiceBus/namespaces/in/topics/topic_signups"
+    azure.inside[bus] = [{"id": topic}, {"id": f"{bus}/old-topic"}]
+    azure.inside[f"{topic}/subscriptions"] = [
+        {"id": f"{GROUP}/providers/Microsoft.ServiceBus/namespaces/in/topics/in/subscriptions/topic_signups_welcome"},
+        {"id": f"{topic}/subscriptions/old-handler"},
+    ]
+    azure.inside[f"{bus}/old-topic/subscriptions"] = [{"id": f"{bus}/old-topic/subscriptions/nobody-publishes"}]
+    events = f"{GROUP}/providers/Microsoft.EventGrid/systemTopics/blob_events/eventSubscriptions"
+    azure.inside[events] = [{"id": f"{events}/old-thumbnails"}]
+    on = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/data/providers/Microsoft.Authorization/roleAssignments"
+    ours = {"description": "Of app user-shop, stage prod"}
+    http, mails = "principal-of-identity_http", "principal-of-identity_mails"
+    azure.assignments = [
+        {"id": f"{on}/http_blobs_read_on_bucket_uploads", "principal": http, "properties": ours},
+        {"id": f"{on}/of-old-code", "principal": http, "properties": ours},
+        {"id": f"{on}/by-hand", "principal": http, "properties": {}},
+        {"id": f"{on}/of-mails", "principal": mails, "properties": {}},
+        {"id": "/subscriptions/s/providers/a/roleAssignments/above", "principal": mails, "properties": {}},
+    ]
+    azure.roles = [
+        {"id": f"/r/{name}", "properties": {"roleName": f"{lead}: x", "assignableScopes": [GROUP.upper()]}}
+        for name, lead in (
+            ("old-role", "user-shop prod"),
+            ("of-dev", "user-shop dev"),
+            ("role_blobs_write", "user-shop prod"),
+        )
+    ]
+    cosmos = f"{GROUP}/providers/Microsoft.DocumentDB/databaseAccounts/cosmos"
+    role, by_hand = f"{cosmos}/sqlRoleDefinitions/old-items", f"{cosmos}/sqlRoleDefinitions/by-hand"
+    azure.inside[f"{cosmos}/sqlRoleDefinitions"] = [
+        {"id": role, "properties": {"roleName": "user-shop prod: items read"}},
+        {"id": by_hand, "properties": {"roleName": "readers"}},
+    ]
+    azure.inside[f"{cosmos}/sqlRoleAssignments"] = [
+        {"id": f"{cosmos}/sqlRoleAssignments/{name}", "properties": {"roleDefinitionId": which, "principalId": http}}
+        for name, which in (("old-items-of-http", role), ("readers-of-http", by_hand))
+    ]
+    return [
+        *("old-thumbnails", "old-handler", "app_mails", "plan_mails", "of-old-code", "of-mails"),
+        *("old-items-of-http", "old-items", "old-role", "identity_mails", "host_mails"),
+    ]
+
+
+def test_what_the_app_has_no_more_is_taken_away_and_nothing_that_holds_data(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact
+) -> None:
+    expected = with_orphans(azure)
+    deployer.apply(artifact, place(), lambda _: None)
+    gone = [one.rpartition("/")[2] for one in azure.deleted]
+    assert sorted(gone) == sorted(expected)
+    for first, second in (("app_mails", "plan_mails"), ("of-mails", "identity_mails"), ("of-old-code", "old-role")):
+        assert gone.index(first) < gone.index(second)
+    # The new code is there before the old one goes.
+    made = [number for number, (verb, path) in enumerate(azure.requests) if verb in ("PUT", "POST")]
+    taken = [number for number, (verb, _) in enumerate(azure.requests) if verb == "DELETE"]
+    assert max(made) < min(taken)
+
+
+def test_nothing_is_taken_away_where_azure_does_not_tell_what_it_made(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact
+) -> None:
+    with_orphans(azure)
+    azure.quiet = True
+    deployer.apply(artifact, place(), lambda _: None)
+    assert azure.deleted == []
+
+
+def test_what_will_be_taken_away_is_shown_before(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:
+    with_orphans(azure)
+    deployer.apply(artifact, place(), lambda _: None)
+    azure.deleted.clear()
+    present = [one["id"] for name in azure.deployments for one in azure.made(name)]
+    azure.changes = [{"resourceId": one, "changeType": "NoChange"} for one in present]
+    taken = {(one.kind, one.name) for one in deployer.preview(artifact, place()) if one.action == "delete"}
+    assert ("Microsoft.Web/sites", "app_mails") in taken
+    assert ("Microsoft.ServiceBus/namespaces/topics/subscriptions", "in/topic_signups/old-handler") in taken
+    assert len(taken) == 11
+    assert azure.deleted == []
+    azure.changes[0] |= {"changeType": "Unsupported", "unsupportedReason": "a name of later"}
+    assert not [one for one in deployer.preview(artifact, place()) if one.action == "delete"]
+
+
+# --- what is not there
 
 
 def test_what_is_not_there_is_no_error(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:

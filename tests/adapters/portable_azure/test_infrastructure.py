@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from portable.run.parts import Found
 from portable_azure.build import TARGET
 from portable_azure.build.infrastructure.bicep import bicep
 from portable_azure.build.infrastructure.expressions import parse
+from portable_azure.limits import FLEX_REFUSES
 from portable_azure.permissions import ACTIONS, BUILT_IN, CONTROL, LIST_ONLY, TRIGGER_ACTIONS, UNLISTED, role_of
 
 Deployed = Callable[..., Deployment]
@@ -291,6 +293,97 @@ def test_an_app_has_one_environment(deployed: Deployed) -> None:
 def test_logs_are_kept_as_long_as_asked(deployed: Deployed) -> None:
     assert main_of(deployed(retention_days=90))["resources"]["logs"]["properties"]["retentionInDays"] == 90
     assert main_of(deployed(retention_days=7))["resources"]["logs"]["properties"]["retentionInDays"] == 30
+    odd = main_of(deployed(retention_days=400))["resources"]  # Application Insights takes only some
+    assert odd["logs"]["properties"]["retentionInDays"] == 400
+    assert odd["insights"]["properties"]["RetentionInDays"] == 550
+    with pytest.raises(ConfigError, match=r"log_retention = 3650: Azure keeps logs 730 days at most"):
+        files(deployed(retention_days=3650))
+
+
+def test_an_app_on_flex_has_no_setting_that_flex_refuses(deployed: Deployed) -> None:
+    template = main_of(deployed({}, {"http": {"min_instances": 1, "concurrency": 4}}))
+    for one in of_type(template, "Microsoft.Web/sites/config").values():
+        assert not set(one["properties"]) & FLEX_REFUSES
+    asked = {"http": {"environment": {"WEBSITE_RUN_FROM_PACKAGE": "1"}}}
+    with pytest.raises(ConfigError, match="'http', environment: an app on Flex must not have WEBSITE_RUN_FROM_PACKAGE"):
+        files(deployed({}, asked))
+
+
+# --- names
+
+MOST = {
+    "Microsoft.App/containerApps": 32,
+    "Microsoft.App/jobs": 32,
+    "Microsoft.App/managedEnvironments": 60,
+    "Microsoft.Cache/redisEnterprise": 60,
+    "Microsoft.DocumentDB/databaseAccounts": 44,
+    "Microsoft.EventGrid/systemTopics": 50,
+    "Microsoft.EventHub/namespaces": 50,
+    "Microsoft.KeyVault/vaults": 24,
+    "Microsoft.ManagedIdentity/userAssignedIdentities": 128,
+    "Microsoft.OperationalInsights/workspaces": 63,
+    "Microsoft.ServiceBus/namespaces": 50,
+    "Microsoft.SignalRService/webPubSub": 63,
+    "Microsoft.Storage/storageAccounts": 24,
+    "Microsoft.Web/serverfarms": 60,
+    "Microsoft.Web/sites": 60,
+}
+"""The longest names. Documented: azure-resource-manager/management/resource-name-rules."""
+
+
+def named(template: Template) -> dict[str, str]:
+    """The name of each resource of its own, with thirteen letters in the place of a digest, as ARM makes it."""
+    found = {}
+    for symbol, one in template["resources"].items():
+        if one["type"] not in MOST:
+            continue
+        form, *arguments = re.findall(r"'([^']*)'", one["name"])
+        if form == "{0}-id":
+            form, arguments = f"{arguments[0]}-id", arguments[1:]
+        elif form == "{0}-plan":
+            form, arguments = f"{arguments[0]}-plan", arguments[1:]
+        said = template["variables"][arguments[-1]]
+        found[symbol] = form.replace("{0}", hashlib.sha256(said.encode()).hexdigest()[:13])
+    return found
+
+
+def renamed(deployment: Deployment, app: str, stage: str) -> Deployment:
+    manifest = msgspec.structs.replace(deployment.manifest, app=app)
+    return msgspec.structs.replace(deployment, app=app, stage=stage, manifest=manifest)
+
+
+@pytest.mark.parametrize("settings", [{}, {"image": "acme.azurecr.io/shop:1"}], ids=["functions", "image"])
+def test_names_are_short_enough_and_no_two_stages_share_one(deployed: Deployed, settings: dict[str, Any]) -> None:
+    only = {"only": ("http", "direct", "message", "schedule")} if settings else {}
+    long, one = "a-very-long-application-name-of-forty-ch", deployed(settings, **only)
+    made = [main_of(renamed(one, long, f"a-stage-of-twenty-l{end}")) for end in "ab"]
+    for template in made:
+        for symbol, name in named(template).items():
+            assert len(name) <= MOST[template["resources"][symbol]["type"]], symbol
+            assert re.fullmatch(r"[a-z](-?[a-z0-9])*", name), symbol
+    first, second = (named(template) for template in made)
+    assert len({*first.values(), *second.values()}) == len(first) + len(second)
+
+
+@pytest.mark.parametrize("settings", [{}, {"image": "acme.azurecr.io/shop:1"}], ids=["functions", "image"])
+def test_a_name_stays_when_functions_come_and_go(deployed: Deployed, settings: dict[str, Any]) -> None:
+    every = deployed(
+        settings, only=("http", "direct", "message", "schedule", "blob") if not settings else ("http", "message")
+    )
+    fewer = deployed(settings, only=("blob", "direct") if not settings else ("message",))
+    before, after = named(main_of(every)), named(main_of(fewer))
+    lead = "job_" if settings else "app_make"
+    assert any(symbol.startswith(("app_send", lead)) for symbol in after)
+    own = [symbol for symbol in after if symbol.startswith(("app_make", "host_make", "app_send", "identity_send"))]
+    assert own
+    assert {symbol: after[symbol] for symbol in own} == {symbol: before[symbol] for symbol in own}
+
+
+def test_an_app_keeps_its_url_when_it_becomes_two(deployed: Deployed) -> None:
+    alone, both = main_of(deployed(only=("http", "direct"))), main_of(deployed())
+    assert {"app_main"} == set(of_type(alone, "Microsoft.Web/sites"))
+    assert named(alone)["app_main"] == named(both)["app_http"]
+    assert named(alone)["host_main"] == named(both)["host_http"]
 
 
 # --- what the bundle reads

@@ -42,11 +42,11 @@ def templates(deployment: Deployment) -> dict[str, Any]:
     add_telemetry(deployment, template, names)
     placed = place_resources(deployment, template, names)
     access = Access(template, deployment.app, deployment.stage, placed)
-    sites = sites_of(deployment, names) if deployment.image is None else []
+    sites = sites_of(deployment, template) if deployment.image is None else []
     if deployment.image is not None:
         add_containers(deployment, template, names, placed, access)
     for site in sites:
-        add_site(site, deployment, template, names, placed, access)
+        add_site(site, deployment, template, placed, access)
     sources = {source for site in sites for source in site.bundle.sources.values()}
     if sources & {"blob-eventgrid", "event-grid"} and "data" in template:
         add_topic(template, names)

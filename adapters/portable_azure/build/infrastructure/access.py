@@ -17,7 +17,7 @@ from portable_azure.build.infrastructure.storage import BLOB_POISON, DATA, add_q
 from portable_azure.build.infrastructure.template import Template
 from portable_azure.permissions import HOST_ROLES, TRIGGER_ACTIONS, Role, operations, role_of
 
-__all__ = ["Access"]
+__all__ = ["Access", "said_of"]
 
 _ROLES, _ASSIGNMENTS = "Microsoft.Authorization/roleDefinitions", "Microsoft.Authorization/roleAssignments"
 _COSMOS = "Microsoft.DocumentDB/"
@@ -97,6 +97,7 @@ class Access:
             "roleDefinitionId": call("subscriptionResourceId", _ROLES, definition),
             "principalId": property_of(identity, "principalId"),
             "principalType": "ServicePrincipal",
+            "description": said_of(self._app, self._stage),
         }
         if role.condition:
             body |= {"condition": role.condition, "conditionVersion": "2.0"}
@@ -115,7 +116,7 @@ class Access:
         if symbol not in self._template:
             body = {
                 "roleName": text(f"{self._app} {self._stage}: {role.name} ({{0}})", Expression("variables('digest')")),
-                "description": f"Of app {self._app}, stage {self._stage}",
+                "description": said_of(self._app, self._stage),
                 "type": "CustomRole",
                 "permissions": [
                     {
@@ -153,6 +154,11 @@ class Access:
         name = call("guid", account, container, template.id_of(identity), role.name)
         template.within(symbol, COSMOS, "sqlRoleAssignments", name, {"properties": body})
         template.after(symbol, scope)
+
+
+def said_of(app: str, stage: str) -> str:
+    """What a role or an assignment is described by: it tells those of the app from what others assigned."""
+    return f"Of app {app}, stage {stage}"
 
 
 def _word(name: str) -> str:

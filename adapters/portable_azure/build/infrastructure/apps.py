@@ -36,39 +36,43 @@ INSIGHTS = "insights"
 PACKAGES = "app-package"
 """The container of the code, in the account of the app's host."""
 
-LEAST_RETENTION = 30
-"""Days; fewer cannot be had. Documented: azure-monitor/logs/data-retention-configure."""
-
 _HTTP = ("http", "direct", "web-pubsub")
 
 
 class Site(msgspec.Struct):
-    """One Function App: its bundle, what it is called in symbols, and its name in Azure."""
+    """One Function App: its bundle, what it is called in symbols, its name in Azure, and that of its host's account."""
 
     bundle: Bundle
     functions: list[FunctionRecord]
     word: str
     name: Any
-    number: int
+    account: Any
 
 
-def sites_of(deployment: Deployment, names: Names) -> list[Site]:
-    """The Function Apps, one for each bundle."""
+def sites_of(deployment: Deployment, template: Template) -> list[Site]:
+    """The Function Apps, one for each bundle. Their names stay when others come and go."""
     found: list[Site] = []
     for number, bundle in enumerate(deployment.bundles):
         functions = [one for one in deployment.manifest.functions if one.name in bundle.sources]
         word = re.sub(r"\W", "_", bundle.name or "main").lower()
         if any(site.word == word for site in found):
             word = f"{word}_{number}"
-        end = re.sub(r"[^a-z0-9]+", "-", bundle.name.lower())[:9].strip("-")
-        end = f"{end}{number}" if end else "app"
-        found.append(Site(bundle, functions, word, names.dashed(end), number))
+        # As if there were several, so that the first keeps its name, and with it its URL, when a second comes.
+        part = next((one.name for one in functions if bundle.sources[one.name] == "http"), functions[0].name)
+        names = Names(deployment, template, part)
+        end = re.sub(r"[^a-z0-9]+", "-", part.lower())[:9].strip("-")
+        found.append(Site(bundle, functions, word, names.dashed(end), names.plain("h")))
     return found
 
 
 def add_telemetry(deployment: Deployment, template: Template, names: Names) -> None:
-    """Application Insights, which takes no keys, over a workspace that keeps logs as long as was asked."""
-    kept = max(LEAST_RETENTION, deployment.retention_days)
+    """Application Insights, which takes no keys, over a workspace that keeps logs as long as was asked. Raises
+    ConfigError where that is longer than can be had.
+    """
+    least, most = limits.LOG_DAYS
+    kept = max(least, deployment.retention_days)
+    if kept > most:
+        raise ConfigError(f"[tool.portable] log_retention = {kept}: Azure keeps logs {most} days at most; export them")
     body = {"properties": {"retentionInDays": kept, "sku": {"name": "PerGB2018"}}}
     template.add("logs", "Microsoft.OperationalInsights/workspaces", names.dashed("logs"), body, tagged=True)
     inner = {
@@ -76,7 +80,7 @@ def add_telemetry(deployment: Deployment, template: Template, names: Names) -> N
         "properties": {
             "Application_Type": "web",
             "DisableLocalAuth": True,
-            "RetentionInDays": kept,
+            "RetentionInDays": next(days for days in limits.INSIGHTS_DAYS if days >= kept),
             "WorkspaceResourceId": template.id_of("logs"),
         },
     }
@@ -84,7 +88,7 @@ def add_telemetry(deployment: Deployment, template: Template, names: Names) -> N
 
 
 def add_site(
-    site: Site, deployment: Deployment, template: Template, names: Names, placed: Mapping[str, Placed], access: Access
+    site: Site, deployment: Deployment, template: Template, placed: Mapping[str, Placed], access: Access
 ) -> None:
     """Declare a Function App and everything of its own. Raises ConfigError for variables that functions of one app set
     differently.
@@ -92,7 +96,7 @@ def add_site(
     identity, host, word = f"identity_{site.word}", f"host_{site.word}", site.word
     kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
     template.add(identity, kind, text("{0}-id", site.name), {}, tagged=True)
-    add_account(template, host, names.plain(f"h{site.number}"), "Standard_LRS")
+    add_account(template, host, site.account, "Standard_LRS")
     add_container(template, f"{host}_packages", host, PACKAGES)
     for role in HOST_ROLES["host"]:
         access.assign(identity, word, host, role)
@@ -142,7 +146,8 @@ def _memory(site: Site, deployment: Deployment) -> int:
 
 
 def _site_config(**more: Any) -> dict[str, Any]:
-    return {"ftpsState": "Disabled", "http20Enabled": True, "minTlsVersion": "1.2", **more}
+    said = {"ftpsState": "Disabled", "http20Enabled": True, "minTlsVersion": "1.2", "scmMinTlsVersion": "1.2"}
+    return said | more
 
 
 def _most(site: Site, deployment: Deployment) -> int | None:
@@ -305,6 +310,8 @@ def _environment(site: Site, deployment: Deployment) -> dict[str, str]:
     whose: dict[str, str] = {}
     for function in site.functions:
         for name, value in deployment.functions[function.name].environment.items():
+            if name in limits.FLEX_REFUSES and deployment.settings.get("plan", "flex") == "flex":
+                raise ConfigError(f"function {function.name!r}, environment: an app on Flex must not have {name}")
             if found.setdefault(name, value) != value:
                 raise ConfigError(
                     f"functions {whose[name]!r} and {function.name!r} share a Function App and set {name} differently; "

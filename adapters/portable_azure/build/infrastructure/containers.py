@@ -56,8 +56,8 @@ def add_containers(
     web = [one for one in deployment.manifest.functions if one.kind in _WEB]
     alone = [one for one in deployment.manifest.functions if one.kind not in _WEB]
     groups = ([("web", web)] if web else []) + [(one.name, [one]) for one in alone]
-    for number, (name, functions) in enumerate(groups):
-        one = Workload(name.replace("-", "_").lower(), _name(names, name, number), functions)
+    for name, functions in groups:
+        one = Workload(name.replace("-", "_").lower(), _name(deployment, template, name), functions)
         identity = f"identity_{one.word}"
         kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
         template.add(identity, kind, text("{0}-id", one.name), {}, tagged=True)
@@ -69,10 +69,11 @@ def add_containers(
             _add_app(one, deployment, template, placed)
 
 
-def _name(names: Names, name: str, number: int) -> Expression:
+def _name(deployment: Deployment, template: Template, name: str, end: str = "") -> Expression:
     """32 characters at most: letters, digits and dashes, with a letter first."""
-    head = f"{name[:12]}{number}".replace("_", "-").lower()
-    return call("format", f"{head}-{{0}}", names.digest)
+    digest = Names(deployment, template, f"{name}/{end.strip('-')}" if end else name).digest
+    head = name.replace("_", "-").lower()[: 18 - len(end)].strip("-")
+    return call("format", f"{head}{end}-{{0}}", digest)
 
 
 def _add_environment(template: Template, names: Names) -> None:
@@ -178,7 +179,7 @@ def _add_jobs(one: Workload, deployment: Deployment, template: Template, placed:
             },
         }
         end = "-weekdays" if number else ""
-        name = text(f"{{0}}{end}", one.name) if end else one.name
+        name = _name(deployment, template, function.name, end) if end else one.name
         template.add(f"job_{one.word}{end.replace('-', '_')}", "Microsoft.App/jobs", name, body, tagged=True)
 
 

@@ -39,12 +39,18 @@ class Placed(msgspec.Struct):
 
 
 class Names:
-    """Names that are unique in Azure or in a group: made of the app's, the stage's and a digest of the group."""
+    """Names that are unique in Azure or in a group: made of the app's, the stage's and a digest of the group.
 
-    def __init__(self, deployment: Deployment, template: Template) -> None:
+    ``part``: of the app, whose names have a digest of their own. No name depends on how many parts there are or on
+    their order, for a resource of another name is another resource.
+    """
+
+    def __init__(self, deployment: Deployment, template: Template, part: str = "") -> None:
         self.app, self.stage = deployment.app, deployment.stage
-        digest = call("uniqueString", Expression("resourceGroup().id"), deployment.app, deployment.stage)
-        self.digest = template.variable("digest", digest)
+        said = [deployment.app, deployment.stage, *([part] if part else [])]
+        word = part.replace("/", "__").replace("-", "_")
+        variable = f"digest_{word}" if part else "digest"
+        self.digest = template.variable(variable, call("uniqueString", Expression("resourceGroup().id"), *said))
         self._letters = "".join(letter for letter in deployment.app if letter.isalnum())
 
     def dashed(self, end: str) -> Expression:

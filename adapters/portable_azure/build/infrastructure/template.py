@@ -11,7 +11,7 @@ from typing import Any
 
 from portable_azure.build.infrastructure.expressions import Call, Expression, Member, call, parse, plain, text, variable
 
-__all__ = ["API", "Template", "every_call"]
+__all__ = ["API", "Template", "every_call", "version_of"]
 
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
@@ -33,6 +33,11 @@ API: Mapping[str, str] = {
     "Microsoft.Web": "2024-04-01",
 }
 """The version of each part of Azure's interface."""
+
+
+def version_of(kind: str) -> str:
+    """The version that a type goes by. Raises KeyError for one that is not made here."""
+    return API.get(kind) or API[kind.partition("/")[0]]
 
 
 class Template:
@@ -91,7 +96,7 @@ class Template:
         self, symbol: str, kind: str, name: Any, body: Mapping[str, Any], *, tagged: bool = False, located: bool = True
     ) -> str:
         """Declare a resource of its own, and give back its symbol."""
-        made: dict[str, Any] = {"type": kind, "apiVersion": API.get(kind) or API[kind.partition("/")[0]], "name": name}
+        made: dict[str, Any] = {"type": kind, "apiVersion": version_of(kind), "name": name}
         if located:
             made["location"] = call("parameters", "location")
         if tagged:
@@ -107,13 +112,7 @@ class Template:
 
     def there(self, symbol: str, kind: str, name: Any) -> str:
         """Declare a resource that is there already, and give back its symbol."""
-        made = {
-            "type": kind,
-            "apiVersion": API.get(kind) or API[kind.partition("/")[0]],
-            "name": name,
-            "existing": True,
-        }
-        self._resources[symbol] = made
+        self._resources[symbol] = {"type": kind, "apiVersion": version_of(kind), "name": name, "existing": True}
         return symbol
 
     def on(self, symbol: str, scope: str, kind: str, name: Any, body: Mapping[str, Any]) -> str:

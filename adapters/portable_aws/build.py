@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+from portable.build.costs import Calls, Charge
 from portable.build.deployment import Deployment
 from portable.build.schedules import Timer, check_timers, cron_of, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
@@ -102,7 +104,7 @@ class AWSTarget:
     reserved = frozenset({"portable_entry", "portable_authorizer"})
     dependency_folder = ""
     adapter_packages: Sequence[str] = ("portable_aws",)
-    known_settings: Sequence[str] = (*CHOSEN, "authorizer", "runtime", *DEPLOYING)
+    known_settings: Sequence[str] = (*CHOSEN, "access_logs", "authorizer", "runtime", *DEPLOYING)
     infrastructure_forms: Sequence[str] = FORMS
     glibc: Mapping[str, int] = limits.GLIBC
     ships = True
@@ -111,6 +113,7 @@ class AWSTarget:
     holds: Sequence[str] = limits.RUNTIME_HOLDS
     bounds = BOUNDS
     capabilities = CAPABILITIES
+    prices = Path(__file__).with_name("prices.toml")
     naming = NAMES
     image = staticmethod(image_plan)
     image_settings: Mapping[str, Any] = {"runtime": PORTABLE}
@@ -176,6 +179,12 @@ class AWSTarget:
         """The CloudFormation template, or the same for Terraform or Serverless."""
         return infrastructure_of(deployment)
 
+    def charges(self, calls: Sequence[Calls], settings: Mapping[str, Any]) -> Mapping[str, Sequence[Charge]]:
+        """What is billed, by function."""
+        from portable_aws.costs import charges_of
+
+        return charges_of(calls, settings)
+
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:
         """What EventBridge is told, by function."""
         source = _source("schedule", settings)
@@ -199,6 +208,9 @@ def _check_settings(settings: Mapping[str, Any]) -> Iterator[Finding]:
     if runtime not in ("awslambdaric", PORTABLE):
         message = f"[tool.portable.aws] runtime = {runtime!r}: there is no such runtime client"
         yield Finding("error", "pyproject.toml", message, f"'awslambdaric' or {PORTABLE!r}")
+    logged = settings.get("access_logs", True)
+    if not isinstance(logged, bool):
+        yield Finding("error", "pyproject.toml", f"[tool.portable.aws] access_logs = {logged!r}", "true or false")
     for kind in CHOSEN:
         chosen = settings.get(kind)
         if chosen is not None and chosen not in CODECS[kind]:

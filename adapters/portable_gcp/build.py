@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from portable.build.costs import Calls, Charge
 from portable.build.deployment import Deployment
 from portable.build.schedules import Timer, check_timers, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
@@ -59,6 +61,7 @@ class GoogleTarget:
     infrastructure_forms: Sequence[str] = ("terraform", "gcloud")
     bounds = BOUNDS
     capabilities = CAPABILITIES
+    prices = Path(__file__).with_name("prices.toml")
     splits = True
     instead: Mapping[str, str] = {
         "stream": "Google Cloud has topics: app.topic(…, ordered=True) keeps each group in order, a message at a time"
@@ -114,6 +117,12 @@ class GoogleTarget:
         first = manifest.functions[0].name.replace("-", "_") if manifest.functions else "TARGET"
         main = _MAIN.format(rows=rows, spec=manifest.spec, first=first)
         return [Bundle("", sources, {"main.py": main.encode()})]
+
+    def charges(self, calls: Sequence[Calls], settings: Mapping[str, Any]) -> Mapping[str, Sequence[Charge]]:
+        """What is billed, by function."""
+        from portable_gcp.costs import charges_of
+
+        return charges_of(calls, settings)
 
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:  # noqa: ARG002
         """The jobs of Cloud Scheduler, by function."""

@@ -8,13 +8,13 @@ imported before its first event. ``[tool.portable.budget.functions.<name>]`` say
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from portable.build.amounts import BYTES, SECONDS, read_amount
 from portable.build.project import Project, nearest
 from portable.build.requirements import canonical
 from portable.build.result import Part
@@ -39,9 +39,6 @@ __all__ = [
 Measure = Callable[[Path, Collection[str]], "Measured"]
 """Runs an artifact in a folder, for what limits are of: ``cold_start``, ``imports``."""
 
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
-_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_SECONDS = {"ms": 0.001, "s": 1.0}
 _SIZES = ("zip", "unpacked")
 _MEASURED = ("cold_start", "imports")
 _KEYS = (*_SIZES, "packages", *_MEASURED)
@@ -217,14 +214,14 @@ def _amount(where: str, label: str, key: str, value: Any) -> float:
         if type(value) is int and value > 0:
             return value
         raise ConfigError(f"{where}: {label} is a number of modules, got {value!r}")
-    units: Mapping[str, float] = _SECONDS if key == "cold_start" else _BYTES
+    units: Mapping[str, float] = SECONDS if key == "cold_start" else BYTES
     if key != "cold_start" and type(value) is int and value > 0:
         return value
-    match = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or match[2] not in units:
+    amount = read_amount(value, units)
+    if amount is None:
         example = '"300 ms"' if key == "cold_start" else '"5 MB"'
         raise ConfigError(f"{where}: {label} is text like {example}, in {', '.join(units)}; got {value!r}")
-    return float(match[1]) * units[match[2]]
+    return amount
 
 
 def _shown(what: str, amount: float) -> str:

@@ -79,6 +79,8 @@ class BuildTarget(Protocol):
             own part is laid over it, and a function of all those mappings by their path, that gives text; may be left
             out. infrastructure_forms: what ``--iac`` takes, the default
             first.
+        prices, charges: the path of the list prices, see ``portable.build.prices``, and a method of
+            ``portable.build.costs.Calls`` and settings that gives the ``Charge`` by function; both may be left out.
         image: a function of manifest and settings that gives the ``portable.build.image.plan.ImagePlan``; left out, the
             target has no images. image_settings: laid over ``[tool.portable.<name>]`` where one is built; may be left
             out. image_instead: what to type where another target's image is meant; may be left out.

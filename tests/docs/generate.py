@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from portable.build.prices import read_prices
 from portable.capabilities import ASKS, FEATURES
 from portable.grants import METHODS, TRANSACTION, VERBS
 
@@ -26,6 +27,7 @@ PAGES = (
     REFERENCE / "nats.md",
     REFERENCE / "targets.md",
     REFERENCE / "permissions.md",
+    REFERENCE / "prices.md",
 )
 TARGETS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "This machine"}
 HOLDERS = TARGETS | {"nats": "NATS"}
@@ -44,7 +46,7 @@ def _part(name: str) -> str:
     return "\n".join(
         (
             {"capabilities": _capabilities, "names": _names, "sources": _sources, "limits": _limits, "errors": _errors}
-            | {"verbs": _verbs, "permissions": _permissions, "wider": _wider}
+            | {"verbs": _verbs, "permissions": _permissions, "wider": _wider, "prices": _prices}
         )[kind](target)
     )
 
@@ -92,6 +94,23 @@ def _wider(_: str) -> Iterator[str]:
         for one in import_module(f"portable_{target}.permissions").WIDER:
             verbs = ", ".join(f"`{verb}`" for verb in one.verbs)
             yield f"| {TARGETS[target]} | {one.kind} | {verbs} | {one.what} | {one.why} |"
+
+
+# --- prices.toml: by meter, what it costs and who says so
+
+
+def _prices(target: str) -> Iterator[str]:
+    prices = read_prices(import_module(f"portable_{target}.build").TARGET.prices)
+    yield f"{prices.region}, in {prices.currency}, looked up {prices.taken}."
+    yield ""
+    yield "| meter | | price | free each month | sure | leaves out |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, meter in prices.meters.items():
+        unit = meter.unit if meter.per == 1 else f"{meter.per:,.0f} {meter.unit}"
+        free = f"{meter.free:,.0f} {meter.unit}" if meter.free else ""
+        price = f"{meter.price:.10f}".rstrip("0").rstrip(".")
+        cells = (f"`{name}`", f"[{meter.title}]({meter.source})", f"{price} for {unit}", free, meter.sure, meter.note)
+        yield f"| {' | '.join(cells)} |"
 
 
 # --- capabilities.py: by kind, what each adapter says of each feature

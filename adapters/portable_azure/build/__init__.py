@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from portable.build.costs import Calls, Charge
 from portable.build.deployment import Deployment
 from portable.build.schedules import Timer, needs_zones, timers_by_function
 from portable.build.target import Bundle, Finding
 from portable.manifest import Manifest
 from portable_azure.build.check import check_app
 from portable_azure.build.files import files_of, source_of
-from portable_azure.build.plan import CHOICES, bus_sources, plan_apps, read_settings
+from portable_azure.build.plan import CHOICES, FunctionApp, bus_sources, plan_apps, read_settings
 from portable_azure.capabilities import BOUNDS, CAPABILITIES, NAMES
 from portable_azure.schedules import timers_of
 
@@ -34,6 +36,7 @@ class AzureTarget:
     infrastructure_forms: Sequence[str] = ("bicep",)
     bounds = BOUNDS
     capabilities = CAPABILITIES
+    prices = Path(__file__).with_name("prices.toml")
     naming = NAMES
     image_instead = (
         "a Function App's host is no part of one; `portable build --target container --platform azure --image` makes "
@@ -74,7 +77,7 @@ class AzureTarget:
         apps = plan_apps(manifest, chosen)
         return [
             Bundle(
-                "" if len(apps) == 1 else app.functions[0].name,
+                "" if len(apps) == 1 else _name(app),
                 {function.name: source_of(function, chosen, app.bus) for function in app.functions},
                 files_of(app, manifest.spec),
             )
@@ -87,9 +90,20 @@ class AzureTarget:
 
         return templates(deployment)
 
+    def charges(self, calls: Sequence[Calls], settings: Mapping[str, Any]) -> Mapping[str, Sequence[Charge]]:
+        """What is billed, by function."""
+        from portable_azure.build.costs import charges_of
+
+        return charges_of(calls, settings)
+
     def timers(self, manifest: Manifest, settings: Mapping[str, Any]) -> Mapping[str, Sequence[Timer]]:  # noqa: ARG002
         """The timers, by function."""
         return timers_by_function(manifest, timers_of)
+
+
+def _name(app: FunctionApp) -> str:
+    """That of the function that answers requests, for its URL is known to others; else of the first."""
+    return next((one.name for one in app.functions if one.kind == "http"), app.functions[0].name)
 
 
 TARGET = AzureTarget()

@@ -18,7 +18,7 @@ from portable_gcp.triggers.firestore import EVENT_TYPE
 from portable_gcp.triggers.pubsub import PubSubEventarc
 from portable_gcp.triggers.storage import KINDS
 
-__all__ = ["Functions", "is_public"]
+__all__ = ["Functions", "cpu_and_memory", "is_public"]
 
 _DEFAULT_MEMORY = 256  # MiB, what Cloud Run functions has where nobody asks
 _CPUS = ((4096, "1"), (8192, "2"), (16384, "4"), (24576, "6"), (MEMORY[1], "8"))
@@ -52,7 +52,7 @@ class Functions:
     # --- what runs
 
     def _add_function(self, function: FunctionRecord, settings: FunctionSettings) -> None:
-        cpu, memory = _cpu_and_memory(settings)
+        cpu, memory = cpu_and_memory(settings)
         service: dict[str, Any] = {
             "availableMemory": f"{memory}Mi",
             "availableCpu": cpu,
@@ -81,7 +81,7 @@ class Functions:
         self.functions[function.name] = {"id": self._names.service(function.name), "bundle": bundle, "body": body}
 
     def _add_service(self, function: FunctionRecord, settings: FunctionSettings, image: str) -> None:
-        cpu, memory = _cpu_and_memory(settings)
+        cpu, memory = cpu_and_memory(settings)
         by_eventarc = self._deployment.bundle_of(function.name).sources[function.name].endswith("-eventarc")
         environment = self._environment(function, settings)
         environment["FUNCTION_TARGET"] = function.name.replace("-", "_")  # see portable_gcp.image
@@ -200,8 +200,8 @@ def _seconds(settings: FunctionSettings) -> int:
     return math.ceil(settings.timeout or DEFAULT_TIMEOUT.total_seconds())
 
 
-def _cpu_and_memory(settings: FunctionSettings) -> tuple[str, int]:
-    """One processor at least: less would serve one request at a time, and be throttled while it does."""
+def cpu_and_memory(settings: FunctionSettings) -> tuple[str, int]:
+    """Processors, and MiB. One at least: less would serve one request at a time, and be throttled while it does."""
     memory = max(settings.memory or _DEFAULT_MEMORY, MEMORY[0])
     return next((cpu for most, cpu in _CPUS if memory <= most), "8"), memory
 

@@ -44,6 +44,11 @@ __all__ = [
     "SOCKET_BYTES",
     "SOCKET_SECONDS",
     "TABLE_INDEXES",
+    "TEMPLATE_BYTES",
+    "TEMPLATE_INLINE_BYTES",
+    "TEMPLATE_OUTPUTS",
+    "TEMPLATE_PARAMETERS",
+    "TEMPLATE_RESOURCES",
     "TOPIC_BYTES",
     "TOPIC_FILTER_ATTRIBUTES",
     "TOPIC_FILTER_COMBINATIONS",
@@ -80,6 +85,13 @@ SOCKET_BYTES = 131_072  # [botocore] apigatewaymanagementapi PostToConnection, D
 
 # EventBridge
 SCHEDULE_CHARACTERS = 256  # [botocore] scheduler CreateSchedule and events PutRule, ScheduleExpression
+
+# CloudFormation
+TEMPLATE_INLINE_BYTES = 51_200  # [botocore] CreateChangeSet, TemplateBody: in the call; a larger one from a bucket
+TEMPLATE_BYTES = 1024 * 1024  # [botocore] likewise, TemplateURL: from a bucket
+TEMPLATE_RESOURCES = 500  # [aws] AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+TEMPLATE_OUTPUTS = 200  # [aws] likewise
+TEMPLATE_PARAMETERS = 200  # [aws] likewise
 
 # S3
 COPY_BYTES = 5 * 1024**3  # [aws] AmazonS3/latest/API/API_CopyObject.html: one call copies up to 5 GB

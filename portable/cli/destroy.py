@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from portable.cli.deploy import add_deployment, agreed, chosen_deployment, progress_printer
+from portable.cli.deploy import add_deployment, agreed, chosen_deployment, ending, progress_printer
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,5 +31,6 @@ def run(options: argparse.Namespace) -> int:
     lost = f", and the data of {', '.join(holding)}" if holding and options.delete_data else ""
     if not agreed(options, f"Destroy app {artifact.manifest.app} at stage {place.stage}{lost}?"):
         return 1
-    deployer.destroy(artifact, place, progress_printer(), with_data=options.delete_data)
+    with ending():
+        deployer.destroy(artifact, place, progress_printer(), with_data=options.delete_data)
     return 0

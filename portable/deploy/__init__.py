@@ -14,12 +14,16 @@ __all__ = ["Change", "Deployer", "Place", "Progress", "Step"]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a deployment would do to one resource. ``kind`` and ``name`` as the cloud calls it."""
+    """What a deployment would do to one resource. ``kind`` and ``name`` as the cloud calls it.
+
+    ``loses``: what becomes of the data that it holds; "" where none is lost, or lost sight of.
+    """
 
     action: Literal["create", "update", "replace", "delete", "keep"]
     kind: str
     name: str
     detail: str = ""
+    loses: str = ""
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from portable.deploy import Change, Place, Progress, Step
 from portable.run.target import Artifact
 from portable_aws.deploy.account import Account
 from portable_aws.deploy.data import holders
+from portable_aws.deploy.gateway import GatewayLogs
 from portable_aws.deploy.stack import Stack
 
 __all__ = ["DEPLOYER", "AWSDeployer"]
@@ -20,13 +21,14 @@ class AWSDeployer:
         """By a change set, which is deleted again."""
         with Account(place) as account:
             stack = Stack(account, artifact, place)
-            return stack.preview()
+            return [*GatewayLogs(account, stack.wanted).change(), *stack.preview()]
 
     def apply(self, artifact: Artifact, place: Place, progress: Progress) -> Mapping[str, str]:
         """Upload the zips that are not there yet, and execute a change set."""
         with Account(place) as account:
             stack = Stack(account, artifact, place)
             stack.upload(progress)
+            GatewayLogs(account, stack.wanted).make(progress)
             stack.apply(progress)
             return stack.outputs()
 

@@ -11,11 +11,24 @@ from portable.deploy import Place
 from portable.errors import ConfigError, DeployError
 from portable_aws._sdk import Client
 
-__all__ = ["Account", "code_of"]
+__all__ = ["Account", "code_of", "is_passing"]
 
 _ATTEMPTS = 5
+TEMPLATES = "templates/"
+"""Where in the bucket templates are that are too large for a call."""
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError")
 _SSO = ("SSOTokenLoadError", "UnauthorizedSSOTokenError")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_UNKNOWN = ("AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException")
+_BUSY = (
+    "InternalFailure",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+)
+_UNREACHED = ("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "ReadTimeoutError")
 
 
 def code_of(error: BaseException | None) -> str:
@@ -23,6 +36,11 @@ def code_of(error: BaseException | None) -> str:
     response = getattr(error, "response", None) or {}
     code: str = response.get("Error", {}).get("Code", "")
     return code
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether AWS was busy, or out of reach, so that asking again may help."""
+    return code_of(error) in _BUSY or type(error).__name__ in _UNREACHED
 
 
 class Account:
@@ -72,7 +90,19 @@ class Account:
             return ConfigError(
                 f"AWS does not know who is asking: {error}; aws configure, aws sso login, or AWS_PROFILE"
             )
-        return DeployError(f"{service} {method}: {error}")
+        code = code_of(error)
+        if code in _EXPIRED:
+            return ConfigError(f"the credentials for AWS have expired ({service} {method}): aws sso login, or new ones")
+        if code in _UNKNOWN:
+            return ConfigError(
+                f"AWS does not know these credentials ({service} {method}: {error}): another profile or key? A region "
+                "that an account has not turned on says the same"
+            )
+        where = f"; is {self._region_known()} the region?" if kind == "EndpointConnectionError" else ""
+        return DeployError(f"{service} {method}: {error}{where}")
+
+    def _region_known(self) -> str:
+        return str(self._environment.get("AWS_REGION") or self._environment.get("AWS_DEFAULT_REGION") or "that")
 
     @property
     def id(self) -> str:
@@ -102,14 +132,23 @@ class Account:
         except DeployError as error:
             code = code_of(error.__cause__)
             if self._chosen or code not in ("404", "NoSuchBucket"):
-                what = "is not there" if code in ("404", "NoSuchBucket") else f"cannot be used: {error}"
-                raise DeployError(f"the bucket of artifacts {self.artifacts} {what}") from error
+                raise DeployError(f"the bucket of artifacts {self.artifacts} {_refused(error, code)}") from error
         where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
         more = {"CreateBucketConfiguration": where} if where else {}
         self.call("s3", "create_bucket", Bucket=self.artifacts, **more)
         names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
         blocked = dict.fromkeys(names, True)
         self.call("s3", "put_public_access_block", Bucket=self.artifacts, PublicAccessBlockConfiguration=blocked)
+        # A template is read while its change set is made, and never again.
+        old = {"ID": "templates", "Status": "Enabled", "Filter": {"Prefix": TEMPLATES}, "Expiration": {"Days": 7}}
+        parts = {
+            "ID": "unfinished-uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": ""},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        }
+        rules = {"Rules": [old, parts]}
+        self.call("s3", "put_bucket_lifecycle_configuration", Bucket=self.artifacts, LifecycleConfiguration=rules)
 
     def upload(self, key: str, content: bytes | Path) -> bool:
         """Put a file there under a key made from its bytes; False where it is there already."""
@@ -127,8 +166,18 @@ class Account:
     def upload_template(self, app: str, body: str) -> str:
         """A template that is too large for a call, and its URL."""
         self.make_artifacts()
-        key = f"{app}/{hashlib.sha256(body.encode()).hexdigest()}.json"
+        key = f"{TEMPLATES}{app}/{hashlib.sha256(body.encode()).hexdigest()}.json"
         self.upload(key, body.encode())
         named = {"Bucket": self.artifacts, "Key": key}
         url: str = self.client("s3").generate_presigned_url("get_object", named)
         return url.partition("?")[0]
+
+
+def _refused(error: DeployError, code: str) -> str:
+    if code in ("404", "NoSuchBucket"):
+        return "is not there"
+    if code in ("301", "PermanentRedirect"):
+        return "is in another region than the deployment; functions are made from a bucket of their own region"
+    if code in ("403", "AccessDenied"):
+        return "is another account's, or these credentials may not use it"
+    return f"cannot be used: {error}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from portable.errors import DeployError
 from portable_aws.deploy.account import Account, code_of
 
-__all__ = ["Bucket", "Secret", "Table", "holders"]
+__all__ = ["Bucket", "Secret", "Table", "holders", "lost_by"]
 
 _MISSING = ("404", "NoSuchBucket", "ResourceNotFoundException")
 _KEYS = 1000  # botocore: DeleteObjects
@@ -108,6 +108,38 @@ _KINDS = {one.kind: one for one in (Bucket, Table, Secret)}
 def holders(account: Account, resources: Iterable[tuple[str, str, str]]) -> list[Bucket | Table | Secret]:
     """Those of a stack's resources, given by type, logical and physical id, that may hold data."""
     return [_KINDS[kind](account, physical) for kind, _, physical in resources if kind in _KINDS]
+
+
+def lost_by(account: Account, change: Mapping[str, Any]) -> str:
+    """What becomes of data by a change of a change set; "" where nothing does.
+
+    Buckets, tables and secrets are kept by their stack whatever happens, but a new one in their place is empty.
+    """
+    kind, name = change["ResourceType"], change.get("PhysicalResourceId", "")
+    replaced = change["Action"] == "Modify" and change.get("Replacement") in ("True", "Conditional")
+    if kind in _KINDS and replaced and _KINDS[kind](account, name).holds():
+        return f"{name} holds data, and the app gets an empty one in its place; the old one stays"
+    if replaced or change["Action"] == "Remove":
+        if kind == "AWS::SQS::Queue" and _waiting(account, name):
+            return f"{name} holds messages, and is deleted"
+        if kind == "AWS::Kinesis::Stream":
+            return f"{name} is deleted, with its records"
+    return ""
+
+
+def _waiting(account: Account, url: str) -> bool:
+    names = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    ]
+    try:
+        told = account.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=names)["Attributes"]
+    except DeployError as error:
+        if code_of(error.__cause__) in ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
+            return False
+        raise
+    return any(int(count) for count in told.values())
 
 
 def _found(account: Account, service: str, method: str, **named: str) -> bool:

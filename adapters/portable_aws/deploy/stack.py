@@ -13,22 +13,27 @@ from portable.deploy import Change, Place, Progress, Step
 from portable.drivers import address_variable
 from portable.errors import ConfigError, DeployError
 from portable.run.target import Artifact
-from portable_aws.deploy.account import Account, code_of
+from portable_aws import limits
+from portable_aws.deploy.account import Account, code_of, is_passing
+from portable_aws.deploy.data import lost_by
 from portable_aws.infrastructure import TEMPLATE
 from portable_aws.infrastructure.functions import ARTIFACTS_BUCKET, key_parameter
 from portable_aws.infrastructure.names import logical
 
 __all__ = ["Stack"]
 
-_INLINE_BYTES = 51_200  # of a template in a call: botocore, CreateChangeSet, TemplateBody
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _GONE = "DELETE_COMPLETE"
 _NEVER_MADE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 _STUCK = ("UPDATE_ROLLBACK_FAILED",)
+_EMPTY = "REVIEW_IN_PROGRESS"  # made for a change set that nobody has executed
+_EMPTY_SECONDS = 60.0  # that its end may take
+_OVERTAKEN = ("InvalidChangeSetStatus", "ChangeSetNotFound", "InvalidChangeSetStatusException")
 _NOTHING = ("didn't contain changes", "no updates are to be performed", "no changes")
 _ACTIONS: Mapping[str, Any] = {"Add": "create", "Modify": "update", "Remove": "delete", "Import": "create"}
 _WAITS = (0.2, 5.0)  # seconds between two looks, at first and at most
 _LONGEST = 3600.0  # seconds that CloudFormation may take
+_PATIENCE = 20  # looks one after another that AWS was too busy for, or that did not reach it
 
 
 class Stack:
@@ -44,6 +49,12 @@ class Stack:
             )
         self._template = _template(artifact)
 
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """The resources of the template."""
+        found: dict[str, Any] = self._template["Resources"]
+        return found
+
     def _call(self, method: str, **arguments: Any) -> Any:
         return self._account.call("cloudformation", method, **arguments)
 
@@ -51,7 +62,7 @@ class Stack:
         try:
             found = self._call("describe_stacks", StackName=self.name)["Stacks"]
         except DeployError as error:
-            if code_of(error.__cause__) == "ValidationError":  # it is not there
+            if _is_missing(error):
                 return None
             raise
         told: dict[str, Any] | None = next((one for one in found if one["StackStatus"] != _GONE), None)
@@ -62,9 +73,13 @@ class Stack:
         stack = self._described()
         status = stack["StackStatus"] if stack else _GONE
         if status in _STUCK:
-            raise DeployError(f"stack {self.name} is {status}: aws cloudformation continue-update-rollback")
-        if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            raise DeployError(f"stack {self.name} is {status}: another deployment is under way")
+            raise DeployError(
+                f"stack {self.name} is {status}, and takes no change: mend what its events name, then aws "
+                f"cloudformation continue-update-rollback --stack-name {self.name}, with --resources-to-skip for what "
+                "cannot be mended"
+            )
+        if status.endswith("_IN_PROGRESS") and status != _EMPTY:
+            raise DeployError(f"stack {self.name} is {status}: another deployment is under way; wait for its end")
         return stack
 
     # --- what goes up
@@ -137,22 +152,34 @@ class Stack:
         """What a change set says. It is deleted, and so is the empty stack that it was made for."""
         stack = self._settled()
         if stack is not None and stack["StackStatus"] in _NEVER_MADE:
-            stack = None  # it is deleted before it is made anew
-            return [Change("create", one["Type"], name) for name, one in self._template["Resources"].items()]
+            why = f"it is {stack['StackStatus']}, and can only be deleted; what holds data stays"
+            made = [Change("create", one["Type"], name) for name, one in self._template["Resources"].items()]
+            return [Change("delete", "AWS::CloudFormation::Stack", self.name, why), *made]
         named = self._make_change_set(stack)
         try:
             return list(self._changes(named))
         finally:
-            self._call("delete_change_set", **named)
-            if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
-                self._call("delete_stack", StackName=self.name)
+            self._discard(named, stack)
+
+    def _discard(self, named: Mapping[str, str], stack: Mapping[str, Any] | None) -> None:
+        """Delete a change set, and the empty stack that it was made for, unless somebody else's is in it."""
+        self._call("delete_change_set", **named)
+        if stack is not None and stack["StackStatus"] != _EMPTY:
+            return
+        others = self._call("list_change_sets", StackName=self.name)["Summaries"]
+        if any(one["ChangeSetName"] != named["ChangeSetName"] for one in others):
+            return
+        self._call("delete_stack", StackName=self.name)
+        for _ in _looks(_EMPTY_SECONDS):  # else the next would find it being deleted
+            if self._described() is None:
+                return
 
     def _make_change_set(self, stack: Mapping[str, Any] | None) -> dict[str, str]:
         body = json.dumps(self._template, separators=(",", ":"))
         template = {"TemplateBody": body}
-        if len(body.encode()) > _INLINE_BYTES:
+        if len(body.encode()) > limits.TEMPLATE_INLINE_BYTES:
             template = {"TemplateURL": self._account.upload_template(self._artifact.manifest.app, body)}
-        is_new = stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+        is_new = stack is None or stack["StackStatus"] == _EMPTY
         tags = {"portable:app": self._artifact.manifest.app, "portable:stage": self._place.stage}
         named = {"StackName": self.name, "ChangeSetName": f"portable-{time.time_ns()}"}
         self._call(
@@ -181,7 +208,8 @@ class Stack:
             raise DeployError(f"stack {self.name}: the change set is not ready after {_LONGEST:.0f} s")
         while True:
             for change in told.get("Changes", ()):
-                yield _change(change["ResourceChange"])
+                found = change["ResourceChange"]
+                yield _change(found, lost_by(self._account, found))
             if not told.get("NextToken"):
                 return
             told = self._call("describe_change_set", **named, NextToken=told["NextToken"])
@@ -196,14 +224,20 @@ class Stack:
         try:
             wanted = list(self._changes(named))
         except BaseException:
-            self._call("delete_change_set", **named)
+            self._discard(named, stack)
             raise
         if not wanted:
-            self._call("delete_change_set", **named)
+            self._discard(named, stack)
             return
         seen = set(self._events(self.name))
-        self._call("execute_change_set", **named)
-        status = self._follow(self.name, seen, progress)
+        try:
+            self._call("execute_change_set", **named)
+        except DeployError as error:
+            if code_of(error.__cause__) in _OVERTAKEN:
+                again = "somebody else has changed the stack meanwhile; run the command again"
+                raise DeployError(f"stack {self.name}: {again}") from error
+            raise
+        status = self._watch(self.name, seen, progress)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise DeployError(f"stack {self.name} is {status}")
 
@@ -215,7 +249,7 @@ class Stack:
         called = stack["StackId"]
         seen = set(self._events(called))
         self._call("delete_stack", StackName=self.name)
-        status = self._follow(called, seen, progress)
+        status = self._watch(called, seen, progress)
         if status != _GONE:
             raise DeployError(f"stack {self.name} is {status}")
 
@@ -227,7 +261,7 @@ class Stack:
             try:
                 told = self._call("describe_stack_events", StackName=stack, **more)
             except DeployError as error:
-                if code_of(error.__cause__) == "ValidationError":
+                if _is_missing(error):
                     return {}
                 raise
             found += told["StackEvents"]
@@ -235,13 +269,32 @@ class Stack:
                 return {one["EventId"]: one for one in reversed(found)}
             more = {"NextToken": told["NextToken"]}
 
+    def _watch(self, stack: str, seen: set[str], progress: Progress) -> str:
+        """As :meth:`_follow`. Where it cannot look on, raises DeployError saying that CloudFormation goes on."""
+        try:
+            return self._follow(stack, seen, progress)
+        except (KeyboardInterrupt, ConfigError) as error:
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+            raise DeployError(
+                f"{why}. CloudFormation goes on with stack {self.name} by itself: `aws cloudformation "
+                f"describe-stack-events --stack-name {self.name}` tells how, `cancel-update-stack` takes an update "
+                "back, and this command can be run again at its end"
+            ) from error
+
     def _follow(self, stack: str, seen: set[str], progress: Progress) -> str:
         """Until it is settled; its status. Raises DeployError naming the first resource that failed, and why."""
         first: Step | None = None
-        status = ""
+        status, missed = "", 0
         for _ in _looks():
-            status = self._status(stack)
-            for name, event in self._events(stack).items():
+            try:
+                status, events = self._status(stack), self._events(stack)
+            except DeployError as error:
+                missed += 1
+                if missed > _PATIENCE or not is_passing(error.__cause__):
+                    raise
+                continue  # what is under way does not end because nobody looks
+            missed = 0
+            for name, event in events.items():
                 if name in seen:
                     continue
                 seen.add(name)
@@ -262,7 +315,7 @@ class Stack:
         try:
             found = self._call("describe_stacks", StackName=stack)["Stacks"]
         except DeployError as error:
-            if code_of(error.__cause__) == "ValidationError":
+            if _is_missing(error):
                 return _GONE
             raise
         return str(found[0]["StackStatus"]) if found else _GONE
@@ -304,7 +357,12 @@ def _template(artifact: Artifact) -> dict[str, Any]:
     return found
 
 
-def _change(told: Mapping[str, Any]) -> Change:
+def _is_missing(error: DeployError) -> bool:
+    """Whether CloudFormation says that there is no such stack: it has no code of its own for that."""
+    return code_of(error.__cause__) == "ValidationError" and "does not exist" in str(error.__cause__)
+
+
+def _change(told: Mapping[str, Any], loses: str) -> Change:
     action, detail = _ACTIONS.get(told["Action"], "update"), ""
     if told["Action"] == "Modify":
         if told.get("Replacement") == "True":
@@ -313,7 +371,7 @@ def _change(told: Mapping[str, Any]) -> Change:
             detail = "may be replaced"
     elif told.get("PolicyAction") == "Retain":
         action, detail = "delete", "leaves the stack, and stays"
-    return Change(action, told["ResourceType"], told["LogicalResourceId"], detail)
+    return Change(action, told["ResourceType"], told["LogicalResourceId"], detail, loses)
 
 
 def _step(event: Mapping[str, Any]) -> Step:
@@ -323,9 +381,9 @@ def _step(event: Mapping[str, Any]) -> Step:
     return Step(event["ResourceType"], event["LogicalResourceId"], state, reason or what if state != "done" else reason)  # type: ignore[arg-type]
 
 
-def _looks() -> Iterator[None]:
+def _looks(longest: float = _LONGEST) -> Iterator[None]:
     """At longer and longer intervals, until it has been too long."""
-    wait, end = _WAITS[0], time.monotonic() + _LONGEST
+    wait, end = _WAITS[0], time.monotonic() + longest
     while time.monotonic() < end:
         yield
         time.sleep(wait)

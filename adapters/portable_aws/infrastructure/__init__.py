@@ -5,10 +5,14 @@ Plain resources, no transform: CloudFormation, its change sets, SAM's tools and 
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from portable.build.deployment import Deployment
+from portable.errors import ConfigError
+from portable_aws import limits
 from portable_aws.infrastructure.events import add_events
 from portable_aws.infrastructure.functions import add_function
 from portable_aws.infrastructure.http import add_http
@@ -31,11 +35,36 @@ def infrastructure_of(deployment: Deployment) -> Mapping[str, Any]:
         from portable_aws.infrastructure.terraform import terraform_of
 
         return {"main.tf.json": terraform_of(deployment, template)}
+    _check_size(template)
     if deployment.form == "serverless":
         from portable_aws.infrastructure.serverless import serverless_of
 
         return {"serverless.yml": serverless_of(deployment, template)}
     return {TEMPLATE: template}
+
+
+def _check_size(template: Mapping[str, Any]) -> None:
+    """Raise ConfigError for what CloudFormation takes in no way."""
+    most = {
+        "Resources": limits.TEMPLATE_RESOURCES,
+        "Outputs": limits.TEMPLATE_OUTPUTS,
+        "Parameters": limits.TEMPLATE_PARAMETERS,
+    }
+    counts = [
+        f"{len(template.get(part, {}))} {part.lower()}, and {limit} are the most"
+        for part, limit in most.items()
+        if len(template.get(part, {})) > limit
+    ]
+    size = len(json.dumps(template, separators=(",", ":")).encode())
+    if size > limits.TEMPLATE_BYTES:
+        counts.append(f"{size:,} bytes, and {limits.TEMPLATE_BYTES:,} are the most")
+    if counts:
+        kinds = Counter(one["Type"] for one in template["Resources"].values()).most_common(3)
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds)
+        raise ConfigError(
+            f"CloudFormation takes no stack of {'; '.join(counts)} (among them {told}): let handlers share a function "
+            "with function='…', put parts into apps of their own, or build with --iac terraform"
+        )
 
 
 def template_of(deployment: Deployment) -> dict[str, Any]:

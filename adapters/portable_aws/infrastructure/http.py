@@ -9,6 +9,7 @@ from typing import Any
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable_aws import limits
 from portable_aws.gateway import authorizers_of, route_key
+from portable_aws.infrastructure.access_logs import access_log
 from portable_aws.infrastructure.balancer import add_balancer
 from portable_aws.infrastructure.functions import AUTHORIZER, add_authorizer_function, add_authorizer_permission
 from portable_aws.infrastructure.names import att, ref, sub
@@ -18,11 +19,6 @@ from portable_aws.infrastructure.rest import add_rest_api
 __all__ = ["add_http"]
 
 API = "HttpApi"
-_ACCESS = (
-    '{"time":"$context.requestTime","request":"$context.requestId","ip":"$context.identity.sourceIp",'
-    '"route":"$context.routeKey","status":"$context.status","bytes":"$context.responseLength",'
-    '"error":"$context.integrationErrorMessage"}'
-)
 
 
 def add_http(plan: Plan) -> None:
@@ -70,17 +66,8 @@ def _add_http_api(plan: Plan, functions: list[FunctionRecord]) -> None:
     name = f"{plan.manifest.app}-{plan.deployment.stage}"
     # One name is all that a caller needs; a custom domain is an override.
     plan.add(API, "AWS::ApiGatewayV2::Api", {"Name": name, "ProtocolType": "HTTP"})
-    logs = plan.add(f"{API}Logs", "AWS::Logs::LogGroup", {"RetentionInDays": plan.retention})
-    plan.add(
-        f"{API}Stage",
-        "AWS::ApiGatewayV2::Stage",
-        {
-            "ApiId": ref(API),
-            "StageName": "$default",
-            "AutoDeploy": True,
-            "AccessLogSettings": {"DestinationArn": att(logs, "Arn"), "Format": _ACCESS},
-        },
-    )
+    said = {"ApiId": ref(API), "StageName": "$default", "AutoDeploy": True, **access_log(plan, API, "HTTP")}
+    plan.add(f"{API}Stage", "AWS::ApiGatewayV2::Stage", said)
     for function in functions:
         _add_integration(plan, function)
     authorizations = _authorizations(plan, functions)
@@ -91,15 +78,15 @@ def _add_http_api(plan: Plan, functions: list[FunctionRecord]) -> None:
         # A route nobody declared gets the app's own 404. Not before routes of IAM: none of them may be gone round.
         keys["$default"] = (functions[0].name, None)
     for key, (function_name, trigger) in sorted(keys.items()):
-        said: dict[str, Any] = {
+        route: dict[str, Any] = {
             "ApiId": ref(API),
             "RouteKey": key,
             "Target": sub(f"integrations/${{{function_id(function_name)}Integration}}"),
             **authorizations.get(key, {"AuthorizationType": "NONE"}),
         }
         if trigger is not None and trigger.options["auth"] == "cloud":
-            said["AuthorizationType"] = "AWS_IAM"
-        plan.add(_route_id(key), "AWS::ApiGatewayV2::Route", said)
+            route["AuthorizationType"] = "AWS_IAM"
+        plan.add(_route_id(key), "AWS::ApiGatewayV2::Route", route)
     plan.output("HttpUrl", att(API, "ApiEndpoint"), "URL of the HTTP API")
 
 

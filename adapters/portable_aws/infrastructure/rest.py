@@ -11,6 +11,7 @@ import msgspec
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable_aws.gateway import route_key
+from portable_aws.infrastructure.access_logs import access_log
 from portable_aws.infrastructure.functions import AUTHORIZER, add_authorizer_permission
 from portable_aws.infrastructure.names import att, ref, sub
 from portable_aws.infrastructure.plan import Plan, function_id
@@ -146,24 +147,14 @@ def _add_authorizer(plan: Plan) -> None:
 
 
 def _add_stage(plan: Plan, parts: list[str]) -> None:
-    """A deployment is what the API was when it was made: its logical id holds a digest of what it is made of.
-
-    Without a log of requests: that takes a role which is a setting of the whole account.
-    """
+    """A deployment is what the API was when it was made: its logical id holds a digest of what it is made of."""
     made = {name: plan.resources[name] for name in parts}
     digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:10]
     methods = [name for name in parts if plan.resources[name]["Type"] == "AWS::ApiGateway::Method"]
     deployment = plan.add(
         f"{API}Deployment{digest}", "AWS::ApiGateway::Deployment", {"RestApiId": ref(API)}, DependsOn=methods
     )
-    plan.add(
-        f"{API}Stage",
-        "AWS::ApiGateway::Stage",
-        {
-            "RestApiId": ref(API),
-            "DeploymentId": ref(deployment),
-            "StageName": STAGE,
-        },
-    )
+    said = {"RestApiId": ref(API), "DeploymentId": ref(deployment), "StageName": STAGE}
+    plan.add(f"{API}Stage", "AWS::ApiGateway::Stage", said | access_log(plan, API, "REST"))
     url = f"https://${{{API}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"
     plan.output("HttpUrl", sub(url), "URL of the REST API")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from portable.manifest import FunctionRecord
+from portable_aws.infrastructure.access_logs import access_log
 from portable_aws.infrastructure.names import logical, ref, sub
 from portable_aws.infrastructure.plan import Plan, function_id
 
@@ -52,7 +54,7 @@ def _add_routes(plan: Plan, function: FunctionRecord, name: str) -> None:
     deployment = plan.add(
         f"{api}Deployment{digest}", "AWS::ApiGatewayV2::Deployment", {"ApiId": ref(api)}, DependsOn=routes
     )
-    said = {"ApiId": ref(api), "StageName": STAGE, "DeploymentId": ref(deployment)}
-    plan.add(f"{api}Stage", "AWS::ApiGatewayV2::Stage", said)
+    stage: dict[str, Any] = {"ApiId": ref(api), "StageName": STAGE, "DeploymentId": ref(deployment)}
+    plan.add(f"{api}Stage", "AWS::ApiGatewayV2::Stage", stage | access_log(plan, api, "WEBSOCKET"))
     here = f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api}}}/*"
     plan.permit(function.name, logical(name, "Sockets"), "apigateway.amazonaws.com", SourceArn=sub(here))

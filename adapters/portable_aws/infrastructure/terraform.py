@@ -17,11 +17,17 @@ __all__ = ["terraform_of"]
 _PSEUDO = {
     "AWS::AccountId": "data.aws_caller_identity.current.account_id",
     "AWS::Partition": "data.aws_partition.current.partition",
-    "AWS::Region": "data.aws_region.current.name",
+    "AWS::Region": "data.aws_region.current.id",
     "AWS::URLSuffix": "data.aws_partition.current.dns_suffix",
 }
 _PLACE = re.compile(r"\$\{([^}!]+)\}")
 _LISTS = ("CommaDelimitedList", "List<")
+_PROVIDER = ">= 5.80, < 7"
+_NEWER_PROVIDER = ">= 6.29, < 7"
+"""Where an argument of ``_NEWER`` is used."""
+_NEWER = {"aws_lambda_permission": "invoked_via_function_url", "aws_api_gateway_integration": "response_transfer_mode"}
+"""https://github.com/hashicorp/terraform-provider-aws/blob/main/CHANGELOG.md: public function URLs, and answers that
+stream through a REST API, which has its longer time-outs since 6.26."""
 
 
 class Translation:
@@ -110,8 +116,10 @@ def terraform_of(deployment: Deployment, template: Mapping[str, Any]) -> dict[st
         snake(name): {"description": one["Description"], "value": told.value(one["Value"])}
         for name, one in template.get("Outputs", {}).items()
     }
+    newer = any(key in one for kind, key in _NEWER.items() for one in resources.get(kind, {}).values())
+    version = _NEWER_PROVIDER if newer else _PROVIDER
     return {
-        "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.80, < 7"}}},
+        "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": version}}},
         **({"variable": variables} if variables else {}),
         "data": {kind: {"current": {}} for kind in ("aws_caller_identity", "aws_partition", "aws_region")},
         "resource": resources,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from portable.errors import ConfigError
 from portable_aws.infrastructure.terraform_names import Made, snake
 
 __all__ = ["api", "balancer", "group", "listener", "listener_rule", "method", "rest", "targets"]
@@ -34,8 +33,6 @@ def method(told: Any, name: str, said: Mapping[str, Any]) -> Made:
     if "AuthorizerId" in said:
         method["authorizer_id"] = told.value(said["AuthorizerId"])
     asked = said["Integration"]
-    if "ResponseTransferMode" in asked:
-        raise ConfigError("--iac terraform: the aws provider has no streaming through a REST API; the default form has")
     integration = {
         **shared,
         "http_method": f"${{aws_api_gateway_method.{own}.http_method}}",
@@ -43,6 +40,8 @@ def method(told: Any, name: str, said: Mapping[str, Any]) -> Made:
         "integration_http_method": asked["IntegrationHttpMethod"],
         "uri": told.value(asked["Uri"]),
     }
+    if "ResponseTransferMode" in asked:
+        integration["response_transfer_mode"] = asked["ResponseTransferMode"]
     return {"aws_api_gateway_method": {own: method}, "aws_api_gateway_integration": {own: integration}}
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from portable.errors import ConfigError
 from portable_aws.infrastructure import terraform_fronts as fronts
 from portable_aws.infrastructure.names import fitting
 from portable_aws.infrastructure.terraform_names import Made, snake
@@ -37,7 +36,7 @@ def kinds_of() -> dict[str, Kind]:
         "AWS::ApiGateway::Method": Kind("aws_api_gateway_method", fronts.method),
         "AWS::ApiGateway::Resource": _plain("aws_api_gateway_resource"),
         "AWS::ApiGateway::RestApi": Kind("aws_api_gateway_rest_api", fronts.rest, attributes=_ROOT),
-        "AWS::ApiGateway::Stage": _plain("aws_api_gateway_stage"),
+        "AWS::ApiGateway::Stage": _plain("aws_api_gateway_stage", AccessLogSetting="access_log_settings"),
         "AWS::ApiGatewayV2::Api": Kind("aws_apigatewayv2_api", fronts.api, attributes={"ApiEndpoint": "api_endpoint"}),
         "AWS::ApiGatewayV2::Authorizer": _plain("aws_apigatewayv2_authorizer", IdentitySource="identity_sources"),
         "AWS::ApiGatewayV2::Deployment": _plain("aws_apigatewayv2_deployment"),
@@ -168,11 +167,6 @@ def _mapping(told: Any, name: str, said: Mapping[str, Any]) -> Made:
 
 
 def _permission(told: Any, name: str, said: Mapping[str, Any]) -> Made:
-    if "InvokedViaFunctionUrl" in said:
-        raise ConfigError(
-            "--iac terraform: the aws provider cannot say that everybody may call a function by its URL and in no "
-            "other way; [tool.portable.aws] http = 'http-api', auth='cloud' on every route, or the default form"
-        )
     return {"aws_lambda_permission": {snake(name): {snake(key): told.value(value) for key, value in said.items()}}}
 
 

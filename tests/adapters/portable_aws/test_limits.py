@@ -105,5 +105,12 @@ def test_sqs_to_lambda(text: Any) -> None:
     )
 
 
+def test_cloudformation(text: Any) -> None:
+    words = text("cloudformation", "CreateChangeSet", "TemplateBody")
+    assert f"maximum length of {limits.TEMPLATE_INLINE_BYTES:,} bytes" in words
+    words = text("cloudformation", "CreateChangeSet", "TemplateURL")
+    assert f"max size: {limits.TEMPLATE_BYTES // 1024**2} MB" in words
+
+
 def test_every_figure_is_listed() -> None:
     assert sorted(limits.__all__) == sorted(name for name in vars(limits) if name.isupper())

@@ -200,6 +200,8 @@ def _value(value: Any) -> str:
         return f"{value.total_seconds():,.0f} s"
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_value(one)}" for key, one in value.items())
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value)
     if isinstance(value, (tuple, list)):
         return " / ".join(map(_value, value))
     if value is None:

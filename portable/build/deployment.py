@@ -10,6 +10,7 @@ import msgspec
 from portable.build.project import Project
 from portable.build.settings import FunctionSettings, existing_resources, function_settings
 from portable.build.target import Bundle
+from portable.errors import ConfigError
 from portable.manifest import Manifest
 
 __all__ = ["Deployment", "describe_deployment"]
@@ -25,6 +26,7 @@ class Deployment(msgspec.Struct, frozen=True):
         bundles: of the artifact. python: ``"3.13"``. arch: ``x86_64`` or ``arm64``, of the artifact.
         existing: by ``kind:name``, the physical name of each resource that is used and not created.
         image: reference of the image that functions are deployed as, None where they are zips.
+        images: by architecture, the reference of the one for it; empty where nobody knows what is in ``image``.
         digests: SHA-256 of each zip, by its name in the artifact.
         retention_days: how long logs are kept. form: which of the target's ``infrastructure_forms`` is asked for.
     """
@@ -40,6 +42,7 @@ class Deployment(msgspec.Struct, frozen=True):
     arch: str
     existing: Mapping[str, str] = {}
     image: str | None = None
+    images: Mapping[str, str] = {}
     digests: Mapping[str, str] = {}
     retention_days: int = 30
     form: str = ""
@@ -51,6 +54,19 @@ class Deployment(msgspec.Struct, frozen=True):
     def zip_of(self, function: str) -> str:
         """The zip a function is deployed from, by its name in the artifact."""
         return self.bundle_of(function).zip_name
+
+    def image_of(self, function: str) -> str | None:
+        """The reference of the image for the architecture of a function, for a cloud that takes no index of several.
+
+        Raises ConfigError where there is none for it.
+        """
+        arch = self.functions[function].arch
+        if self.images and arch not in self.images:
+            raise ConfigError(
+                f"function {function} is to run on {arch}, and the image is for {', '.join(self.images)}: "
+                f"--arch {','.join((*self.images, arch))}, or another arch in its settings"
+            )
+        return self.images.get(arch, self.image)
 
     def uses(self, function: str) -> list[tuple[str, str]]:
         """Kind and name of every resource a function uses."""
@@ -68,13 +84,13 @@ def describe_deployment(
     arch: str,
     form: str | None = None,
     image: str | None = None,
+    images: Mapping[str, str] | None = None,
     digests: Mapping[str, str] | None = None,
 ) -> Deployment:
     """The deployment of a project that is at its stage. Raises ConfigError for settings that are wrong, with the line,
     and for a form the target has not.
     """
     from portable.build.project import nearest
-    from portable.errors import ConfigError
 
     forms: Sequence[str] = getattr(target, "infrastructure_forms", ())
     if form is not None and form not in forms:
@@ -91,6 +107,7 @@ def describe_deployment(
         arch=arch,
         existing=existing_resources(project, manifest),
         image=image,
+        images=images or {},
         digests=digests or {},
         retention_days=project.log_retention,
         form=form or (forms[0] if forms else ""),

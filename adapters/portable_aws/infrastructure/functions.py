@@ -137,7 +137,7 @@ def _add(
     properties: dict[str, Any] = {
         "Description": described,
         "Role": att(role, "Arn"),
-        **_code(plan, handler, zip_name),
+        **_code(plan, function, handler, zip_name),
         "Architectures": [settings.arch],
         "Timeout": plan.timeout(function),
         "LoggingConfig": {"LogGroup": ref(logs)},
@@ -155,8 +155,9 @@ def _add(
     plan.add(name, "AWS::Lambda::Function", properties, **more)
 
 
-def _code(plan: Plan, handler: str, zip_name: str) -> dict[str, Any]:
-    image = plan.deployment.image
+def _code(plan: Plan, function: str, handler: str, zip_name: str) -> dict[str, Any]:
+    # Lambda takes no index of several architectures: https://docs.aws.amazon.com/lambda/latest/dg/images-create.html
+    image = plan.deployment.image_of(function)
     if image is not None:
         said: dict[str, Any] = {"PackageType": "Image", "Code": {"ImageUri": image}}
         return {**said, "ImageConfig": {"Command": [handler]}}

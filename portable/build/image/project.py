@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from portable.build.image.base import Base, open_base
+from portable.build.image.base import MACHINES, Base, open_base
 from portable.build.image.dockerfile import IGNORED, dockerfile
 from portable.build.image.documents import Recipe
 from portable.build.image.plan import BASE, ImageWanted, has_images, plan_of
@@ -17,12 +17,12 @@ from portable.build.image.store import hashed
 from portable.build.image.write import Image, build_time, recipe_of, write_image
 from portable.build.layers import Layer
 from portable.build.project import Project
-from portable.build.target import BuildTarget
+from portable.build.target import BuildTarget, Finding
 from portable.build.vendor import ARCHITECTURES
 from portable.errors import ConfigError
 from portable.manifest import Manifest
 
-__all__ = ["ImageWork", "check_wanted", "files_read", "reference_of", "versions_of", "with_image_settings"]
+__all__ = ["ImageWork", "as_image", "check_wanted", "files_read", "references", "versions_of"]
 
 _MEMORY = "base.json"
 
@@ -41,13 +41,15 @@ def check_wanted(target: BuildTarget, wanted: ImageWanted, *, for_here: bool) ->
         raise ConfigError(f"--push {wanted.push}: an image is pushed to a tag; its digest is what it comes to")
 
 
-def with_image_settings(project: Project, target: BuildTarget) -> Project:
-    """The project as its image is built: some settings are the image's to say."""
-    said: Mapping[str, Any] = getattr(target, "image_settings", {})
-    if not said:
-        return project
-    targets = {**project.targets, target.name: {**project.settings(target.name), **said}}
-    return msgspec.structs.replace(project, targets=targets)
+def as_image(project: Project, target: BuildTarget) -> tuple[Project, list[Finding]]:
+    """The project as its image is built: some settings are the image's to say; and what of them is to be told."""
+    settings, notes = dict(project.settings(target.name)), []
+    if settings.get("split") is True and getattr(target, "splits", False):
+        settings["split"] = False
+        message = "split is of bundles: the image holds every function, and each is started from it by its own command"
+        notes.append(Finding("info", project.where(target.name, "split"), message))
+    settings |= getattr(target, "image_settings", {})
+    return msgspec.structs.replace(project, targets={**project.targets, target.name: settings}), notes
 
 
 def versions_of(kept: Path, arch: str) -> Path:
@@ -63,9 +65,17 @@ def files_read(wanted: ImageWanted, kept: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def reference_of(image: Image, wanted: ImageWanted) -> str | None:
-    """How whoever deploys it names an image that is pushed: by its digest."""
-    return parse_reference(wanted.push).at(image.digest) if wanted.push else None
+def references(image: Image | None, wanted: ImageWanted | None) -> tuple[str | None, dict[str, str]]:
+    """How whoever deploys it names an image that is pushed, by its digest; and by architecture, each that is in it.
+
+    Nothing where none is pushed.
+    """
+    if image is None or wanted is None or not wanted.push:
+        return None, {}
+    to = parse_reference(wanted.push)
+    return to.at(image.digest), {
+        arch: to.at(image.platforms[f"linux/{MACHINES[arch]}"]["digest"]) for arch in wanted.architectures
+    }
 
 
 def _entry(file: Path) -> dict[str, Any]:
@@ -113,11 +123,6 @@ class ImageWork(msgspec.Struct, frozen=True):
         return image
 
     def _layout(self, folder: Path, wanted: ImageWanted) -> Image:
-        if len(self.apps) != 1:
-            raise ConfigError(
-                f"{self.target.name}: the functions are in {len(self.apps)} bundles, and an image holds one; "
-                "leave --image out, or the setting that splits them"
-            )
         name = wanted.base or BASE.format(python=self.python)
         base = open_base(name, wanted.architectures, self.python, self.kept / _MEMORY)
         first, *others = wanted.architectures

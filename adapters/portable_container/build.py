@@ -125,7 +125,7 @@ class ContainerTarget:
             functions=pformat(functions, sort_dicts=False, width=120),
             subscriptions=pformat({one.name: manifest.subscriptions(one.name) for one in manifest.of_kind("topic")}),
         )
-        sources = {function.name: source_of(function.kind) for function in manifest.functions}
+        sources = {function.name: _source(function, settings) for function in manifest.functions}
         return [Bundle("", sources, {ENTRY: text.encode()})]
 
     def infrastructure(self, deployment: Deployment) -> Mapping[str, Any]:
@@ -135,7 +135,7 @@ class ContainerTarget:
     def _entry(self, function: FunctionRecord, settings: Mapping[str, Any]) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "kind": function.kind,
-            "source": source_of(function.kind),
+            "source": _source(function, settings),
             "modules": tuple(function.modules),
             "timeout": function.timeout,
         }
@@ -167,6 +167,11 @@ def source_of(kind: str) -> str:
     return _SOURCES[kind]
 
 
+def _source(function: FunctionRecord, settings: Mapping[str, Any]) -> str:
+    """Websockets may be held by somebody else, who pushes their events."""
+    return "push" if function.kind in settings.get("pushed", ()) else source_of(function.kind)
+
+
 def _lambda_source(kind: str, settings: Mapping[str, Any]) -> str:
     """The event source that calls a function where the same bundle runs on Lambda. Raises ConfigError."""
     chosen = settings.get("lambda", {}).get(kind)
@@ -177,8 +182,8 @@ def _lambda_source(kind: str, settings: Mapping[str, Any]) -> str:
 def _check_settings(settings: Mapping[str, Any], platform: str) -> Iterator[Finding]:
     where = "pyproject.toml"
     pushed = settings.get("pushed", [])
-    if not isinstance(pushed, list) or not set(pushed) <= {"blob", "change"}:
-        message = f"[tool.portable.container] pushed = {pushed!r}: what somebody can push is 'blob' and 'change'"
+    if not isinstance(pushed, list) or not set(pushed) <= {"blob", "change", "socket"}:
+        message = f"[tool.portable.container] pushed = {pushed!r}: somebody can push 'blob', 'change' and 'socket'"
         yield Finding("error", where, message, 'pushed = ["blob"]')
     chosen = settings.get("lambda")
     if chosen is None:
@@ -219,7 +224,7 @@ def _check_trigger(
         )
     elif kind == "schedule":
         yield from check_schedule(function, trigger)
-    elif kind == "socket":
+    elif kind == "socket" and kind not in pushed:
         yield from _check_socket(function, trigger, platform)
 
 
@@ -244,7 +249,11 @@ def _check_socket(function: FunctionRecord, trigger: TriggerRecord, platform: st
     name = f"function {function.name}: {trigger.options['path']}"
     if platform not in _SOCKETED:
         message = f"{name}: connections held by a container cannot be sent to from elsewhere on {platform}"
-        yield Finding("error", trigger.where, message, "platform = 'gcp', or the cloud's own target")
+        way_out = (
+            "platform = 'gcp', or the cloud's own target; or [tool.portable.container] pushed = [\"socket\"] where a "
+            "gateway holds them, and posts their events to /-/events/"
+        )
+        yield Finding("error", trigger.where, message, way_out)
     elif platform == "local":
         message = f"{name}: connections are held by one process, and only it can send to them"
         yield Finding("warning", trigger.where, message, "one replica")

@@ -103,7 +103,7 @@ class Control:
         return None
 
     async def _event(self, request: ContainerRequest, function: Any) -> Response:
-        if function.kind in ("http", "socket", "direct"):
+        if function.kind in ("http", "direct"):
             return problem(404, f"Function {function.name} takes no events: it is called by {function.kind}")
         try:
             calls = self._decoder.decode(function, request)
@@ -112,7 +112,7 @@ class Control:
         answers = []
         for events, encode in calls:
             found = await self._invoke(function, *events)
-            if isinstance(found, Response):  # whoever pushes sends it again
+            if isinstance(found, Response) and function.kind != "socket":  # whoever pushes sends it again
                 return found
             answers.append(await encode(found, self._invoker.on_thread))
         answer = next((one for one in answers if one is not None), None)

@@ -22,8 +22,8 @@ _REASONS = {
     308: "Permanent Redirect",
 }
 _FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
-"""What is said of one connection, and of how an answer lies in it. A handler that passes on another server's gives it too,
-and two framings in one answer are read differently: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1.
+"""What is said of one connection, and of how an answer lies in it. One that passes on another server's gives it too;
+two framings in one answer are read differently: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1.
 """
 
 

@@ -8,21 +8,24 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protoc
     dev.portable.change    {"kind", "table", "key", "old", "new"}; items as ``portable.drivers.tags`` writes them
     dev.portable.tick      {"scheduled_at"}; a schedule takes a POST without a body too, which is due now
     dev.portable.messages  {"queue" or "topic", "messages": [{"id", "body", "attributes", …}]}
+    dev.portable.socket    {"kind", "connection"}; a connect with "query", "headers" and "client", a message with "body"
+                           and "base64", a disconnect with "code" and "reason"
 
 Messages are answered with ``{"failed": [{"id", "error", "after"}]}``: those to be delivered again, ``after`` seconds or
-null. It is for those who poll by themselves; a process that polls takes its messages without it.
+null. It is for those who poll by themselves; a process that polls takes its messages without it. A gateway that holds
+websockets is answered with ``{"status", "headers", "body", "base64"}``: of a connect, whether it is accepted.
 """
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from portable.drivers.tags import decode as decode_tags
 from portable.errors import Reject, Retry
-from portable.events import BlobEvent, Change, Message, Tick
+from portable.events import BlobEvent, Change, Message, Response, SocketEvent, Tick
 from portable.jsontext import load_text
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ TYPES: Mapping[str, str] = {
     "change": "dev.portable.change",
     "schedule": "dev.portable.tick",
     "message": "dev.portable.messages",
+    "socket": "dev.portable.socket",
 }
 """This framework's own type of a CloudEvent, by trigger kind."""
 
@@ -240,8 +244,34 @@ def _message(native: Any) -> Message[Any]:
     return Message(native["id"], native["body"], dict(attributes), attempt, sent_at, native.get("group"), native)
 
 
+def _socket(_: Function, event: CloudEvent) -> Any:
+    data = event.data
+    _texts(data, "connection")
+    kind = _one_of(data, "kind", "connect", "message", "disconnect")
+    try:
+        body = b64decode(data["body"], validate=True) if data.get("base64") else data.get("body", "")
+        query, headers = (
+            [(str(name), str(value)) for name, value in data.get(one) or ()] for one in ("query", "headers")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Misfit(f"the event's body is a text or base64, its query and headers are pairs: {error}") from error
+    if not isinstance(body, str | bytes):
+        raise Misfit(f"'body' of the event is a text, got {body!r}")
+    given: Any = {"client": data.get("client"), "code": data.get("code"), "reason": data.get("reason") or ""}
+    found = SocketEvent(kind, data["connection"], body, query=query, headers=headers, native=event, **given)
+    return (found,), _as_answered
+
+
+async def _as_answered(response: Response, _: OnThread) -> dict[str, Any]:
+    """What whoever holds the connection does with it."""
+    content = response.body
+    body = b"" if content is None else content.encode() if isinstance(content, str) else content
+    headers = [list(pair) for pair in response.header_pairs()]
+    return {"status": response.status, "headers": headers, "body": b64encode(body).decode(), "base64": True}
+
+
 async def _nothing(_: Any, on_thread: OnThread) -> None:
     """Done is all there is to say."""
 
 
-_READERS = {"blob": _blob, "change": _change, "schedule": _tick, "message": _messages}
+_READERS = {"blob": _blob, "change": _change, "schedule": _tick, "message": _messages, "socket": _socket}

@@ -69,6 +69,10 @@ class ContainerRunning:
             head, body = self._ask(port, native, limit)
             return with_body(head, b""), body
 
+    def holder(self, function: str) -> int | None:
+        """See ``portable.run.target.Holding``."""
+        return self._started() if self._artifact.sources[function] == "websocket" else None
+
     def _ask(self, port: int, native: Any, limit: float) -> tuple[dict[str, Any], Body]:
         headers = [(name, value) for name, value in native["headers"]]
         if native["path"].startswith(PREFIX):

@@ -2,24 +2,27 @@
 
 A native event is the request a process gets, ``{"method", "path", "headers": [[name, value]], "body", "base64"}``; its
 answer is ``{"status", "headers", "body", "base64"}``. A body that is no text is in base64. Messages, which a process
-polls for, are shown as they can be pushed. The token is whoever posts' to add.
+polls for, are shown as they can be pushed, and those of a websocket as whoever holds it pushes them. The token is for
+whoever posts to add.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from portable.drivers.tags import encode
 from portable.errors import ConfigError
-from portable.events import BlobEvent, Change, Request, Tick
+from portable.events import BlobEvent, Change, Request, Response, SocketEvent, Tick
 from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
 from portable.samples.posted import body_of, error_of, response_of, with_body
+from portable.samples.sockets import outcome_of
 from portable_container.build import source_of
 from portable_container.control import EVENTS, FUNCTIONS
 from portable_container.events import TYPES
@@ -88,6 +91,10 @@ class ContainerSamples:
             rows = json.loads(body)["failed"]
             after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
             return Outcome(failed=[row["id"] for row in rows], after=after)
+        if function.kind == "socket":
+            given = json.loads(body)
+            headers = [(name, value) for name, value in given["headers"]]
+            return outcome_of(event, Response(body_of(given), given["status"], headers))
         return Outcome(value=json.loads(body) if function.kind == "direct" and body else None)
 
 
@@ -111,8 +118,25 @@ def _data(function: FunctionRecord, event: Any) -> tuple[dict[str, Any], datetim
         return {"kind": event.kind, "table": event.table, "key": key, "old": old, "new": new}, event.time
     if isinstance(event, Tick):
         return {"scheduled_at": event.scheduled_at.isoformat()}, now
+    if isinstance(event, SocketEvent):
+        return _socket(event), now
     kind, name = function.triggers[0].source
     return {kind: name, "messages": [_message(message) for message in event]}, now
+
+
+def _socket(event: SocketEvent) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": event.kind, "connection": event.connection}
+    if event.kind == "connect":
+        pairs = {"query": event.query, "headers": event.headers}
+        data |= {name: [list(pair) for pair in found.items()] for name, found in pairs.items()}
+        data["client"] = event.client
+    elif event.kind == "message":
+        data = with_body(data, event.body.encode() if isinstance(event.body, str) else event.body)
+        if not isinstance(event.body, str) and not data["base64"]:  # bytes that happen to be a text are bytes still
+            data |= {"body": b64encode(event.body).decode(), "base64": True}
+    else:
+        data |= {"code": event.code, "reason": event.reason}
+    return data
 
 
 def _message(message: Any) -> dict[str, Any]:

@@ -98,8 +98,8 @@ class Server:
             poller.start()
 
     async def _open_sockets(self) -> None:
-        if not self._functions.of_kind("socket"):
-            return
+        if not any(one.source == "websocket" for one in self._functions.of_kind("socket")):
+            return  # there are none, or somebody else holds them
         from portable_container.sockets import Sockets
 
         self._front.sockets = await self._invoker.on_thread(Sockets, self._functions, self._invoker, self._settings)

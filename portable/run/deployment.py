@@ -139,6 +139,15 @@ class Deployment:
 
         return call, binary
 
+    def socket_holder(self, path: str) -> int | None:
+        """The port where the artifact's own process takes the websocket at a path; None where a gateway holds it.
+
+        Raises ConfigError, and InvocationError for a process that does not start.
+        """
+        function, _ = find_socket(self.manifest, path)
+        holds: Callable[[str], int | None] | None = getattr(self._running, "holder", None)
+        return None if holds is None else holds(function.name)
+
     def invoke_native(self, function: str, native: Any) -> Any:
         """Give a function this cloud's own event, and return its own answer. Raises InvocationError and ConfigError."""
         record = self.manifest.function(function)

@@ -1,4 +1,5 @@
-"""A websocket in front of a running artifact: what API Gateway or Web PubSub are in a cloud.
+"""A websocket in front of a running artifact: what API Gateway or Web PubSub are in a cloud, or, where the
+artifact holds its websockets itself, what a load balancer is.
 
 The protocol is that of the package ``websockets``; the connections are those of this process, which the stand-ins for
 the clouds' gateways send to. Their limits of time and size are not imitated.
@@ -18,6 +19,7 @@ from portable.http.answers import problem
 from portable.live import connections
 from portable.manifest import Manifest
 from portable.run.deployment import Deployment
+from portable.run.tunnel import tunnel
 
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol
@@ -40,6 +42,9 @@ def begins_socket(handler: BaseHTTPRequestHandler, target: str, manifest: Manife
 def serve_socket(handler: BaseHTTPRequestHandler, target: str, deployment: Deployment) -> Response | None:
     """Serve one connection to its end; or give the answer that refuses it."""
     path, _, query = target.partition("?")
+    holder = deployment.socket_holder(path)
+    if holder is not None:
+        return tunnel(handler, target, holder)
     call, binary = deployment.socket(path)
     try:
         from websockets.server import ServerProtocol

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from portable.manifest import Manifest
 
-__all__ = ["Artifact", "InvocationError", "Runner", "Running", "Streaming", "open_artifact"]
+__all__ = ["Artifact", "Holding", "InvocationError", "Runner", "Running", "Streaming", "open_artifact"]
 
 
 class InvocationError(Exception):
@@ -85,6 +85,16 @@ class Streaming(Running, Protocol):
 
         The iterator has ``close``, which hangs up, and raises OSError or HTTPException where the answer broke off.
         ``timeout`` is seconds for all of it. Raises InvocationError for what fails before the first piece.
+        """
+
+
+class Holding(Running, Protocol):
+    """A ``Running`` whose processes may hold websockets; one where only a gateway does leaves the method out."""
+
+    def holder(self, function: str) -> int | None:
+        """The port of this machine where a function's websockets are taken; None where a gateway has to hold them.
+
+        Raises InvocationError for a process that does not start.
         """
 
 

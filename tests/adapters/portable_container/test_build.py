@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from portable.app import App
 from portable.build.artifact import FindingsError, Wanted, build
 from portable.build.project import find_project
 from portable.errors import ConfigError
+from portable.events import SocketEvent
+from portable.manifest import describe_app
 from portable.plugins import adapter
 from portable.run.parts import Found
 from portable.run.verify import verify
@@ -85,6 +88,20 @@ def test_who_posts_events_can_be_somebody_else(tmp_path: Path) -> None:
     assert (folder / "bundle" / "portable_nats").is_dir()
     assert not (folder / "bundle" / "portable_local").exists()
     assert (folder / "bundle" / "nats").is_dir()
+
+
+def test_who_holds_websockets_can_be_somebody_else(tmp_path: Path) -> None:
+    app = App("shop")
+
+    @app.websocket("/chat")
+    def chat(event: SocketEvent) -> None: ...
+
+    manifest = describe_app(app, "app:app", tmp_path)
+    for platform in ("aws", "azure"):
+        target, settings = ContainerTarget(platform), {"platform": platform, "pushed": ["socket"]}
+        assert [one.message for one in target.check(manifest, settings)] == []
+        [bundle] = target.bundles(manifest, settings)
+        assert bundle.sources["chat"] == "push"
 
 
 def test_settings_that_are_none_are_named(tmp_path: Path) -> None:

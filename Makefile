@@ -13,6 +13,9 @@ MARKS ?= not slow
 ARGS ?=
 JOBS ?= 2
 
+# Every process that a test starts would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test test-slow conformance lint format demo doctor setup parts clean
 
 test: lint parts

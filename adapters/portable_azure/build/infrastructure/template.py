@@ -18,7 +18,7 @@ SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTempl
 API: Mapping[str, str] = {
     "Microsoft.App": "2025-01-01",
     "Microsoft.Authorization": "2022-04-01",
-    "Microsoft.Cache": "2025-04-01",
+    "Microsoft.Cache": "2025-07-01",
     "Microsoft.DocumentDB": "2024-11-15",
     "Microsoft.EventGrid": "2022-06-15",
     "Microsoft.EventHub": "2024-01-01",
@@ -27,7 +27,8 @@ API: Mapping[str, str] = {
     "Microsoft.KeyVault": "2023-07-01",
     "Microsoft.ManagedIdentity": "2023-01-31",
     "Microsoft.OperationalInsights": "2023-09-01",
-    "Microsoft.ServiceBus": "2021-11-01",
+    "Microsoft.Resources": "2024-03-01",
+    "Microsoft.ServiceBus": "2024-01-01",
     "Microsoft.SignalRService": "2024-03-01",
     "Microsoft.Storage": "2023-05-01",
     "Microsoft.Web": "2024-04-01",
@@ -56,10 +57,10 @@ class Template:
         self._outputs: dict[str, Any] = {}
         self._ids: dict[tuple[str, str], str] = {}  # of the resources, by type and name
 
-    def parameter(self, name: str, description: str, default: Any) -> Expression:
-        """Declare a parameter of type string."""
-        said = {"type": "string", "defaultValue": default, "metadata": {"description": description}}
-        self._parameters[name] = said
+    def parameter(self, name: str, description: str, default: Any = None) -> Expression:
+        """Declare a parameter of type string, which has to be given where there is no default."""
+        said = {} if default is None else {"defaultValue": default}
+        self._parameters[name] = {"type": "string", **said, "metadata": {"description": description}}
         return call("parameters", name)
 
     def variable(self, name: str, value: Any) -> Expression:
@@ -83,9 +84,18 @@ class Template:
         """The whole name of a resource."""
         return self._resources[symbol]["name"]
 
-    def last_name_of(self, symbol: str) -> Any:
-        """The name of a resource within the one it is in."""
-        return _segments(self._resources[symbol]["name"])[-1]
+    def names_of(self, symbol: str) -> list[Any]:
+        """The names of a resource and of those it is in, outermost first."""
+        return _segments(self._resources[symbol]["name"])
+
+    def is_there(self, symbol: str) -> bool:
+        """Whether a resource is there already."""
+        return bool(self._resources[symbol].get("existing"))
+
+    def around(self, symbol: str) -> str:
+        """The symbol of the outermost resource that one is in."""
+        key = "/".join(self.kind_of(symbol).split("/")[:2]), repr([str(self.names_of(symbol)[0])])
+        return next(known for known, one in self._resources.items() if _key(one["type"], one["name"]) == key)
 
     def id_of(self, symbol: str) -> Expression:
         """The id of a resource: of one within another, by the names of both."""

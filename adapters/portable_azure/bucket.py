@@ -242,8 +242,8 @@ class AzureBucket:
         return kind(f"{code}: {answer.reason}", resource=self._resource, key=key)
 
     def copy(self, source: str, target: str, to: AzureBucket) -> BlobInfo:
-        """Azure copies by itself: at once, or, what is too large for that, within an account in no time. Of a large blob
-        of another account it is asked until it is done, which takes the right to read the copy.
+        """Azure copies by itself, and what is too large for one request, within an account in no time. Where a large
+        blob goes to another account, it is asked until it is done, which takes the right to read the copy.
         """
         blob, copied = self._blob(source), to._blob(target)
         info = self.stat(source)

@@ -32,7 +32,14 @@ class AzureTarget:
     dependency_folder = ".python_packages/lib/site-packages"
     loads = "import function_app; from portable.instance import Instance; Instance({spec}, {function}, {modules})"
     adapter_packages: Sequence[str] = ("portable_azure",)
-    known_settings: Sequence[str] = (*CHOICES, "image", "subscription", "resource_group", "location")
+    known_settings: Sequence[str] = (
+        *CHOICES,
+        "image",
+        "subscription",
+        "resource_group",
+        "resource_groups",
+        "location",
+    )
     infrastructure_forms: Sequence[str] = ("bicep",)
     bounds = BOUNDS
     capabilities = CAPABILITIES

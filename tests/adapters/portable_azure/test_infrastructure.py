@@ -448,6 +448,100 @@ def test_what_is_bound_is_used_and_not_made(deployed: Deployed) -> None:
     assert "events_make_thumbnail" not in made["events.json"]
 
 
+BOUND = {
+    "bucket:uploads": "https://acme.blob.core.windows.net/acme-uploads",
+    "queue:emails": "https://acme.queue.core.windows.net/acme-emails",
+    "queue:payments": "sb://acme-bus.servicebus.windows.net/acme-payments",
+    "table:users": "https://acme.documents.azure.com/dbs/shop/colls/people",
+    "secret:mailer-key": "https://acme.vault.azure.net/secrets/mailer",
+    "topic:signups": "sb://acme-bus.servicebus.windows.net/acme-signups",
+}
+BOUND_IN = {  # kind: what it is in the interface
+    "bucket:uploads": ("storageAccounts/blobServices/containers", "'acme', 'default', 'acme-uploads'"),
+    "queue:emails": ("storageAccounts/queueServices/queues", "'acme', 'default', 'acme-emails'"),
+    "queue:payments": ("namespaces/queues", "'acme-bus', 'acme-payments'"),
+    "secret:mailer-key": ("vaults/secrets", "'acme', 'mailer'"),
+    "topic:signups": ("namespaces/topics", "'acme-bus', 'acme-signups'"),
+}
+
+
+def allowed_on(template: Template, kind: str, names: str) -> set[str]:
+    """The operations that the roles allow which are assigned on one resource."""
+    custom = {
+        one["name"].removeprefix("[").removesuffix("]"): one["properties"]["permissions"][0]
+        for one in of_type(template, "Microsoft.Authorization/roleDefinitions").values()
+    }
+    known = {role.id: wanted for wanted, role in BUILT_IN.items()}
+    found: set[str] = set()
+    for one in of_type(template, "Microsoft.Authorization/roleAssignments").values():
+        if re.fullmatch(rf"\[resourceId\('Microsoft\.\w+/{kind}', {names}\)\]", one["scope"]):
+            definition = parse(one["properties"]["roleDefinitionId"]).arguments[1]
+            if isinstance(definition, str):
+                found |= known.get(definition, {definition})
+            else:
+                said = next(one for name, one in custom.items() if parse(f"[{name}]") == definition)
+                found |= {*said["actions"], *said["dataActions"]}
+    return found
+
+
+@pytest.mark.parametrize("group", [None, "shared"])
+def test_what_is_bound_may_be_used_where_it_is(deployed: Deployed, arm_models: Any, group: str | None) -> None:
+    deployment = deployed({"resource_groups": dict.fromkeys(BOUND, group)} if group else {}, existing=BOUND)
+    made = files(deployment)
+    main = json.loads(made["main.json"])
+    if group is None:
+        template = main
+        assert not of_type(main, "Microsoft.Resources/deployments")
+    else:
+        [(symbol, sent)] = of_type(main, "Microsoft.Resources/deployments").items()
+        assert sent["resourceGroup"] == "shared"
+        assert sent["properties"]["expressionEvaluationOptions"] == {"scope": "inner"}
+        template = sent["properties"]["template"]
+        given = {name: one["value"] for name, one in sent["properties"]["parameters"].items()}
+        assert given == {name: f"[reference('{name}').principalId]" for name in template["parameters"]}
+        assert set(given) <= set(sent["dependsOn"])
+        assert arm_models.wrong_in_template(template) == []
+        [module] = BicepParser().parse(text=made["main.bicep"])["modules"].values()
+        assert module["config"]["scope"]["function"]["parameters"]["resource_group_name"] == "shared"
+        said = BicepParser().parse(text=made[f"{symbol}.bicep"])["resources"]
+        assert {name: one["existing"] for name, one in said.items()} == {
+            name: one.get("existing", False) for name, one in template["resources"].items()
+        }
+    wanted: dict[str, set[str]] = {}
+    for function in deployment.manifest.functions:
+        for key, verbs in function.grants.items():
+            part = {"bucket": "container", "secret": "secret", "topic": "bus-topic"}.get(key.partition(":")[0])
+            part = part or ("bus-queue" if key == "queue:payments" else "queue")
+            for verb in verbs if key in BOUND_IN else ():
+                needed = ACTIONS[key.partition(":")[0]][verb][part]
+                wanted.setdefault(key, set()).update(one.partition("#")[0] for one in needed)
+    assert wanted
+    for key, needed in wanted.items():
+        assert needed <= allowed_on(template, *BOUND_IN[key]), key
+    items = of_type(template, "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments").values()
+    assert ("shop", "people") in {parse(one["properties"]["scope"]).arguments[2:] for one in items}
+
+
+def test_where_nothing_is_to_be_assigned(deployed: Deployed) -> None:
+    said = {"bucket:uploads": ""}
+    resources = main_of(deployed({"resource_groups": said}, existing={"bucket:uploads": BOUND["bucket:uploads"]}))
+    assert "acme" not in json.dumps({name: one for name, one in resources["resources"].items() if "_on_" in name})
+    own = {"bucket:uploads": "https://files.acme.example/acme-uploads"}
+    assert "existing_" not in json.dumps(main_of(deployed(existing=own)))
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"bucket:thumbs": "shared"}, r"'bucket:thumbs' is not bound in \[tool\.portable\.resources\]"),
+        ("shared", "resource_groups is a table like"),
+    ],
+)
+def test_a_group_of_what_is_not_bound_is_refused(deployed: Deployed, said: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        files(deployed({"resource_groups": said}))
+
+
 def test_a_binding_of_another_form_is_refused(deployed: Deployed) -> None:
     with pytest.raises(ConfigError, match=r"bucket 'uploads' is bound to 'acme-uploads'; on Azure .* by its address"):
         files(deployed(existing={"bucket:uploads": "acme-uploads"}))

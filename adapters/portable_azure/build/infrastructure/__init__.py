@@ -18,6 +18,7 @@ from portable_azure.build.infrastructure.apps import add_site, add_telemetry, pa
 from portable_azure.build.infrastructure.bicep import bicep
 from portable_azure.build.infrastructure.containers import add_containers
 from portable_azure.build.infrastructure.events import add_events, add_topic
+from portable_azure.build.infrastructure.existing import Elsewhere
 from portable_azure.build.infrastructure.expressions import Expression, property_of, text
 from portable_azure.build.infrastructure.resources import Names, place_resources
 from portable_azure.build.infrastructure.template import Template
@@ -40,8 +41,9 @@ def templates(deployment: Deployment) -> dict[str, Any]:
     template, names = _start(deployment, f"App {deployment.app} on Azure, stage {deployment.stage}")
     template.parameter("location", "The region", Expression("resourceGroup().location"))
     add_telemetry(deployment, template, names)
-    placed = place_resources(deployment, template, names)
-    access = Access(template, deployment.app, deployment.stage, placed)
+    elsewhere = Elsewhere(deployment)
+    placed = place_resources(deployment, template, names, elsewhere)
+    access = Access(template, deployment.app, deployment.stage, placed, elsewhere)
     sites = sites_of(deployment, template) if deployment.image is None else []
     if deployment.image is not None:
         add_containers(deployment, template, names, placed, access)
@@ -59,11 +61,12 @@ def templates(deployment: Deployment) -> dict[str, Any]:
             template.output(f"{app}_package", package_url(site), "Where its code is run from")
         template.output(f"{app}_identity", property_of(f"identity_{site.word}", "principalId"), "What it acts as")
     for key, one in placed.items():
-        if one.scopes:
+        if one.scopes and one.made:
             name = key.replace(":", "_").replace("-", "_")
             template.output(f"{name}_address", one.address, f"Where {key.replace(':', ' ')} is")
+    elsewhere.send(template)
     events, _ = _start(deployment, f"Events of app {deployment.app}, sent once its code is there")
-    files = _files(MAIN, template)
+    files = _files(MAIN, template) | {f"{name}.bicep": partial(_module_of, name) for name in elsewhere.names}
     if add_events(events, sites, template, placed):
         files |= _files(EVENTS, events)
     return files
@@ -76,6 +79,10 @@ def _start(deployment: Deployment, description: str) -> tuple[Template, Names]:
 
 def _files(name: str, template: Template) -> dict[str, Any]:
     return {f"{name}.json": template.document(), f"{name}.bicep": partial(_bicep_of, f"{name}.json")}
+
+
+def _module_of(name: str, documents: Mapping[str, Mapping[str, Any]]) -> str:
+    return bicep(documents[f"{MAIN}.json"]["resources"][name]["properties"]["template"])
 
 
 def _bicep_of(document: str, documents: Mapping[str, Mapping[str, Any]]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from portable.manifest import FunctionRecord
 from portable.resources.topic import subscription_name
-from portable_azure.build.infrastructure.database import COSMOS, DATABASE
+from portable_azure.build.infrastructure.database import COSMOS
+from portable_azure.build.infrastructure.existing import Elsewhere
 from portable_azure.build.infrastructure.expressions import Expression, call, property_of, text
 from portable_azure.build.infrastructure.storage import BLOB_POISON, DATA, add_queue
 from portable_azure.build.infrastructure.template import Template
@@ -28,8 +29,11 @@ class Access:
     deployment finds those of the first.
     """
 
-    def __init__(self, template: Template, app: str, stage: str, placed: Mapping[str, Any]) -> None:
+    def __init__(
+        self, template: Template, app: str, stage: str, placed: Mapping[str, Any], elsewhere: Elsewhere
+    ) -> None:
         self._template = template
+        self._elsewhere = elsewhere
         self._app, self._stage = app, stage
         self._placed = placed
 
@@ -77,7 +81,7 @@ class Access:
                 for symbol in self._scopes(f"bucket:{bucket}", "account" if polls else "container"):
                     for role in HOST_ROLES["blob-trigger"]:
                         self.assign(identity, word, symbol, role)
-                if self._scopes(f"bucket:{bucket}", "container"):
+                if self._placed[f"bucket:{bucket}"].made:
                     poison = "blobs_poison"
                     if poison not in self._template:
                         add_queue(self._template, poison, DATA, BLOB_POISON)
@@ -85,35 +89,40 @@ class Access:
                         self.assign(identity, word, poison, role)
 
     def assign(self, identity: str, word: str, scope: str, role: Role, needed: Iterable[str] = ()) -> None:
-        """Assign a role on one resource."""
+        """Assign a role on one resource, in the template of its group."""
         symbol = f"{word}_{_word(role.name)}_on_{scope}"
-        if symbol in self._template:
+        group = self._elsewhere.holding(scope)
+        template = self._template if group is None else self._elsewhere.template(group)
+        if symbol in template:
             return
+        principal = property_of(identity, "principalId")
+        who = self._template.id_of(identity)
+        if group is not None:
+            principal = who = self._elsewhere.principal(group, identity, principal)
         if any(one.startswith(_COSMOS) for one in needed):
-            self._assign_items(symbol, identity, scope, role)
+            _assign_items(template, f"{self._app} {self._stage}", symbol, scope, role, (principal, who))
             return
-        definition, waits = self._definition(role)
+        definition, waits = self._definition(template, role)
         body: dict[str, Any] = {
             "roleDefinitionId": call("subscriptionResourceId", _ROLES, definition),
-            "principalId": property_of(identity, "principalId"),
+            "principalId": principal,
             "principalType": "ServicePrincipal",
             "description": said_of(self._app, self._stage),
         }
         if role.condition:
             body |= {"condition": role.condition, "conditionVersion": "2.0"}
-        template = self._template
-        name = call("guid", template.id_of(scope), template.id_of(identity), definition)
+        name = call("guid", template.id_of(scope), who, definition)
         template.on(symbol, scope, _ASSIGNMENTS, name, {"properties": body})
         template.after(symbol, *waits)
 
-    def _definition(self, role: Role) -> tuple[Any, list[str]]:
+    def _definition(self, template: Template, role: Role) -> tuple[Any, list[str]]:
         """The name of a role's definition, and what has to be there before it is assigned."""
         if role.id:
             return role.id, []
         symbol = f"role_{_word(role.name)}"
         group = Expression("resourceGroup().id")
         name = call("guid", group, self._app, self._stage, role.name)
-        if symbol not in self._template:
+        if symbol not in template:
             body = {
                 "roleName": text(f"{self._app} {self._stage}: {role.name} ({{0}})", Expression("variables('digest')")),
                 "description": said_of(self._app, self._stage),
@@ -128,31 +137,35 @@ class Access:
                 ],
                 "assignableScopes": [group],
             }
-            self._template.add(symbol, _ROLES, name, {"properties": body}, located=False)
+            template.add(symbol, _ROLES, name, {"properties": body}, located=False)
         return name, [symbol]
 
-    def _assign_items(self, symbol: str, identity: str, scope: str, role: Role) -> None:
-        """Cosmos DB has roles of its own."""
-        template = self._template
-        definition = f"role_{_word(role.name)}"
-        account = template.id_of(COSMOS)
-        if definition not in template:
-            body = {
-                "roleName": f"{self._app} {self._stage}: {role.name}",
-                "type": "CustomRole",
-                "assignableScopes": [account],
-                "permissions": [{"dataActions": list(role.data_actions)}],
-            }
-            name = call("guid", account, role.name)
-            template.within(definition, COSMOS, "sqlRoleDefinitions", name, {"properties": body})
-        container = template.last_name_of(scope)
+
+def _assign_items(
+    template: Template, owner: str, symbol: str, scope: str, role: Role, who: tuple[Expression, Expression]
+) -> None:
+    """Cosmos DB has roles of its own, in the account. ``who``: the principal, and what its assignment is named by."""
+    around = template.around(scope)
+    definition = f"role_{_word(role.name)}" + ("" if around == COSMOS else f"_in_{around}")
+    account = template.id_of(around)
+    if definition not in template:
         body = {
-            "roleDefinitionId": template.id_of(definition),
-            "principalId": property_of(identity, "principalId"),
-            "scope": text(f"{{0}}/dbs/{DATABASE}/colls/{{1}}", account, container),
+            "roleName": f"{owner}: {role.name}",
+            "type": "CustomRole",
+            "assignableScopes": [account],
+            "permissions": [{"dataActions": list(role.data_actions)}],
         }
-        name = call("guid", account, container, template.id_of(identity), role.name)
-        template.within(symbol, COSMOS, "sqlRoleAssignments", name, {"properties": body})
+        said = (role.name,) if around == COSMOS else (owner, role.name)  # others have roles there too
+        template.within(definition, around, "sqlRoleDefinitions", call("guid", account, *said), {"properties": body})
+    _, database, container = template.names_of(scope)
+    body = {
+        "roleDefinitionId": template.id_of(definition),
+        "principalId": who[0],
+        "scope": text("{0}/dbs/{1}/colls/{2}", account, database, container),
+    }
+    name = call("guid", account, container, who[1], role.name)
+    template.within(symbol, around, "sqlRoleAssignments", name, {"properties": body})
+    if not template.is_there(scope):
         template.after(symbol, scope)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from portable.errors import ConfigError
+from portable_azure.build.infrastructure.existing import DEPLOYMENTS
 from portable_azure.build.infrastructure.expressions import Call, Member, parse
 from portable_azure.build.infrastructure.template import every_call
 
@@ -64,7 +65,17 @@ class _Writer:
     def _output(self, name: str, one: Mapping[str, Any]) -> str:
         return f"{self._described(one)}output {name} {one['type']} = {self._value(one['value'], 0)}"
 
+    def _module(self, symbol: str, one: Mapping[str, Any]) -> str:
+        """What is sent to another resource group, which is in a file of its own."""
+        lines = [f"name: {self._value(one['name'], 1)}", f"scope: resourceGroup({_quoted(one['resourceGroup'])})"]
+        given = {name: said["value"] for name, said in one["properties"]["parameters"].items()}
+        lines.append(f"params: {self._object(given, 1)}")
+        inner = "".join(f"\n  {line}" for line in lines)
+        return f"module {symbol} '{symbol}.bicep' = {{{inner}\n}}"
+
     def _resource(self, symbol: str, one: Mapping[str, Any]) -> str:
+        if one["type"] == DEPLOYMENTS:
+            return self._module(symbol, one)
         there = " existing" if one.get("existing") else ""
         lines = []
         names = _flat(parse(one["name"]))

@@ -132,7 +132,7 @@ def _rules(one: Workload, template: Template, placed: Mapping[str, Placed]) -> l
     for trigger in one.functions[0].triggers:
         kind, name = trigger.source
         source = placed[f"{kind}:{name}"]
-        if not source.scopes:
+        if not source.made:
             continue
         if "queueServiceUri" in source.connection:
             rule, said = "azure-queue", {"accountName": template.name_of("data"), "queueName": source.name}

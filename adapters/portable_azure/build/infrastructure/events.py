@@ -71,7 +71,7 @@ def _subscribe(
     names = registered_names(function, source)
     buckets = dict.fromkeys(function.asks("bucket"))
     for bucket, registered in zip(buckets, names, strict=True):
-        if not placed[f"bucket:{bucket}"].scopes:
+        if not placed[f"bucket:{bucket}"].made:
             continue  # it was there before, and so are its events
         found = True
         triggers = [one for one in function.triggers if one.options["bucket"] == bucket]

@@ -12,6 +12,7 @@ from portable.build.deployment import Deployment
 from portable.errors import ConfigError
 from portable.manifest import ResourceRecord
 from portable_azure.build.infrastructure import database, messaging, storage, values
+from portable_azure.build.infrastructure.existing import Elsewhere, existing_scopes
 from portable_azure.build.infrastructure.expressions import Expression, call
 from portable_azure.build.infrastructure.template import Template
 from portable_azure.build.plan import bus_queues
@@ -25,8 +26,8 @@ class Placed(msgspec.Struct):
     Attributes:
         address: what its driver reads. name: physical. connection: what the Functions host takes for a trigger on it,
             by the end of the setting's name. settings: others of the host, by the variable's kind.
-        scopes: by the parts of ``portable_azure.permissions``, the symbols that roles are assigned on; empty for what
-            was there before.
+        scopes: by the parts of ``portable_azure.permissions``, the symbols that roles are assigned on.
+        made: whether it is the deployment's, and was not there before.
         dead_letters: their address.
     """
 
@@ -35,6 +36,7 @@ class Placed(msgspec.Struct):
     connection: Mapping[str, Any] = {}
     settings: Mapping[str, Any] = {}
     scopes: Mapping[str, list[str]] = {}
+    made: bool = True
     dead_letters: Any = None
 
 
@@ -63,8 +65,10 @@ class Names:
         return call("format", f"{self._letters[:8]}{end}{{0}}", self.digest)
 
 
-def place_resources(deployment: Deployment, template: Template, names: Names) -> dict[str, Placed]:
-    """Declare every resource that some function uses and that is not there already; by ``kind:name``.
+def place_resources(
+    deployment: Deployment, template: Template, names: Names, elsewhere: Elsewhere
+) -> dict[str, Placed]:
+    """Declare every resource that some function uses: what is not there already is made; by ``kind:name``.
 
     Raises ConfigError for one bound to an address that its driver does not take.
     """
@@ -87,7 +91,11 @@ def place_resources(deployment: Deployment, template: Template, names: Names) ->
         if key not in used:
             continue
         if key in deployment.existing:
-            placed[key] = _existing(resource, deployment.existing[key])
+            address = deployment.existing[key]
+            placed[key] = _existing(resource, address)
+            changes = resource.kind == "table" and deployment.manifest.wants_changes(resource.name) is not None
+            placed[key].scopes = existing_scopes(resource, address, template, elsewhere, changes=changes)
+            placed[key].made = False
             continue
         make = makers[resource.kind]
         if resource.kind == "queue" and resource.name in ordered:
@@ -97,7 +105,7 @@ def place_resources(deployment: Deployment, template: Template, names: Names) ->
 
 
 def _existing(resource: ResourceRecord, address: str) -> Placed:
-    """What is bound by its address: it is used, and neither made nor is a role assigned on it."""
+    """What is bound by its address: it is used, and not made."""
     kind, parts = resource.kind, urlsplit(address)
     root, path = f"{parts.scheme}://{parts.netloc}", parts.path.strip("/")
     wrong = ConfigError(

@@ -8,7 +8,6 @@ and any number of event loops, and a cancelled twin cancels what it waits for.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 from threading import Lock, Thread
@@ -117,9 +116,6 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        # What an attempt to connect was opening when it was given up is nobody's: closed while there is a loop.
-        gc.collect()
-        loop.run_until_complete(asyncio.sleep(0))
     finally:
         loop.close()
 
@@ -165,9 +161,11 @@ class Server:
     async def close(self) -> None:
         """Flush and close."""
         client, self._client = self._client, None
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        if client is None or client.is_closed:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if client is None:
             return
         import contextlib
 
@@ -175,6 +173,7 @@ class Server:
             if client.is_connected:
                 await client.flush(timeout=1)
             await client.close()
+        _hang_up(client)  # a client that was closing itself says that it is closed before it is
 
     async def _connect(self) -> Any:
         try:
@@ -182,9 +181,13 @@ class Server:
         except ImportError as error:
             raise ConfigError("NATS's client is not installed: pip install 'portable-functions[nats]'") from error
         client = nats.aio.client.Client()
+
+        async def note(error: Exception) -> None:
+            self._note(client, error)
+
         options = {
             "servers": self._urls,
-            "error_cb": self._note,
+            "error_cb": note,
             "max_reconnect_attempts": -1,  # calls have their own end: see request
             "reconnect_time_wait": PAUSE_SECONDS,
             "connect_timeout": TRY_SECONDS,
@@ -208,8 +211,11 @@ class Server:
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)
                 await asyncio.gather(client.close(), return_exceptions=True)
+                _hang_up(client)
 
-    async def _note(self, error: Exception) -> None:
+    def _note(self, client: Any, error: Exception) -> None:
+        if not client.is_connected:
+            _hang_up(client)  # an attempt that failed half-way: the client forgets it with the next one
         if "authorization" in str(error).lower() and self._refused is not None and not self._refused.done():
             self._refused.set_result(str(error))
         if "permissions violation" in str(error).lower():
@@ -307,7 +313,7 @@ class Server:
                 elif status != "100":  # a heartbeat; all others end it
                     break
         except asyncio.CancelledError:
-            task = asyncio.get_running_loop().create_task(self._hand_back(subscription, found, seconds))
+            task = asyncio.get_running_loop().create_task(self._hand_back(client, subscription, found, seconds))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             raise
@@ -319,20 +325,29 @@ class Server:
         await _leave(client, subscription)
         return found
 
-    async def _hand_back(self, subscription: Any, found: list[Any], seconds: float) -> None:
-        """Return the messages of a pull nobody waits for any more; the server goes on sending them for as long."""
+    async def _hand_back(self, client: Any, subscription: Any, found: list[Any], seconds: float) -> None:
+        """Return the messages of a pull nobody waits for any more; the server goes on sending them for as long.
+
+        By the connection they came by: another would be opened for nothing, and perhaps by a link that is closing.
+        """
         import contextlib
 
-        for message in found:
-            await self.tell(message.reply, b"-NAK")
         with contextlib.suppress(Exception):  # silence: it is over
+            for message in found:
+                await client.publish(message.reply, b"-NAK")
             while True:
                 message = await subscription.next_msg(timeout=seconds + TRY_SECONDS)
                 if message.reply:
-                    await self.tell(message.reply, b"-NAK")
+                    await client.publish(message.reply, b"-NAK")
                 elif (message.headers or {}).get("Status") != "100":
                     break
-        await _leave(await self.client(), subscription)
+            await _leave(client, subscription)
+
+
+def _hang_up(client: Any) -> None:
+    """Close the socket a client may have left open: the library's own ways to close it do not reach every one."""
+    if client._transport is not None:
+        client._transport.close()
 
 
 async def _leave(client: Any, subscription: Any) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import socketserver
 import sys
 import threading
 import time
@@ -60,6 +62,13 @@ def opened() -> Iterator[Callable[[dict[str, str]], NATSPlatform]]:
     yield make
     for platform in made:
         platform.close()
+    assert not left_open()
+
+
+def left_open() -> list[Any]:
+    """Connections of any event loop that nobody has closed."""
+    writers = [one for one in gc.get_objects() if isinstance(one, asyncio.StreamWriter)]
+    return [one for one in writers if not one.is_closing()]
 
 
 def test_a_restart_is_bridged(require_part: Any, port: int, tmp_path: Path, opened: Any) -> None:
@@ -90,6 +99,38 @@ def test_a_server_that_is_gone(
         for call in (lambda: queue.send("after"), lambda: queue.driver().receive(1, NOW, LEASE)):
             with pytest.raises(UnavailableError, match="queue emails"):
                 call()
+
+
+def test_a_server_that_refuses_half_way(require_part: Any, port: int, tmp_path: Path, opened: Any) -> None:
+    """Each attempt to connect anew closes what it has opened."""
+    asked: list[bytes] = []
+    closed: list[bytes] = []
+
+    class Refuses(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(
+                b'INFO {"server_id": "x", "version": "2.9.10", "headers": true, "max_payload": 1048576}\r\n'
+            )
+            asked.append(self.rfile.readline())
+            self.wfile.write(b"-ERR 'Not Now'\r\n")
+            closed.append(self.rfile.read())  # until the client closes it
+
+    class Listening(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+
+    queue: Queue[Any] = Queue("emails")
+    with use_platform(opened(environment(port))):
+        with serving(require_part, port, tmp_path):
+            provision([queue], environment(port))
+            queue.send("before")
+        with Listening((LOOPBACK, port), Refuses) as server:
+            while len(asked) < 3:
+                server.handle_request()
+        with serving(require_part, port, tmp_path):
+            queue.send("after")
+            assert len(left_open()) == 1
+    assert all(line.startswith(b"CONNECT ") for line in asked)
+    assert len(closed) == len(asked) >= 3
 
 
 def test_a_server_that_never_was(port: int, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ def front_of(deployment: Deployment, names: Names) -> dict[str, Any]:
     names_of_http = [one.name for one in http]
     return {
         "id": names.trigger("front"),
+        "certificate": names.certificate(),
         "domain": deployment.settings.get("domain", ""),
         "functions": {name: names.trigger(f"front-{name}") for name in names_of_http},
         "default": "http" if "http" in names_of_http else names_of_http[0],

@@ -72,6 +72,10 @@ class Names:
         """Of a trigger of Eventarc's, a job of Cloud Scheduler's, a bucket and a sink of logs."""
         return self._fitted(name, _TRIGGER)
 
+    def certificate(self) -> str:
+        """The start of a certificate's name, which ends in a dash and ten digits."""
+        return self._fitted("front", _TRIGGER - 11)
+
     def _fitted(self, name: str, most: int) -> str:
         whole = f"{self._stem}-{name}"
         if len(whole) <= most:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from portable.errors import ConfigError
+from portable_gcp.infrastructure.script_front import front_lines, front_settings
 from portable_gcp.infrastructure.tokens import escaped, replaced
 
 __all__ = ["make_script"]
@@ -31,12 +31,7 @@ Words = Sequence[str]
 
 
 def make_script(plan: Mapping[str, Any]) -> str:
-    """The text of ``deploy.sh``. Raises ConfigError for HTTP in several functions, which takes a load balancer."""
-    if plan["front"]:
-        raise ConfigError(
-            "HTTP in several functions takes a load balancer, which the script does not make: --iac terraform, or let "
-            "one function have all routes"
-        )
+    """The text of ``deploy.sh``."""
     writer = _Script(plan)
     head = _HEAD.format(title=f"{plan['app']}, stage {plan['stage']}", settings="\n".join(writer.settings()))
     return "\n".join([head, *writer.lines()])
@@ -46,6 +41,8 @@ class _Script:
     def __init__(self, plan: Mapping[str, Any]) -> None:
         self._plan = plan
         self._runs = "functions" if plan["functions"] else "services"
+        behind = {f"{one}_url" for one in plan["front"].get("functions", ())}  # they take traffic from it alone
+        self._outputs = {name: value for name, value in plan["outputs"].items() if name not in behind}
 
     def settings(self) -> Iterator[str]:
         default = f":-{self._plan['project']}" if self._plan["project"] else ":?the id of the project"
@@ -53,6 +50,8 @@ class _Script:
         yield f'REGION="${{REGION:-{self._plan["region"]}}}"'
         for name, description in self._plan["variables"].items():
             yield f': "${{{_variable(name)}:?{description}}}"'
+        if self._plan["front"]:
+            yield from front_settings(self._plan["front"])
 
     def lines(self) -> Iterator[str]:
         plan = self._plan
@@ -71,8 +70,11 @@ class _Script:
                 yield from getattr(self, f"_{kind}")(entry)
         yield from self._bindings("subscription")
         yield from self._logs(plan["logs"])
-        for name, value in plan["outputs"].items():
+        for name, value in self._outputs.items():
             yield f"echo {self._word(name + ': ' + value)}"
+        if plan["front"]:
+            names = {one: entry["id"] for one, entry in plan[self._runs].items()}
+            yield from front_lines(plan["front"], self._line, self._ensure, self._word, names.__getitem__)
         yield ""
 
     # --- words
@@ -231,7 +233,7 @@ class _Script:
 
     def _take_uri(self, one: str, service: str) -> Iterator[str]:
         """The URL of what is called by it, into a variable. A function is a Cloud Run service of its name."""
-        callers = json.dumps([self._plan[kind] for kind in ("subscriptions", "jobs", "outputs")])
+        callers = json.dumps([self._plan["subscriptions"], self._plan["jobs"], self._outputs])
         if f"${{uri.{one}}}" in callers:
             look = self._line(
                 "run", "services", "describe", service, "--region=${region}", "--format=value(status.url)"
@@ -321,8 +323,10 @@ _GROUPS = {
 _INGRESS = {
     "ALLOW_ALL": "all",
     "ALLOW_INTERNAL_ONLY": "internal-only",
+    "ALLOW_INTERNAL_AND_GCLB": "internal-and-gclb",
     "INGRESS_TRAFFIC_ALL": "all",
     "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal",
+    "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal-and-cloud-load-balancing",
 }
 
 

@@ -6,17 +6,17 @@ recorded is held against its tree of commands, and, slowly, given to gcloud's ow
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from portable.errors import ConfigError
 from portable.run.part import Found
 from portable_gcp.build import TARGET
 
@@ -26,7 +26,7 @@ printf '\x1e' >> "$RECORDER/calls"
 plain=() verb=""
 for word in "${@:3}"; do
   case "$word" in
-    create|describe|update|deploy|undelete) verb="${verb:-$word}" ;;
+    create|describe|update|deploy|undelete|import|add-backend) verb="${verb:-$word}" ;;
     --database=*) plain+=("$word") ;;
     http|--*) ;;
     *) plain+=("$word") ;;
@@ -36,8 +36,15 @@ done
 [[ "${plain[*]:0:2}" == "iam service-accounts" ]] && plain[2]="${plain[2]%@*}"
 known="$RECORDER/there-$(printf '%s~' "${plain[@]//[\/:]/_}")"
 case "$verb:${plain[0]}" in
+  import:compute) cat > "$RECORDER/url-map" ;;
+  add-backend:compute) touch "$RECORDER/backends-of-${plain[2]}" ;;
   describe:projects) echo 1234567890 ;;
   describe:run) echo "https://${plain[2]}-uc.a.run.app" ;;
+  describe:compute)
+    [[ -e "$known" ]] || exit 1
+    [[ "$*" != *"value(backends)"* || ! -e "$RECORDER/backends-of-${plain[2]}" ]] || echo "[{'group': 'x'}]"
+    [[ "$*" != *"value(address)"* ]] || echo 203.0.113.7
+    ;;
   describe:*) [[ -e "$known" ]] ;;
   create:*) [[ ! -e "$known" ]] && touch "$known" ;;
 esac
@@ -69,20 +76,32 @@ class Recorder:
         return [one[2:] for one in calls]
 
 
-@pytest.fixture(params=["functions", "image", "eventarc"])
-def script(
-    request: pytest.FixtureRequest, whole_app: Callable[..., Any], deployment: Callable[..., Any], tmp_path: Path
-) -> Path:
-    settings = {"message_source": "pubsub-eventarc"} if request.param == "eventarc" else {}
-    made = deployment(whole_app(), settings, form="gcloud")
-    if request.param == "image":
-        made = msgspec.structs.replace(made, image="docker.pkg.dev/acme/apps/saas@sha256:0")
-    file = tmp_path / "deploy.sh"
-    file.write_text(TARGET.infrastructure(made)["deploy.sh"])
-    return file
+FORMS = ("functions", "image", "eventarc", "split")
+Write = Callable[[str, Path], Path]
 
 
-SAID = {"PROJECT": "acme", "CACHE_LIMITS": "rediss://cache.example.com"}
+@pytest.fixture
+def write(whole_app: Callable[..., Any], deployment: Callable[..., Any]) -> Write:
+    """Writes the script of a form into a folder."""
+
+    def write(form: str, folder: Path) -> Path:
+        settings = {"message_source": "pubsub-eventarc"} if form == "eventarc" else {}
+        made = deployment(whole_app(split=form == "split"), settings, form="gcloud")
+        if form == "image":
+            made = msgspec.structs.replace(made, image="docker.pkg.dev/acme/apps/saas@sha256:0")
+        file = folder / "deploy.sh"
+        file.write_text(TARGET.infrastructure(made)["deploy.sh"])
+        return file
+
+    return write
+
+
+@pytest.fixture(params=FORMS)
+def script(request: pytest.FixtureRequest, write: Write, tmp_path: Path) -> Path:
+    return write(request.param, tmp_path)
+
+
+SAID = {"PROJECT": "acme", "CACHE_LIMITS": "rediss://cache.example.com", "DOMAIN": "api.example.com"}
 
 
 def test_the_shell_takes_it(script: Path, require_part: Callable[..., Found]) -> None:
@@ -99,14 +118,17 @@ def test_it_creates_and_then_updates(script: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first = recorder.take()
     assert [one for one in first if "create" in one]
-    assert "http_url: https://saas-prod-http-uc.a.run.app" in done.stdout
+    front = "url: https://api.example.com\naddress: 203.0.113.7"
+    split = any("url-maps" in call for call in first)
+    assert (front if split else "http_url: https://saas-prod-http-uc.a.run.app") in done.stdout
+    assert ("http_url" in done.stdout) != split
     environments = "\n".join(word for call in first for word in call if word.startswith("--set-env-vars="))
     assert "PRICE=5 ${EUR} %{x}" in environments
     assert "PORTABLE_CACHE_LIMITS=rediss://cache.example.com" in environments
     done = recorder.run(script, **SAID)
     assert done.returncode == 0, done.stderr
     second = recorder.take()
-    assert [one for one in second if "create" in one] == []
+    assert [one for one in second if "create" in one or "add-backend" in one] == []
     assert len([one for one in second if "update" in one]) > 10
 
 
@@ -128,34 +150,102 @@ def test_gcloud_has_every_command_and_flag(script: Path, tmp_path: Path, require
     assert unknown(tree, ["pubsub", "topics", "create", "x", "--no-such-flag"]), "the check sees nothing"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("script", ["functions"], indirect=True)
-def test_gclouds_own_parser_takes_it(script: Path, tmp_path: Path, require_part: Callable[..., Found]) -> None:
-    """Without an account it ends behind its parser, and before anything is sent."""
-    gcloud = require_part("gcloud").path
+def test_a_split_front_is_a_load_balancer(write: Write, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
-    for _ in range(2):
-        assert recorder.run(script, **SAID).returncode == 0
-    shapes: dict[tuple[str, ...], list[str]] = {}
-    for call in recorder.take():
-        shape = tuple(one.partition("=")[0] for one in call if one.startswith("--") or one.isalpha())
-        shapes.setdefault(shape, call)
+    script = write("split", tmp_path)
+    assert recorder.run(script, **SAID).returncode == 0
+    calls = recorder.take()
+    created = [call[1] for call in calls if call[0] == "compute" and "create" in call]
+    assert created == [
+        "addresses",
+        *("network-endpoint-groups", "backend-services") * 2,
+        "ssl-certificates",
+        "target-https-proxies",
+        "forwarding-rules",
+    ]
+    mapped = json.loads((tmp_path / "url-map").read_text())
+    serving = "https://www.googleapis.com/compute/v1/projects/acme/global/backendServices/saas-prod-front"
+    [matcher] = mapped["pathMatchers"]
+    assert mapped["defaultService"] == matcher["defaultService"] == f"{serving}-http"
+    shown = [(one["matchRules"][0]["pathTemplateMatch"], one["service"]) for one in matcher["routeRules"]]
+    assert shown[:2] == [("/admin/**", f"{serving}-admin"), ("/users/me", f"{serving}-admin")]
+    [deployed] = [call for call in calls if call[:3] == ["functions", "deploy", "saas-prod-http"]]
+    assert "--ingress-settings=internal-and-gclb" in deployed
+    recorder.run(script, **SAID | {"DOMAIN": "other.example.com"})  # a certificate cannot be changed
+    [certificate] = [call for call in recorder.take() if call[:3] == ["compute", "ssl-certificates", "create"]]
+    assert "--domains=other.example.com" in certificate
+    done = recorder.run(script, **SAID | {"DOMAIN": ""})
+    assert done.returncode != 0
+    assert "DOMAIN: the domain of the HTTP front" in done.stderr
+
+
+@pytest.mark.slow
+def test_gclouds_own_parser_takes_all_of_it(write: Write, tmp_path: Path, require_part: Callable[..., Found]) -> None:
+    """Without an account it ends behind its parser, and before anything is sent. In one process: it starts slowly."""
+    root = require_part("gcloud").path.resolve().parents[1]
+    calls: dict[tuple[str, ...], list[str]] = {}
+    for form in FORMS:
+        folder = tmp_path / form
+        folder.mkdir()
+        recorder, script = Recorder(folder), write(form, folder)
+        for _ in range(2):  # what creates, and what updates
+            assert recorder.run(script, **SAID).returncode == 0
+        for call in recorder.take():
+            shape = tuple(one.partition("=")[0] for one in call if one.startswith("--") or one.isalpha())
+            calls.setdefault(shape, call)
+    wrong = ["pubsub", "topics", "create", "x", "--no-such-flag"]
+    asked = {"calls": [*calls.values(), wrong], "url_map": (tmp_path / "split" / "url-map").read_text()}
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path / "config")}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", PARSER, root],
+        env=environment,
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert "unrecognized arguments: --no-such-flag" in said["calls"].pop()
+    refused = [
+        (call, words)
+        for call, words in zip(calls.values(), said["calls"], strict=True)
+        if "You do not currently have an active account" not in words
+    ]
+    assert refused == []
+    assert len(calls) > 60
+    assert said["url_map"] == ""
 
-    def parse(call: list[str]) -> str:
-        command = [str(gcloud), "--quiet", "--project=acme", *call]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
-        )
-        return "" if "You do not currently have an active account" in done.stderr else f"{call}: {done.stderr}"
 
-    with ThreadPoolExecutor(2) as pool:
-        assert [one for one in pool.map(parse, shapes.values()) if one] == []
+PARSER = """
+import contextlib, io, json, sys
 
+root = sys.argv[1]
+sys.path[:0] = [root + "/lib/third_party", root + "/lib"]
+from googlecloudsdk import gcloud_main
+from googlecloudsdk.api_lib.util import apis
+from googlecloudsdk.command_lib.export import util
+from googlecloudsdk.core import log
 
-def test_a_split_front_takes_terraform(whole_app: Callable[..., Any], deployment: Callable[..., Any]) -> None:
-    with pytest.raises(ConfigError, match="--iac terraform"):
-        TARGET.infrastructure(deployment(whole_app(split=True), form="gcloud"))
+asked, cli, said = json.load(sys.stdin), gcloud_main.CreateCLI([]), []
+for call in asked["calls"]:
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(errors), contextlib.suppress(SystemExit):
+        log.Reset(errors, errors)
+        cli.Execute(["--quiet", "--project=acme", *call])
+    said.append(errors.getvalue())
+try:
+    schema = util.GetSchemaPath("compute", "v1", "UrlMap")
+    util.Import(apis.GetMessagesModule("compute", "v1").UrlMap, io.StringIO(asked["url_map"]), schema)
+    wrong = ""
+except Exception as error:
+    wrong = repr(error)
+print()
+print(json.dumps({"calls": said, "url_map": wrong}))
+"""
+"""gcloud's own parser, and its schema of what `url-maps import` reads."""
 
 
 def command_tree(gcloud: Path) -> dict[str, Any]:

@@ -22,11 +22,18 @@ from portable.errors import ConfigError
 from portable.run.part import Found
 from portable_gcp.build import TARGET
 
-_spec = spec_from_file_location("provider_schema", Path(__file__).with_name("provider_schema.py"))
-assert _spec is not None
-assert _spec.loader is not None
-provider_schema: Any = module_from_spec(_spec)
-_spec.loader.exec_module(provider_schema)
+
+def _beside(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+provider_arguments, provider_schema = _beside("provider_arguments"), _beside("provider_schema")
 
 REFERENCE = re.compile(r"\$\{(?:data\.)?(google_\w+)\.([\w-]+)")
 
@@ -83,6 +90,51 @@ def test_the_provider_takes_every_argument(document: dict[str, Any], require_par
     problems = [f"{name}: {one}" for kind, name, body in resources(document) for one in schema.problems(kind, body)]
     assert problems == []
     assert list(schema.problems("google_pubsub_topic", {"name": "x", "nonsense": 1})), "the check sees nothing"
+
+
+def test_the_providers_own_schemas_have_every_argument(document: dict[str, Any]) -> None:
+    found = [
+        f"{name}: {one}" for kind, name, body in resources(document) for one in provider_arguments.problems(kind, body)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "problem"),
+    [
+        ("google_pubsub_topic", {"name": "x", "nonsense": 1}, "google_pubsub_topic: no argument 'nonsense'"),
+        ("google_pubsub_topic", {}, "google_pubsub_topic: 'name' is missing"),
+        ("google_pubsub_topic", {"name": 3}, "google_pubsub_topic.name: 3 is not string"),
+        (
+            "google_pubsub_topic",
+            {"name": "x", "labels": {"a": 1}},
+            "google_pubsub_topic.labels: {'a': 1} is not map(string)",
+        ),
+        (
+            "google_pubsub_subscription",
+            {"name": "x", "topic": "t", "push_config": [{"push_endpoint": "u"}] * 2},
+            "google_pubsub_subscription.push_config: 2 blocks, and one is the most",
+        ),
+        (
+            "google_pubsub_subscription",
+            {"name": "x", "topic": "t", "ack_deadline_seconds": "10"},
+            "google_pubsub_subscription.ack_deadline_seconds: '10' is not number",
+        ),
+        (
+            "google_pubsub_subscription",
+            {"name": "x", "topic": "t", "push_config": {"oidc_token": {"audience": "a"}, "push_endpoint": "u"}},
+            "google_pubsub_subscription.push_config.oidc_token: 'service_account_email' is missing",
+        ),
+        (
+            "google_compute_target_https_proxy",
+            {"name": "x", "url_map": "u", "ssl_certificates": "c"},
+            "google_compute_target_https_proxy.ssl_certificates: 'c' is not list(string)",
+        ),
+        ("google_nonsense", {}, "google_nonsense: not in the table"),
+    ],
+)
+def test_what_the_table_finds(kind: str, body: dict[str, Any], problem: str) -> None:
+    assert list(provider_arguments.problems(kind, body)) == [problem]
 
 
 def test_every_reference_leads_somewhere_and_none_in_a_circle(document: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ from portable.build.requirements import distribution, read_requirements
 from portable.build.result import Built, FindingsError, Part
 from portable.build.sbom import bill_of_materials
 from portable.build.schedules import check_clock_changes, timers_of
-from portable.build.settings import check_known, function_settings
+from portable.build.settings import check_known, function_settings, variables_of
 from portable.build.shared import configured, packages_of, requirements_of
 from portable.build.sizes import parts_of, sizes_document
 from portable.build.sources import check_names, find_sources
@@ -80,7 +80,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     settings = project.settings(target.name)
     target = configured(target, settings)
     check_known(project, target)
-    description = describe_project(project)
+    description = describe_project(project, target.name)
     asked = function_settings(project, target.name, description.manifest)
     manifest = with_settings(description.manifest, asked)
     findings = [*check_features(manifest, target), *check_physical_names(manifest, target)]
@@ -333,6 +333,7 @@ class _Work(msgspec.Struct):
             "target": self.target.name,
             "for_here": self.wanted.for_here,
             "stage": self.project.stage,
+            "environment": variables_of(self.project, self.target.name, self.description.manifest),
             "app": self.description.manifest,
             "bundles": {one.name: {"path": one.path, "sources": one.sources} for one in bundles},
             "inputs": inputs,

@@ -21,6 +21,7 @@ import msgspec
 from portable.app import App, load_app
 from portable.build.granted import with_grants
 from portable.build.project import Project
+from portable.build.variables import declared_variables, missing_variable, variables_set
 from portable.errors import BuildError, ConfigError, PortableError
 from portable.manifest import Manifest, describe_app
 from portable.uses import in_project
@@ -35,13 +36,13 @@ class Description(msgspec.Struct, frozen=True):
     files: frozenset[str]
 
 
-def describe_project(project: Project) -> Description:
-    """The manifest of a project's app.
+def describe_project(project: Project, target: str = "local") -> Description:
+    """The manifest of a project's app, as it is with the variables that the settings give to a target's functions.
 
     Raises BuildError, with the traceback as far as it lies in the project, when the app does not import; ConfigError
     for what the app declares wrongly.
     """
-    with imported_app(project) as app:
+    with imported_app(project, target) as app:
         try:
             manifest = describe_app(app, project.spec, project.root)
         except Exception as error:
@@ -50,8 +51,9 @@ def describe_project(project: Project) -> Description:
 
 
 @contextlib.contextmanager
-def imported_app(project: Project) -> Iterator[App]:
-    """The project's App, imported for the length of the block. Not safe under threads: it changes ``sys.path``.
+def imported_app(project: Project, target: str = "local") -> Iterator[App]:
+    """The project's App, imported for the length of the block with the variables that the settings give to a target's
+    functions. Not safe under threads: it changes ``sys.path`` and the environment.
 
     Raises BuildError when it does not import, ConfigError when it is not there.
     """
@@ -68,11 +70,12 @@ def imported_app(project: Project) -> Iterator[App]:
                 f"no module {module!r} in {project.root}; name the App as module:variable, "
                 'on the command line or by `[tool.portable] app = "…"` in pyproject.toml'
             )
-        try:
-            app = load_app(project.spec)
-        except (Exception, SystemExit) as error:
-            raise _explain(error, project) from error
-        yield app
+        with variables_set(declared_variables(project, target)):
+            try:
+                app = load_app(project.spec)
+            except (Exception, SystemExit) as error:
+                raise _explain(error, project) from error
+            yield app
     finally:
         for name in _own_modules(project.root, known):
             del sys.modules[name]
@@ -174,6 +177,11 @@ def _explain(error: BaseException, project: Project) -> PortableError:
         part.stack = traceback.StackSummary.from_list(_relative(part.stack, project.root))
         part = part.__cause__ or (None if part.__suppress_context__ else part.__context__)
     text = "".join(summary.format()).replace("Traceback (most recent call last):\n", "").rstrip()
+    if variable := missing_variable(error):
+        text += (
+            f"\nthe environment has no {variable}: set it here ({variable}=… portable …) or, where the functions are "
+            'to have it, in [tool.portable.functions."*".environment] of pyproject.toml'
+        )
     return BuildError(f"{module} does not import:\n{text}")
 
 
@@ -181,7 +189,7 @@ def _relative(stack: traceback.StackSummary, root: Path) -> list[traceback.Frame
     kept = []
     for frame in stack:
         file = Path(frame.filename)
-        if in_project(file, root):
+        if not frame.filename.startswith("<") and in_project(file, root):  # "<frozen os>" is in no folder
             name = file.resolve().relative_to(root).as_posix()
             kept.append(traceback.FrameSummary(name, frame.lineno, frame.name, line=frame.line))
     return kept

@@ -14,7 +14,7 @@ from portable.build.target import BuildTarget
 from portable.errors import ConfigError
 from portable.manifest import Manifest
 
-__all__ = ["FunctionSettings", "check_known", "existing_resources", "function_settings"]
+__all__ = ["FunctionSettings", "check_known", "existing_resources", "function_settings", "variables_of"]
 
 EVERY = "*"
 _COMMON = ("budget", "functions", "leave_out", "split")
@@ -83,6 +83,12 @@ def function_settings(
         asked.pop("grants", None)  # in the manifest: see portable.build.granted
         found[function.name] = FunctionSettings(**asked)
     return found
+
+
+def variables_of(project: Project, target: str, manifest: Manifest) -> dict[str, dict[str, str]]:
+    """The variables that settings give to each function that has any, by name."""
+    found = function_settings(project, target, manifest)
+    return {name: dict(sorted(one.environment.items())) for name, one in found.items() if one.environment}
 
 
 def _check_names(project: Project, keys: tuple[str, ...], table: Any, known: Collection[str]) -> None:

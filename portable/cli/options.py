@@ -10,7 +10,17 @@ if TYPE_CHECKING:
     from portable.build.project import Project
     from portable.hookspecs import Adapter
 
-__all__ = ["add_app", "add_platform", "add_project", "add_stage", "add_target", "chosen_adapter", "chosen_project"]
+__all__ = [
+    "add_app",
+    "add_platform",
+    "add_project",
+    "add_stage",
+    "add_target",
+    "add_variables",
+    "chosen_adapter",
+    "chosen_project",
+    "chosen_variables",
+]
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +51,29 @@ def add_platform(parser: argparse.ArgumentParser) -> None:
     """``--platform``."""
     meaning = "of the target container: whose drivers it has (default: [tool.portable.container] platform, else local)"
     parser.add_argument("--platform", metavar="NAME", help=meaning)
+
+
+def add_variables(parser: argparse.ArgumentParser) -> None:
+    """``--env``."""
+    meaning = "a variable for the functions, over those of the settings; without a value, this shell's"
+    parser.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]", help=meaning)
+
+
+def chosen_variables(options: argparse.Namespace) -> dict[str, str]:
+    """What ``--env`` says. Raises ConfigError for a name that is none, and one that this shell has no value for."""
+    import os
+
+    from portable.errors import ConfigError
+
+    found = {}
+    for said in options.env:
+        name, equals, value = said.partition("=")
+        if not name.isidentifier():
+            raise ConfigError(f"--env {said}: NAME=VALUE, or NAME alone for the value it has here")
+        if not equals and name not in os.environ:
+            raise ConfigError(f"--env {name}: it has no value here; say --env {name}=VALUE")
+        found[name] = value if equals else os.environ[name]
+    return found
 
 
 def chosen_project(options: argparse.Namespace) -> Project:

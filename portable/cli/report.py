@@ -10,7 +10,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portable.cli.options import add_project, add_stage, add_target, chosen_adapter, chosen_project
+from portable.cli.options import (
+    add_project,
+    add_stage,
+    add_target,
+    add_variables,
+    chosen_adapter,
+    chosen_project,
+    chosen_variables,
+)
 
 if TYPE_CHECKING:
     from portable.run.report import Report
@@ -26,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dist", type=Path, metavar="DIR", help="the artifact (default: dist/TARGET of the project)")
     parser.add_argument("--cold-start", action="store_true", help="measure cold starts too")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="cold starts of each function (default: 5)")
+    add_variables(parser)
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page too: a treemap, waterfalls, tables")
 
 
@@ -39,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     if options.runs < 1:
         raise ConfigError(f"--runs {options.runs}: at least one")
     project = chosen_project(options)
-    report = make_report(options.dist or project.root / "dist" / options.target, options.cold_start * options.runs)
+    folder = options.dist or project.root / "dist" / options.target
+    report = make_report(folder, options.cold_start * options.runs, chosen_variables(options))
     lines = _lines(report)
     if options.html is not None:
         from portable.run.report_page import report_page
@@ -60,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _lines(report: Report) -> list[str]:
     from portable.cli.bars import dropped_lines, size_lines, start_lines, waterfall_lines
+    from portable.cli.lines import wrapped
 
     lines = [f"{report.manifest.app} for {report.target}, Python {report.python}", *size_lines(report.parts)]
     if report.dropped:
@@ -68,7 +79,9 @@ def _lines(report: Report) -> list[str]:
     for loading in report.loadings:
         lines += waterfall_lines(loading)
     if report.unknown:
-        lines.append(f"  not measured: {report.unknown}")
+        first, *more = report.unknown.splitlines()
+        lines += wrapped(f"not measured: {first}", "  ", "    ")
+        lines += more if any(line.startswith(" ") for line in more) else wrapped(" ".join(more), "    ", "    ")
     if report.starts:
         parts = ", ".join(f"{name} {version}" for name, version in sorted(report.used.items()))
         lines += ["", f"cold start, runs: {len(report.starts[0].seconds)}, under {parts}:", *start_lines(report.starts)]

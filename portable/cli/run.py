@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from portable.cli.options import add_variables, chosen_variables
+
 __all__ = ["add_arguments", "run"]
 
 
@@ -15,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``portable.cli.parser``."""
     parser.add_argument("dist", type=Path, metavar="DIST", help="the artifact's folder: dist/aws")
     parser.add_argument("--port", type=int, default=8000, help="the port; 0 takes a free one (default: 8000)")
+    add_variables(parser)
     parser.add_argument("--log", type=Path, metavar="FILE", help="where the functions print (default: DIST.log)")
 
 
@@ -22,5 +25,5 @@ def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     from portable.run.serve import serve
 
-    serve(options.dist, port=options.port, log=options.log)
+    serve(options.dist, port=options.port, log=options.log, variables=chosen_variables(options))
     return 0

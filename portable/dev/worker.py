@@ -21,12 +21,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from portable.build.project import find_project
+from portable.build.variables import declared_variables, missing_variable
 from portable.dev.application import Application
 from portable.dev.journal import say
 from portable.dev.logs import configure_logging, write_error
 from portable.dev.places import only_one, state_folder
 from portable.dev.serving import GRACE, Session
 from portable.dev.traces import explain, summarize
+from portable.errors import ConfigError
 
 __all__ = ["main", "serve_here"]
 
@@ -45,13 +48,20 @@ def load(root: Path, spec: str) -> tuple[Application | None, str]:
     try:
         return Application(root, spec), ""
     except (Exception, SystemExit) as error:
-        write_error(f"{explain(error, root)}\nThe app does not start; saving a corrected file starts it.")
+        variable = missing_variable(error)
+        advice = f"\nThe environment has no {variable}: set it here, or in the settings." if variable else ""
+        write_error(f"{explain(error, root)}{advice}\nThe app does not start; saving a corrected file starts it.")
         return None, summarize(error, root)
 
 
 def prepare(root: Path) -> None:
-    """Make this process the project's: its folder, its state."""
+    """Make this process the project's: its folder, its state, and the variables that the settings give to functions,
+    where the shell has given no other value.
+    """
     os.chdir(root)
+    with contextlib.suppress(ConfigError):  # settings that are wrong are the supervisor's to say
+        for name, value in declared_variables(find_project(root).at_stage(None), "local").items():
+            os.environ.setdefault(name, value)
     os.environ.setdefault(STATE, str(state_folder(root) / "state"))
 
 

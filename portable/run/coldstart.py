@@ -47,10 +47,13 @@ class ColdStart(msgspec.Struct, frozen=True):
         return statistics.median(self.seconds)
 
 
-def measure_cold_starts(folder: Path, runs: int = RUNS) -> tuple[list[ColdStart], Mapping[str, str]]:
+def measure_cold_starts(
+    folder: Path, runs: int = RUNS, variables: Mapping[str, str] | None = None
+) -> tuple[list[ColdStart], Mapping[str, str]]:
     """Start each function of ``dist/<target>`` ``runs`` times after once for the disk's sake; with the parts in use.
 
-    Its resources are emulators', unless the environment has their addresses. Raises ConfigError for a missing part.
+    Its resources are emulators', unless the environment has their addresses; ``variables`` are laid over those of its
+    functions' settings. Raises ConfigError for a missing part.
     """
     artifact = open_artifact(folder)
     found = adapter(artifact.target)
@@ -61,6 +64,7 @@ def measure_cold_starts(folder: Path, runs: int = RUNS) -> tuple[list[ColdStart]
         environment: Mapping[str, str] = {**getattr(runner, "variables", {}), **(addresses or {})}
         if addresses is None:
             environment = stack.enter_context(runner.emulate(artifact.manifest, scratch))
+        environment = {**artifact.variables, **environment, **(variables or {})}
         used: dict[str, str] = {}
         starts = []
         for function in artifact.manifest.functions:

@@ -205,7 +205,11 @@ class Deployment:
 
 @contextlib.contextmanager
 def deployed(
-    folder: Path, *, log: Path | None = None, addresses: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    log: Path | None = None,
+    addresses: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Deployment]:
     """Run ``dist/<target>`` until the block is left.
 
@@ -213,6 +217,7 @@ def deployed(
         log: where the functions' processes print; left out, a file that goes with the block.
         addresses: the environment the resources are reached with (see :func:`given_addresses`); left out, emulators
             are started for the block.
+        variables: laid over those that the artifact's settings give its functions.
 
     Raises:
         ConfigError: it is no artifact, its files are not those of its manifest, no adapter of this name is installed,
@@ -230,6 +235,7 @@ def deployed(
         environment: Mapping[str, str] = {**getattr(runner, "variables", {}), **(addresses or {})}
         if addresses is None:
             environment = stack.enter_context(runner.emulate(artifact.manifest, scratch))
+        environment = {**artifact.variables, **environment, **(variables or {})}
         running = runner.start(artifact, environment, log or scratch / "functions.log")
         stack.callback(running.close)
         platform = found.platform(environment)

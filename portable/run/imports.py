@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from portable.build.variables import unset_variable
 from portable.errors import ConfigError
 from portable.run import parts
 from portable.run.processes import basic_environment
@@ -59,11 +60,14 @@ class Loading(msgspec.Struct):
             waiting += [(depth + 1, child) for child in reversed(one.children)]
 
 
-def load_function(artifact: Artifact, target: Any, function: str, runs: int = 3) -> Loading:
+def load_function(
+    artifact: Artifact, target: Any, function: str, runs: int = 3, variables: Mapping[str, str] | None = None
+) -> Loading:
     """Load a function ``runs`` times after once for the disk's sake, and answer with the run of median length.
 
-    ``target``: the ``BuildTarget`` it was built by. Raises ConfigError for a missing interpreter, a target that does
-    not say how its functions are loaded, and what the app's own import raises.
+    ``target``: the ``BuildTarget`` it was built by. ``variables`` are laid over those of the function's settings.
+    Raises ConfigError for a missing interpreter, a target that does not say how its functions are loaded, and what the
+    app's own import raises.
     """
     record = artifact.manifest.function(function)
     template = getattr(target, "loads", None)
@@ -80,7 +84,8 @@ def load_function(artifact: Artifact, target: Any, function: str, runs: int = 3)
     paths = list(dict.fromkeys([str(bundle), str(bundle / target.dependency_folder)]))
     script = _START.format(paths=paths, mark=_MARK, load=load)
     command = [str(python.path), "-I", "-S", "-B", "-X", "importtime", "-c", script]
-    found = [_measure(command, bundle, function) for _ in range(runs + 1)][1:]
+    own = {**artifact.environment.get(function, {}), **(variables or {})}
+    found = [_measure(command, bundle, function, own) for _ in range(runs + 1)][1:]
     return sorted(found, key=lambda one: one.seconds)[len(found) // 2]
 
 
@@ -108,8 +113,8 @@ def _place(imports: Sequence[Import], start: float) -> None:
         start += one.total
 
 
-def _measure(command: list[str], folder: Path, function: str) -> Loading:
-    environment = basic_environment() | {"PORTABLE_STAGE": "dev"}
+def _measure(command: list[str], folder: Path, function: str, variables: Mapping[str, str]) -> Loading:
+    environment = {**basic_environment(), "PORTABLE_STAGE": "dev", **variables}
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
@@ -118,7 +123,13 @@ def _measure(command: list[str], folder: Path, function: str) -> Loading:
     before, mark, after = printed.partition(f"{_MARK}\n")
     if done.returncode or not mark:
         said = [line for line in (after or before).splitlines() if not _LINE.match(line)]
-        raise ConfigError(f"function {function} does not load:\n" + "\n".join(said[-15:]))
+        text = "\n".join(said[-15:])
+        if variable := unset_variable(text):
+            text = (
+                f"it reads {variable}, which is not set; --env {variable}=… sets it here, and where the functions are "
+                'to have it, [tool.portable.functions."*".environment]'
+            )
+        raise ConfigError(f"function {function} does not load:\n{text}")
     roots = parse_imports(after)
     loading = Loading(function, 0, roots)
     loading.modules = sum(1 for _ in loading.every())

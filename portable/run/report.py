@@ -68,8 +68,9 @@ class Report(msgspec.Struct, frozen=True):
         return [*(one for one in sizes if isinstance(one, Excess)), *check_measured(budget, measured)]
 
 
-def make_report(folder: Path, runs: int = 0) -> Report:
-    """The report of ``dist/<target>``, with ``runs`` cold starts of each function.
+def make_report(folder: Path, runs: int = 0, variables: Mapping[str, str] | None = None) -> Report:
+    """The report of ``dist/<target>``, with ``runs`` cold starts of each function; ``variables`` are for the functions,
+    over those of their settings.
 
     Raises ConfigError for what is no artifact, one without sizes, and for a part that cold starts need and is missing.
     """
@@ -85,10 +86,12 @@ def make_report(folder: Path, runs: int = 0) -> Report:
     target = adapter(artifact.target).build
     loadings, unknown = [], ""
     try:
-        loadings = [load_function(artifact, target, one.name) for one in artifact.manifest.functions]
+        loadings = [
+            load_function(artifact, target, one.name, variables=variables) for one in artifact.manifest.functions
+        ]
     except ConfigError as error:
         unknown = str(error)
-    starts, used = measure_cold_starts(folder, runs) if runs else ([], {})
+    starts, used = measure_cold_starts(folder, runs, variables) if runs else ([], {})
     return Report(
         artifact.target,
         artifact.python,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from portable.errors import PortableError
@@ -27,6 +27,7 @@ def serve(
     *,
     port: int = PORT,
     log: Path | None = None,
+    variables: Mapping[str, str] | None = None,
     say: Callable[[str], object] = lambda line: print(line, flush=True),  # noqa: T201 - this is what the command says
     stop: threading.Event | None = None,
 ) -> None:
@@ -37,6 +38,7 @@ def serve(
 
     Args:
         port: 0 takes a free one. log: where the functions print; left out, ``<target>.log`` beside the artifact.
+        variables: for the functions, over those of their settings.
         say: gets each line for the user.
 
     Raises:
@@ -47,7 +49,7 @@ def serve(
     stop = stop or threading.Event()
     with (
         _until_terminated(stop),
-        deployed(folder, log=log, addresses=addresses) as deployment,
+        deployed(folder, log=log, addresses=addresses, variables=variables) as deployment,
         front(deployment, port) as address,
     ):
         say(f"{deployment.manifest.app}, built for {deployment.artifact.target}, at {address}")

@@ -29,6 +29,7 @@ class Artifact:
         folder: its path. target: the target's name. python: the version it was built for (``"3.13"``).
         manifest: of the app. bundles: folder of each bundle by its name.
         functions: the name of the bundle each function is in. sources: the event source that calls each function.
+        environment: what the settings give to each function that has any, by its name.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Artifact:
         bundles: Mapping[str, Path],
         functions: Mapping[str, str],
         sources: Mapping[str, str],
+        environment: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.folder = folder
         self.target = target
@@ -48,6 +50,12 @@ class Artifact:
         self.bundles = bundles
         self.functions = functions
         self.sources = sources
+        self.environment = environment or {}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What any function has of the settings, as one environment: of two values, the last function's."""
+        return {name: value for own in self.environment.values() for name, value in own.items()}
 
     def bundle_of(self, function: str) -> Path:
         """The folder a function is deployed from."""
@@ -137,6 +145,7 @@ def open_artifact(folder: Path) -> Artifact:
             {name: folder.resolve() / bundle["path"] for name, bundle in bundles.items()},
             {function: name for name, bundle in bundles.items() for function in bundle["sources"]},
             {function: source for bundle in bundles.values() for function, source in bundle["sources"].items()},
+            document.get("environment"),
         )
     except (OSError, KeyError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{folder} is no artifact ({error}); `portable build` writes one to dist/<target>") from error

@@ -122,6 +122,22 @@ def test_an_app_that_does_not_load_is_said(tmp_path: Path) -> None:
     assert measured.unknown == report.unknown
 
 
+def test_variables_of_settings_and_of_the_command_reach_what_is_measured(tmp_path: Path) -> None:
+    app = "import os\nfrom portable import App\n\napp = App(os.environ['SHOP_SIGN'])\n\n\n"
+    app += "@app.get('/')\ndef home() -> str:\n    return lamp\n\n\n"
+    app += "lamp = os.environ['SHOP_LAMP'] if 'PYTEST_VERSION' not in os.environ else 'off'\n"
+    settings = "[tool.portable.functions.'*'.environment]\nSHOP_SIGN = 'open'\n"
+    folder = build_to_run(shop(tmp_path / "shop", settings, app=app), "local", tmp_path / "out")
+    artifact = open_artifact(folder)
+    assert (artifact.environment, artifact.variables) == ({"http": {"SHOP_SIGN": "open"}}, {"SHOP_SIGN": "open"})
+    missing = make_report(folder)
+    assert "it reads SHOP_LAMP, which is not set; --env SHOP_LAMP=… sets it here" in missing.unknown
+    told = make_report(folder, 1, {"SHOP_LAMP": "on"})
+    assert told.unknown == ""
+    assert [one.function for one in told.loadings] == ["http"]
+    assert [one.failure for one in told.starts] == [""]
+
+
 def test_a_slow_first_answer_is_timed_though_it_fails() -> None:
     rows = start_lines([ColdStart("http", [0.3, 0.1, 0.2]), ColdStart("fail", [0.4], "ValueError: not today")])
     assert rows[1].split()[:7] == ["http", "200", "ms", "100", "ms", "300", "ms"]

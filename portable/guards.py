@@ -102,7 +102,7 @@ def _spec_of(guard: Guard, root: Path) -> str:
         for name, value in list(getattr(module, "__dict__", {}).items()):
             if value is guard:
                 file = getattr(module, "__file__", None)
-                if file is not None and in_project(Path(file), root):
+                if file is not None and in_project(file, root):
                     return f"{module.__name__}:{name}"
     return ""
 

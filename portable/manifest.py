@@ -349,7 +349,7 @@ def _declared(app: App, grouped: dict[str, list[Trigger]], root: Path) -> dict[t
                 add(trigger.sockets)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if file is None or not in_project(Path(file), root):
+        if file is None or not in_project(file, root):
             continue
         for value in list(vars(module).values()):
             if isinstance(value, Resource):

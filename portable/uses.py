@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from functools import cached_property, lru_cache, partial
+from os.path import isabs
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -29,13 +30,10 @@ __all__ = ["grants_used", "in_project", "resources_used"]
 _MISSING = object()
 
 
-def in_project(file: Path, root: Path) -> bool:
+def in_project(file: Path | str, root: Path) -> bool:
     """Whether a module's file is the project's own source, not an environment or a build inside its folder."""
-    file = file.resolve()
-    if not file.is_relative_to(root):
-        return False
-    parts = file.relative_to(root).parts
-    return not any(part.startswith(".") or part in ("site-packages", "dist", "node_modules") for part in parts)
+    path = str(file)
+    return _holds(path, root) if isabs(path) else _lies_in(path, root)
 
 
 def resources_used(handlers: list[Any], root: Path) -> set[tuple[str, str]]:
@@ -51,7 +49,7 @@ def grants_used(
     ``declared``: the app's resources. See ``portable.flow``.
     """
     known = _everything(handlers, root)
-    trace = Trace(Project(root, lambda file: _holds(str(file), root)), known, declared)
+    trace = Trace(Project(root, lambda file: in_project(file, root)), known, declared)
     try:
         follow(trace, handlers)
     except RecursionError:  # an expression, or a chain of objects, that is deeper than Python's own bound
@@ -190,9 +188,17 @@ def _names(code: CodeType) -> set[str]:
 
 def _is_ours(module: str, root: Path) -> bool:
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is not None and _holds(file, root)
+    return file is not None and in_project(file, root)
 
 
-@lru_cache(4096)  # asked for each function and each class that is met
+@lru_cache(1 << 15)  # asked for every module of the process, and for each function and each class that is met
 def _holds(file: str, root: Path) -> bool:
-    return in_project(Path(file), root)
+    return _lies_in(file, root)
+
+
+def _lies_in(file: str, root: Path) -> bool:
+    path = Path(file).resolve()
+    if not path.is_relative_to(root):
+        return False
+    parts = path.relative_to(root).parts
+    return not any(part.startswith(".") or part in ("site-packages", "dist", "node_modules") for part in parts)

@@ -6,12 +6,12 @@ needs of its own source (to receive from the queue, to read the stream) is no gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from portable.errors import ConfigError
 
-__all__ = ["BESIDE", "METHODS", "NEEDS_NOTHING", "TRANSACTION", "VERBS", "check_verbs", "method_of", "needs"]
+__all__ = ["BESIDE", "METHODS", "NEEDS_NOTHING", "TRANSACTION", "VERBS", "Wider", "check_verbs", "method_of", "needs"]
 
 VERBS: Mapping[str, tuple[str, ...]] = {
     "bucket": ("delete", "list", "read", "write"),
@@ -114,6 +114,22 @@ NEEDS_NOTHING = frozenset(
     ]
 )
 """Attributes that reach no cloud."""
+
+
+class Wider(NamedTuple):
+    """Where the least that a cloud can tell apart is more than a verb says: a row of ``docs/reference/permissions.md``.
+
+    Attributes:
+        kind, verbs: of what. what: is allowed too. why: what makes it so.
+        written: where that is wider than one resource's contents, how it stands in the infrastructure files: actions,
+            roles and principals. What stands there and in no such row fails a test.
+    """
+
+    kind: str
+    verbs: Sequence[str]
+    what: str
+    why: str
+    written: Sequence[str] = ()
 
 
 def method_of(kind: str, attribute: str) -> str | None:

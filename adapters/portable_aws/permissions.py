@@ -28,9 +28,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
+from portable.grants import Wider
 
-__all__ = ["ACTIONS", "TRIGGER_ACTIONS", "WIDER", "Wider", "statements"]
+__all__ = ["ACTIONS", "NETWORK", "TRIGGER_ACTIONS", "WIDER", "statements"]
 
 Parts = Mapping[str, Sequence[str]]
 """Actions by the part of the resource that they are allowed on."""
@@ -101,14 +101,15 @@ TRIGGER_ACTIONS: Mapping[str, Parts] = {
 delivers to. Buckets, schedules and websockets call a function by its resource policy, and need nothing of its role."""
 
 
-class Wider(msgspec.Struct, frozen=True):
-    """Where AWS' least is more than a verb says. ``why``: what makes it so."""
-
-    kind: str
-    verbs: Sequence[str]
-    what: str
-    why: str
-
+NETWORK = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+)
+"""What Lambda needs to reach a cluster: https://docs.aws.amazon.com/lambda/latest/dg/with-msk-permissions.html."""
 
 WIDER: Sequence[Wider] = (
     Wider(
@@ -120,7 +121,22 @@ WIDER: Sequence[Wider] = (
     Wider("queue", ("receive",), "messages are sent to its dead letters", "that is what `Reject` does"),
     Wider("queue", ("dead_letters",), "dead letters are deleted", "`redrive` deletes what it has sent"),
     Wider("sockets", ("send",), "connections are closed too", "IAM knows one action for both, on every connection"),
+    Wider(
+        "function",
+        ("stream",),
+        "with Amazon MSK: network interfaces of the account are made and deleted, its networks seen",
+        "Lambda reaches the cluster through them, in the function's name, and most of these calls know no resources",
+        NETWORK,
+    ),
+    Wider(
+        "function",
+        ("http",),
+        "anybody may call its URL",
+        "HTTP is public unless `auth=` says otherwise",
+        ("Principal: *",),
+    ),
 )
+"""For the table in ``docs/reference/permissions.md``."""
 
 
 def statements(

@@ -34,6 +34,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from portable.grants import Wider
+
 __all__ = [
     "ACTIONS",
     "BUILT_IN",
@@ -44,7 +46,6 @@ __all__ = [
     "UNLISTED",
     "WIDER",
     "Role",
-    "Wider",
     "operations",
     "role_of",
 ]
@@ -234,15 +235,6 @@ def operations(grants: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], set
     return found
 
 
-class Wider(msgspec.Struct, frozen=True):
-    """Where Azure's least is more than a verb says. ``why``: what makes it so."""
-
-    kind: str
-    verbs: Sequence[str]
-    what: str
-    why: str
-
-
 _OWN_ACCOUNT = "the host keeps its locks, keys and package there; each Function App has an account of its own for it"
 
 WIDER: Sequence[Wider] = (
@@ -251,6 +243,7 @@ WIDER: Sequence[Wider] = (
         ("read", "write"),
         "a key to sign URLs with, for the whole account",
         "user delegation keys are the account's; what one signs reaches no further than its identity does",
+        ("Storage Blob Delegator",),
     ),
     Wider(
         "bucket",
@@ -270,18 +263,21 @@ WIDER: Sequence[Wider] = (
         ("send",),
         "connections of the service's other hubs",
         "roles of Web PubSub stop at the service, which is one for each app and stage",
+        ("sockets send write",),
     ),
     Wider(
         "function",
         ("host",),
         "everything in a storage account that holds no data of the app",
         _OWN_ACCOUNT,
+        tuple(role.name for role in HOST_ROLES["host"]),
     ),
     Wider(
         "function",
         ("blob trigger",),
-        "everything in the bucket, and the queue of blobs that failed",
+        "everything in the bucket (in its account, where it is polled), and the queue of blobs that failed",
         "Microsoft asks for Storage Blob Data Owner and Storage Queue Data Contributor",
+        tuple(role.name for role in HOST_ROLES["blob-trigger"]),
     ),
     Wider(
         "function",

@@ -28,9 +28,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
+from portable.grants import Wider
 
-__all__ = ["ACTIONS", "CUSTOM", "TRIGGER_ACTIONS", "WIDER", "Wider", "roles"]
+__all__ = ["ACTIONS", "CUSTOM", "TRIGGER_ACTIONS", "WIDER", "roles"]
 
 Parts = Mapping[str, str]
 """A role by the part of the resource that it is bound on."""
@@ -101,21 +101,13 @@ TRIGGER_ACTIONS: Mapping[str, Parts] = {
 the function's subscription. Who calls a function needs a role on it, and it none for being called."""
 
 
-class Wider(msgspec.Struct, frozen=True):
-    """Where Google Cloud's least is more than a verb says. ``why``: what makes it so."""
-
-    kind: str
-    verbs: Sequence[str]
-    what: str
-    why: str
-
-
 WIDER: Sequence[Wider] = (
     Wider(
         "table",
         ("read", "query", "write", "delete"),
         "every collection of the database",
         "IAM stops at the database of Firestore; the deployment makes one for each app and stage",
+        ("items_read", "items_query", "items_write", "items_delete"),
     ),
     Wider(
         "table",
@@ -141,6 +133,28 @@ WIDER: Sequence[Wider] = (
         ("receive", "purge", "dead_letters"),
         "the subscription can be pulled from and emptied alike",
         "pubsub.subscriptions.consume is one permission for all of it",
+    ),
+    Wider("function", ("http",), "anybody may call it", "HTTP is public unless `auth=` says otherwise", ("allUsers",)),
+    Wider(
+        "function",
+        ("every",),
+        "the account that builds functions reads every bucket and writes every image and log of the project",
+        "Cloud Build keeps sources and images in places of its own; no code of the app runs as that account",
+        ("roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer"),
+    ),
+    Wider(
+        "function",
+        ("blob", "change"),
+        "the account that posts events may be sent those of the whole project",
+        "Eventarc asks for it on the project; no code of the app runs as that account",
+        ("roles/eventarc.eventReceiver",),
+    ),
+    Wider(
+        "function",
+        ("blob",),
+        "Cloud Storage's own agent publishes to every topic of the project",
+        "Eventarc makes the topic of a bucket's events itself, under a name of its own",
+        (PUBLISHER,),
     ),
 )
 """For the table in ``docs/reference/permissions.md``."""

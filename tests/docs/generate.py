@@ -88,12 +88,13 @@ def _permissions(target: str) -> Iterator[str]:
 
 
 def _wider(_: str) -> Iterator[str]:
-    yield "| | kind | verbs | wider by | because |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| | kind | verbs | wider by | because | written |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for target in ("aws", "gcp", "azure"):
         for one in import_module(f"portable_{target}.permissions").WIDER:
             verbs = ", ".join(f"`{verb}`" for verb in one.verbs)
-            yield f"| {TARGETS[target]} | {one.kind} | {verbs} | {one.what} | {one.why} |"
+            written = ", ".join(f"`{said}`" for said in one.written)
+            yield f"| {TARGETS[target]} | {one.kind} | {verbs} | {one.what} | {one.why} | {written} |"
 
 
 # --- prices.toml: by meter, what it costs and who says so

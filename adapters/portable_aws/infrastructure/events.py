@@ -17,20 +17,12 @@ from portable_aws.infrastructure.references import (
     stream_arn,
     subscription_id,
 )
-from portable_aws.permissions import TRIGGER_ACTIONS
+from portable_aws.permissions import NETWORK, TRIGGER_ACTIONS
 from portable_aws.schedules import timers_of
 
 __all__ = ["add_events"]
 
 _REPORTED = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
-_NETWORK = [
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSecurityGroups",
-    "ec2:DescribeSubnets",
-    "ec2:DescribeVpcs",
-]
 _DETAILS = {"created": "Object Created", "deleted": "Object Deleted"}
 
 
@@ -133,7 +125,7 @@ def _msk(plan: Plan, function: str, topic: str) -> dict[str, Any]:
     plan.allow(function, read, [{"Fn::Sub": [here % ("topic", topic), parts]}])
     join = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"]
     plan.allow(function, join, [{"Fn::Sub": [here % ("group", group), parts]}])
-    plan.allow(function, _NETWORK, ["*"])
+    plan.allow(function, list(NETWORK), ["*"])
     return {"EventSourceArn": cluster, "AmazonManagedKafkaEventSourceConfig": {"ConsumerGroupId": group}}
 
 

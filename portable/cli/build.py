@@ -78,12 +78,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"nothing is written: {out or f'dist/{options.target}'} is as it was", file=sys.stderr)
         return 1
     print("\n".join(_lines(built, f"{time.perf_counter() - started:.2f}")))
-    if built.lasts and oci is None:
+    if built.lasts and (oci is None or not oci.push):
         keep(project.root, built.folder, "\n".join(_lines(replace(built, is_unchanged=True), TOOK)))
-    if built.image is not None:
-        print("\n".join(image_lines(built.image)))
-        if oci is not None and oci.push:
-            print(pushed_line(push_image(built.image, oci.push)))
+    if built.image is not None and oci is not None and oci.push:
+        print(pushed_line(push_image(built.image, oci.push)))
     return 0
 
 
@@ -91,7 +89,8 @@ def _lines(built: Built, seconds: str) -> list[str]:
     from portable.cli.grants import built_grants
     from portable.cli.lines import built_lines, finding_lines
 
-    return [*finding_lines(built.findings), *built_lines(built, seconds), *built_grants(built.folder)]
+    image = image_lines(built.image) if built.image is not None else []
+    return [*finding_lines(built.findings), *built_lines(built, seconds), *built_grants(built.folder), *image]
 
 
 def _measure(folder: Path, wanted: Collection[str]) -> Measured:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from portable.build.image.documents import INDEXES, MANIFESTS
+from portable.build.image.documents import CONFIGS, LAYERS, MANIFESTS, Config, Index, Manifest
 from portable.build.image.reference import Reference, parse_reference
 from portable.build.image.registry import Registry
-from portable.build.image.store import hashed, is_digest, kept_blob, kept_file
+from portable.build.image.store import LARGEST_DOCUMENT, hashed, is_digest, kept_blob, kept_file
 from portable.errors import BuildError, ConfigError
 
 __all__ = ["MACHINES", "Base", "BaseImage", "open_base"]
@@ -83,13 +83,16 @@ def _layout(folder: Path) -> tuple[str, _Source]:
             raise ConfigError(f"{folder}: the layout lacks {digest}: {error.strerror}") from error
 
     def document(digest: str) -> bytes:
-        data = b"".join(chunks(digest))
+        data = b""
+        for chunk in chunks(digest):
+            data += chunk
+            if len(data) > LARGEST_DOCUMENT:
+                raise ConfigError(f"{folder}: {digest} is larger than a document of an image may be")
         if hashed(data) != digest:
             raise ConfigError(f"{folder}: {digest} is not what it says it is")
         return data
 
-    index = _decoded((folder / "index.json").read_bytes(), f"{folder}/index.json")
-    found = list(index.get("manifests") or ())
+    found = _read((folder / "index.json").read_bytes(), f"{folder}/index.json", Index)["manifests"]
     if len(found) != 1:
         tags = [one.get("annotations", {}).get("org.opencontainers.image.ref.name", one["digest"]) for one in found]
         raise ConfigError(f"{folder} holds {len(found)} images ({', '.join(tags)}), and a base is one")
@@ -129,32 +132,41 @@ def _kept_document(digest: str, get: Callable[[], bytes], where: str) -> Path:
 
 
 def _image_for(arch: str, digest: str, source: _Source) -> BaseImage:
-    document = _decoded(source.document(digest), source.name)
-    if _is_index(document):
-        entries = [one for one in document["manifests"] if one.get("mediaType") in MANIFESTS]
+    data = source.document(digest)
+    if "manifests" in _read(data, source.name, dict):
+        entries = [one for one in _read(data, source.name, Index)["manifests"] if one.get("mediaType") in MANIFESTS]
         fitting = [one for one in entries if _is_for(one.get("platform") or {}, arch)]
         if not fitting:
             there = sorted({_named(one.get("platform") or {}) for one in entries} - {"unknown/unknown"})
             raise ConfigError(
                 f"base {source.name} has no image for linux/{MACHINES[arch]}; it has {', '.join(there) or 'none'}"
             )
-        document = _decoded(source.document(fitting[0]["digest"]), source.name)
+        data = source.document(fitting[0]["digest"])
+    document = _read(data, source.name, Manifest)
     config = document["config"]
-    data = kept_blob(
-        config["digest"], config["size"], lambda: source.chunks(config["digest"]), source.name
-    ).read_bytes()
-    said = _decoded(data, source.name)
+    if config.get("mediaType") not in CONFIGS or config["size"] > LARGEST_DOCUMENT:
+        raise ConfigError(f"base {source.name} is no image, but {config.get('mediaType')}, {config['size']} bytes")
+    file = kept_blob(config["digest"], config["size"], lambda: source.chunks(config["digest"]), source.name)
+    said = _read(file.read_bytes(), source.name, Config)
     platform = {name: said[name] for name in ("architecture", "os", "variant") if said.get(name)}
     if not _is_for(platform, arch):
         raise ConfigError(
             f"base {source.name} is for {_named(platform)}, and linux/{MACHINES[arch]} is asked for: "
             "another --arch, or another --base"
         )
+    _check_layers(document["layers"], said["rootfs"]["diff_ids"], source.name)
     return BaseImage(said, document["layers"], platform)
 
 
-def _is_index(document: Mapping[str, Any]) -> bool:
-    return document.get("mediaType") in INDEXES or "manifests" in document
+def _check_layers(layers: Sequence[Mapping[str, Any]], diff_ids: Sequence[str], where: str) -> None:
+    """That all of them can be had, and are what the configuration says."""
+    for one in layers:
+        if one.get("mediaType") not in LAYERS:
+            raise ConfigError(f"base {where} has a layer that is not to be had with it, {one.get('mediaType')}")
+    if len(layers) != len(diff_ids):
+        raise ConfigError(
+            f"base {where} is broken: it has {len(layers)} layers, and a configuration of {len(diff_ids)}"
+        )
 
 
 def _is_for(platform: Mapping[str, Any], arch: str) -> bool:
@@ -176,8 +188,10 @@ def _check_python(name: str, image: BaseImage, python: str) -> None:
         )
 
 
-def _decoded(data: bytes, where: str) -> dict[str, Any]:
+def _read(data: bytes, where: str, shape: type[Any]) -> dict[str, Any]:
+    """A document whose parts are what the specification says; it comes from anybody."""
     try:
+        msgspec.json.decode(data, type=shape)
         return msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise BuildError(f"{where}: a document of the image cannot be read: {error}") from error

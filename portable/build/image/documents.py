@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 __all__ = [
     "CONFIG",
+    "CONFIGS",
     "INDEX",
     "INDEXES",
     "LAYER",
+    "LAYERS",
     "MANIFEST",
     "MANIFESTS",
+    "Config",
+    "Index",
+    "Manifest",
     "Recipe",
     "configuration",
     "descriptor",
@@ -30,8 +35,20 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFESTS = (MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
 INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 
+CONFIGS = (CONFIG, "application/vnd.docker.container.image.v1+json")
+LAYERS = (
+    LAYER,
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+)
+"""Layers that a registry gives. What lies elsewhere has other names: Windows, and layers that nobody may pass on."""
+
 # Docker's own names of the same.
 _LAYERS = {
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
     "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER,
     "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
 }
@@ -42,6 +59,59 @@ USER = "65532:65532"
 """``nonroot`` of the distroless images, and no user of Debian's."""
 
 _SECOND = 1_000_000_000
+
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Descriptor(msgspec.Struct):
+    """The parts of a descriptor that are read: https://github.com/opencontainers/image-spec/blob/main/descriptor.md."""
+
+    digest: str
+    size: Count
+    mediaType: str = ""  # noqa: N815
+    platform: dict[str, Any] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class Index(msgspec.Struct):
+    """The parts of an index that are read."""
+
+    manifests: list[Descriptor]
+
+
+class Manifest(msgspec.Struct):
+    """The parts of a manifest that are read."""
+
+    config: Descriptor
+    layers: list[Descriptor]
+
+
+class RootFiles(msgspec.Struct):
+    """What a configuration says of the layers."""
+
+    diff_ids: list[str]
+
+
+class Process(msgspec.Struct):
+    """What a configuration says of the process, as far as it is taken over. The fields are named as they are there."""
+
+    Env: list[str] | None = None
+    Labels: dict[str, str] | None = None
+    Volumes: dict[str, Any] | None = None
+    ExposedPorts: dict[str, Any] | None = None
+    StopSignal: str | None = None
+    Shell: list[str] | None = None
+
+
+class Config(msgspec.Struct):
+    """The parts of a configuration that are read."""
+
+    rootfs: RootFiles
+    config: Process | None = None
+    history: list[dict[str, Any]] | None = None
+    architecture: str = ""
+    os: str = ""
 
 
 class Recipe(msgspec.Struct, frozen=True):

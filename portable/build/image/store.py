@@ -15,7 +15,12 @@ from pathlib import Path
 from portable.build.caches import user_cache
 from portable.errors import BuildError
 
-__all__ = ["hashed", "is_digest", "kept_blob", "kept_file", "link", "put"]
+__all__ = ["LARGEST_DOCUMENT", "hashed", "is_digest", "kept_blob", "kept_file", "link", "put"]
+
+LARGEST_DOCUMENT = 4 << 20
+"""Bytes of a manifest, an index or a configuration: what every registry has to take, so that nobody may count on more.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
+"""
 
 _UNUSED_DAYS = 30
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -24,7 +29,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 def kept_blob(digest: str, size: int, chunks: Callable[[], Iterable[bytes]], where: str) -> Path:
     """The file with a digest (``sha256:…``): the one that is kept, else ``chunks`` written to one.
 
-    Atomic among processes. Raises BuildError, naming ``where`` it came from, for chunks of another digest.
+    Atomic among processes. Raises BuildError, naming ``where`` it came from, for chunks of another size or digest.
     """
     file = _file(digest)
     if (kept := kept_file(digest)) and kept.stat().st_size == size:
@@ -33,9 +38,12 @@ def kept_blob(digest: str, size: int, chunks: Callable[[], Iterable[bytes]], whe
     _forget_unused(file.parent)
     with tempfile.NamedTemporaryFile(prefix=".getting-", dir=file.parent, delete=False) as fresh:
         try:
-            found = hashlib.sha256()
+            found, count = hashlib.sha256(), 0
             for chunk in chunks():
                 found.update(chunk)
+                count += len(chunk)
+                if count > size:
+                    raise BuildError(f"{where}: {digest} is longer than the {size} bytes it is said to have")
                 fresh.write(chunk)
             fresh.close()
             if f"sha256:{found.hexdigest()}" != digest:

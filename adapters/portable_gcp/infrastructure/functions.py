@@ -20,6 +20,11 @@ from portable_gcp.triggers.storage import KINDS
 
 __all__ = ["Functions", "cpu_and_memory", "is_public"]
 
+_BUILD_ENVIRONMENT = {"SOURCE_DATE_EPOCH": "315532800"}
+"""For the buildpack, which compiles all of a bundle anew (``compileall -f``): with this the bytecode holds its source's
+hash, and without it its time, which the image then has not, so that every cold start would compile everything.
+https://github.com/GoogleCloudPlatform/buildpacks cmd/python/functions_framework, https://docs.python.org/3/library/py_compile.html
+"""
 _DEFAULT_MEMORY = 256  # MiB, what Cloud Run functions has where nobody asks
 _CPUS = ((4096, "1"), (8192, "2"), (16384, "4"), (24576, "6"), (MEMORY[1], "8"))
 """Most memory in MiB that so many processors may have, https://cloud.google.com/run/docs/configuring/memory-limits."""
@@ -73,6 +78,7 @@ class Functions:
             "buildConfig": {
                 "runtime": f"python{self._deployment.python.replace('.', '')}",
                 "entryPoint": function.name.replace("-", "_"),
+                "environmentVariables": _BUILD_ENVIRONMENT,
                 "serviceAccount": "projects/${project}/serviceAccounts/${account.portable_build}",
             },
             "serviceConfig": service,

@@ -206,6 +206,7 @@ class _Script:
             f"--build-service-account={build['serviceAccount']}",
             f"--ingress-settings={_INGRESS[service['ingressSettings']]}",
             f"--set-env-vars={_joined(service['environmentVariables'])}",
+            f"--set-build-env-vars={_joined(build['environmentVariables'])}",
             f"--update-labels={_labels(entry)}",
         ]
         yield self._line("functions", "deploy", *place, *flags)

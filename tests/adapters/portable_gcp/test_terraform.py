@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -234,6 +235,24 @@ def test_events_are_pushed_as_the_entry_expects_them(written: Callable[[str], di
     environment = document["google_cloudfunctions2_function"]["welcome"]["service_config"]["environment_variables"]
     assert environment["PORTABLE_EVENT_AUTH"] == "iam"
     assert environment["PORTABLE_SUBSCRIPTION_SIGNUPS_WELCOME"].endswith("/subscriptions/" + welcome["name"])
+
+
+def test_what_the_buildpack_compiles_is_good_at_run_time(
+    written: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """It compiles all of the workspace, and in the image every file has one time."""
+    function = written("whole")["resource"]["google_cloudfunctions2_function"]["http"]
+    told = function["build_config"]["environment_variables"]
+    (tmp_path / "vendored.py").write_text("VALUE = 1\n")
+    command = [sys.executable, "-m", "compileall", "-f", "-q", "."]
+    subprocess.run(command, cwd=tmp_path, env={"PATH": "/usr/bin:/bin", **told}, timeout=60, check=True)
+    for file in tmp_path.rglob("*"):
+        os.utime(file, (315532801, 315532801))
+    verbose = [sys.executable, "-v", "-c", "import vendored"]
+    done = subprocess.run(verbose, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    [compiled] = [line for line in done.stderr.splitlines() if "vendored" in line and "matches" in line]
+    assert "__pycache__" in compiled
+    assert not [line for line in done.stderr.splitlines() if "vendored" in line and "wrote" in line]
 
 
 def test_only_http_is_public(written: Callable[[str], dict[str, Any]]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["LOOPBACK", "Running", "StartError", "accepts", "answers", "free_port", "running", "tail"]
 
 LOOPBACK = "127.0.0.1"
+
+_PORTS = range(20000, 30000)
+_given: deque[int] = deque(maxlen=1000)
 
 
 class StartError(PortableError):
@@ -135,10 +140,22 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
+    """A loopback port nobody listens on at this moment, and that none of the last calls gave.
+
+    It is none of those that systems give to connections going out (from 32768 on Linux, from 49152 elsewhere). One of
+    these can be gone by the time the server binds it; and a client that tries it before then may get it for its own
+    end of the connection, and so be answered by itself.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+        _given.append(port)
         return port
 
 

@@ -366,10 +366,11 @@ def test_what_the_source_raises_passes_through_whatever_the_driver_makes_of_it(d
 
 
 def test_a_cancelled_write_of_an_async_source_is_given_up() -> None:
-    given_up = threading.Event()
+    begun, given_up = threading.Event(), threading.Event()
 
     class Slow(Store):
         def write_parts(self, key: str, parts: Iterator[bytes], **options: Any) -> BlobInfo:
+            begun.set()
             try:
                 return super().write_parts(key, parts, **options)
             except BaseException:
@@ -383,14 +384,14 @@ def test_a_cancelled_write_of_an_async_source_is_given_up() -> None:
 
     async def work() -> None:
         task = asyncio.create_task(bucket.awrite("a", endless()))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(begun.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     with use_platform(Platform(Slow())):
         asyncio.run(work())
-        assert given_up.wait(10)
+        assert given_up.wait(60)
 
 
 class Breaking(Driver):

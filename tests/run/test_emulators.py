@@ -232,3 +232,30 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(require_part, monkeypatch: 
         storage = stack.enter_context(emulators.fake_gcs())
         assert storage.port != port
         assert call_json("GET", f"{storage.endpoint}/storage/v1/b")["kind"] == "storage#buckets"
+
+
+@pytest.mark.parametrize(
+    ("part", "start"),
+    [
+        ("qpid-proton", lambda log: emulators.service_bus({}, log=log)),
+        ("redis-server", lambda log: emulators.redis_server(log=log)),
+    ],
+    ids=["service bus", "redis"],
+)
+def test_what_an_earlier_start_logged_is_no_sign_of_this_one(require_part, monkeypatch, tmp_path, part, start) -> None:
+    require_part(part)
+    taken, free = free_port(), free_port()
+    given = iter([taken, free])
+    monkeypatch.setattr(emulator, "free_port", lambda: next(given))
+    log = tmp_path / "log"
+    log.write_text("listening on 1\n")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running("server", [*SERVE, str(taken)], ready=lambda _: answers(taken)))
+        assert stack.enter_context(start(log)).port == free
+        assert accepts(free)
+
+
+def test_a_free_port_is_given_once_and_is_none_of_those_of_connections_going_out() -> None:
+    ports = [free_port() for _ in range(200)]
+    assert len(set(ports)) == 200
+    assert max(ports) < 32768

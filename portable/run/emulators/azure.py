@@ -12,7 +12,7 @@ from typing import Any
 
 from portable.run.emulators.emulator import LOOPBACK, Emulator, call, on_free_port
 from portable.run.parts import need
-from portable.run.processes import Running, free_port, running
+from portable.run.processes import Running, running
 
 __all__ = ["azurite", "cosmos", "service_bus"]
 
@@ -85,15 +85,17 @@ def service_bus(rules: Mapping[str, Mapping[str, Any]], *, log: Path | None = No
     ``endpoint``, and its name.
     """
     part = need("qpid-proton")
-    port = free_port()
-    command: list[str | Path] = [sys.executable, _BROKER, str(port), json.dumps(rules)]
-    environment = {"PYTHONPATH": str(part.path)}
-    with running(part.name, command, ready=_listens, environment=environment, log=log) as process:
+
+    def command(port: int) -> list[str | Path]:
+        return [sys.executable, _BROKER, str(port), json.dumps(rules)]
+
+    with on_free_port(part, command, _listens, {"PYTHONPATH": str(part.path)}, log) as (process, port):
         endpoint = f"sb://{LOOPBACK}:{port}"
         keys = "SharedAccessKeyName=local;SharedAccessKey=bG9jYWw=;UseDevelopmentEmulator=true;"
         connection = {"AzureWebJobsServiceBus": f"Endpoint={endpoint};{keys}"}
         yield Emulator(endpoint, connection, part, process.log, process.pid)
 
 
-def _listens(started: Running) -> bool:
-    return "listening on" in started.log.read_text("utf-8", errors="replace")
+def _listens(port: int, started: Running) -> bool:
+    """The log may be that of an earlier start as well."""
+    return f"listening on {port}\n" in started.log.read_text("utf-8", errors="replace")

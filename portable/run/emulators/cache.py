@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import secrets
 import socket
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ from pathlib import Path
 
 from portable.drivers import address_variable
 from portable.manifest import Manifest
-from portable.run.emulators.emulator import LOOPBACK, Emulator
+from portable.run.emulators.emulator import LOOPBACK, Emulator, on_free_port
 from portable.run.parts import need
-from portable.run.processes import Running, StartError, free_port, running
+from portable.run.processes import Running
 
 __all__ = ["cache_addresses", "redis_server"]
 
@@ -24,22 +23,14 @@ def redis_server(*, log: Path | None = None) -> Iterator[Emulator]:
     """A Redis of its own, in memory, behind a password nobody else knows. ``endpoint`` is ``redis://…``."""
     part = need("redis-server")
     word = secrets.token_hex(8)
-    with contextlib.ExitStack() as stack:
-        for attempt in itertools.count(1):
-            port = free_port()
-            command: list[str | Path] = [part.path, "--bind", LOOPBACK, "--port", str(port), "--requirepass", word]
-            command += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
-            ready = functools.partial(_is_ready, port, word)
-            try:
-                process = stack.enter_context(running(part.name, command, ready=ready, log=log))
-            except StartError as error:
-                if attempt == 3 or "in use" not in str(error):
-                    raise
-            else:
-                endpoint = f"redis://:{word}@{LOOPBACK}:{port}/0"
-                forget = functools.partial(_forget, port, word)
-                yield Emulator(endpoint, {}, part, process.log, process.pid, forget)
-                return
+
+    def command(port: int) -> list[str | Path]:
+        place = ["--bind", LOOPBACK, "--port", str(port), "--requirepass", word]
+        return [part.path, *place, "--save", "", "--appendonly", "no", "--daemonize", "no"]
+
+    with on_free_port(part, command, functools.partial(_is_ready, word), {}, log) as (process, port):
+        endpoint = f"redis://:{word}@{LOOPBACK}:{port}/0"
+        yield Emulator(endpoint, {}, part, process.log, process.pid, functools.partial(_forget, port, word))
 
 
 @contextlib.contextmanager
@@ -61,7 +52,7 @@ def _say(port: int, *lines: str) -> bytes:
         return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
-def _is_ready(port: int, word: str, _: Running) -> bool:
+def _is_ready(word: str, port: int, _: Running) -> bool:
     try:
         return b"+PONG" in _say(port, f"AUTH {word}", "PING")
     except OSError:

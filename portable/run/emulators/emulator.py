@@ -57,18 +57,20 @@ class Emulator:
 def on_free_port(
     part: Found,
     command: Callable[[int], list[str | Path]],
-    sign: str,
+    sign: str | Callable[[int, Running], bool],
     environment: Mapping[str, str],
     log: Path | None,
 ) -> Iterator[tuple[Running, int]]:
     """Run ``command`` for a free port; on another one when somebody took it in the meantime.
 
-    ``sign`` is a path that only this emulator answers: what listens on a taken port must not pass for it.
+    ``sign`` is a path that only this emulator answers, or what else tells that it is ready: what listens on a taken
+    port must not pass for it.
     """
+    shows = functools.partial(_shows, sign) if isinstance(sign, str) else sign
     with contextlib.ExitStack() as stack:
         for attempt in itertools.count(1):
             port = free_port()
-            ready = functools.partial(_shows, port, sign)
+            ready = functools.partial(shows, port)
             block = running(part.name, command(port), ready=ready, environment=environment, log=log)
             try:
                 process = stack.enter_context(block)
@@ -80,7 +82,7 @@ def on_free_port(
                 return
 
 
-def _shows(port: int, sign: str, _: Running) -> bool:
+def _shows(sign: str, port: int, _: Running) -> bool:
     return answers(port, sign)
 
 

@@ -14,8 +14,11 @@ no state, nothing is durable, and it is not Microsoft's.
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import json
+import os
+import socket
 import sys
 import time
 import uuid
@@ -31,6 +34,7 @@ DEAD = "/$DeadLetterQueue"
 TICK = 0.02
 REMEMBERED = 600.0
 CREDIT = 100
+WAITING = 128  # connections that were not accepted yet
 
 
 class Stored:
@@ -145,7 +149,9 @@ class Broker(Handshaker):
         return self.queues[name]
 
     def on_reactor_init(self, event: Any) -> None:
-        event.reactor.acceptor("127.0.0.1", self.port, self)
+        acceptor = event.reactor.acceptor("127.0.0.1", self.port, self)
+        with socket.socket(fileno=os.dup(acceptor._selectable.fileno())) as listening:
+            listening.listen(WAITING)  # Proton's own ten are soon too few on a busy machine
         sys.stdout.write(f"listening on {self.port}\n")
         sys.stdout.flush()
         event.reactor.schedule(TICK, self)
@@ -426,5 +432,6 @@ class Broker(Handshaker):
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # what ends Proton's library is in the log as well
     container = Container(Broker(int(sys.argv[1]), json.loads(sys.argv[2])))
     container.run()

@@ -17,6 +17,7 @@ from portable.checks import check_functions
 from portable.errors import ConfigError
 from portable.events import Context
 from portable.flow import Note
+from portable.flow.shared import Shared
 from portable.grants import BESIDE, VERBS
 from portable.guards import GuardRecord, declared_by_guards, guards_of, security_of
 from portable.http.mounts import HTTPMount
@@ -194,13 +195,14 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
     grouped = app.functions()
     check_functions(grouped, app)
     declared = _declared(app, grouped, root)
-    traced = {name: resources_used(_called(app, triggers), root) for name, triggers in grouped.items()}
+    shared = Shared()
+    traced = {name: resources_used(_called(app, triggers), root, shared) for name, triggers in grouped.items()}
     hooked = resources_used(app.life.hooks(), root)  # every instance calls these
     for name, triggers in grouped.items():
         traced[name] |= hooked | {key for trigger in triggers if (key := _source(trigger)) is not None}
         traced[name] |= {(one.kind, one.name) for trigger in triggers if (one := _dead_letters(trigger)) is not None}
         traced[name] |= {(one.kind, one.name) for key in traced[name] if (one := _beside(declared.get(key)))}
-    granted = {name: _granted(app, triggers, root, declared) for name, triggers in grouped.items()}
+    granted = {name: _granted(app, triggers, root, declared, shared) for name, triggers in grouped.items()}
     for name, (grants, _) in granted.items():
         if not any(isinstance(one, HTTPMount) for one in grouped[name]):
             traced[name] |= set(grants)
@@ -237,12 +239,12 @@ def describe_app(app: App, spec: str, root: Path) -> Manifest:
 
 
 def _granted(
-    app: App, triggers: list[Trigger], root: Path, declared: dict[tuple[str, str], Resource]
+    app: App, triggers: list[Trigger], root: Path, declared: dict[tuple[str, str], Resource], shared: Shared
 ) -> tuple[dict[tuple[str, str], set[str]], list[Note]]:
     """What a function is seen to do with each resource, the framework on its behalf included."""
     if any(isinstance(trigger, HTTPMount) for trigger in triggers):  # it may do anything with any of them
         return {key: set(VERBS[key[0]]) for key in declared}, []
-    grants, notes = grants_used([*_called(app, triggers), *app.life.hooks()], root, declared)
+    grants, notes = grants_used([*_called(app, triggers), *app.life.hooks()], root, declared, shared)
 
     def allow(resource: Resource | None, *verbs: str) -> None:
         if resource is not None:

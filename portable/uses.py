@@ -19,6 +19,7 @@ from typing import Any
 from portable.errors import ConfigError
 from portable.flow import Note, Trace
 from portable.flow.roots import follow
+from portable.flow.shared import Interference, Shared
 from portable.flow.sources import Project
 from portable.grants import every
 from portable.resources import Resource
@@ -36,20 +37,30 @@ def in_project(file: Path | str, root: Path) -> bool:
     return _holds(path, root) if isabs(path) else _lies_in(path, root)
 
 
-def resources_used(handlers: list[Any], root: Path) -> set[tuple[str, str]]:
-    """``(kind, name)`` of every resource the handlers can be seen to reach."""
-    return {(one.kind, one.name) for one in _everything(handlers, root) if isinstance(one, Resource)}
+def resources_used(handlers: list[Any], root: Path, shared: Shared | None = None) -> set[tuple[str, str]]:
+    """``(kind, name)`` of every resource the handlers can be seen to reach. ``shared``: with others of the same app."""
+    known = _everything(handlers, root, shared or Shared())
+    return {(one.kind, one.name) for one in known if isinstance(one, Resource)}
 
 
 def grants_used(
-    handlers: list[Any], root: Path, declared: dict[tuple[str, str], Resource]
+    handlers: list[Any], root: Path, declared: dict[tuple[str, str], Resource], shared: Shared | None = None
 ) -> tuple[dict[tuple[str, str], set[str]], list[Note]]:
     """What the handlers can be seen to do with each resource, by its kind and name, and where that went out of sight.
 
-    ``declared``: the app's resources. See ``portable.flow``.
+    ``declared``: the app's resources. ``shared``: what its other functions have in common with this one is followed
+    once. See ``portable.flow``.
     """
-    known = _everything(handlers, root)
-    trace = Trace(Project(root, lambda file: in_project(file, root)), known, declared)
+    known = _everything(handlers, root, shared or Shared())
+    project = Project(root, lambda file: in_project(file, root))
+    try:
+        trace = _followed(handlers, Trace(project, known, declared, shared), known)
+    except Interference:
+        trace = _followed(handlers, Trace(project, known, declared), known)
+    return trace.grants, sorted(trace.notes, key=lambda note: (note.where, note.resource or ()))
+
+
+def _followed(handlers: list[Any], trace: Trace, known: list[Any]) -> Trace:
     try:
         follow(trace, handlers)
     except RecursionError:  # an expression, or a chain of objects, that is deeper than Python's own bound
@@ -58,10 +69,12 @@ def grants_used(
             if isinstance(one, Resource):
                 for key, verbs in every(one):
                     trace.grants.setdefault(key, set()).update(verbs)
-    return trace.grants, trace.notes
+    else:
+        trace.publish()
+    return trace
 
 
-def _everything(handlers: list[Any], root: Path) -> list[Any]:
+def _everything(handlers: list[Any], root: Path, shared: Shared) -> list[Any]:
     """All objects that the handlers reach by name."""
     seen: dict[int, Any] = {}  # holds what was seen, so that no other object takes its id
     waiting: list[Any] = list(handlers)
@@ -71,7 +84,11 @@ def _everything(handlers: list[Any], root: Path) -> list[Any]:
             continue
         seen[id(one)] = one
         if not isinstance(one, Resource):
-            waiting.extend(_reached(one, root))
+            reached = shared.reached.get(id(one))
+            if reached is None:
+                reached = shared.reached[id(one)] = list(_reached(one, root))
+                shared.kept.append(one)
+            waiting.extend(reached)
     return list(seen.values())
 
 

@@ -421,6 +421,7 @@ def _opaque(
     if function.__name__.startswith("__"):  # of a dataclass: generated, and harmless
         return set()
     why = f"the source of {function.__qualname__} is not there"
+    trace.set_own()  # only the first time says it all
     if function in trace.opaque:
         arguments = _deep(trace, set(rest).union(*given, *named.values()))
         escape(trace, {one for one in arguments if isinstance(one, Live) and _is_resource(one)}, why)
@@ -488,9 +489,9 @@ def maybe_called(trace: Trace, value: Value) -> None:
 
 def touch(trace: Trace, value: Value) -> None:
     """An object of the project is used: operators, ``with``, ``for`` and formatting call its methods by themselves."""
-    if value in trace.touched or not isinstance(value, (Live, Made)):
+    if not isinstance(value, (Live, Made)) or (trace.current, value) in trace.touched:
         return
-    trace.touched.add(value)
+    trace.touched.add((trace.current, value))
     if isinstance(value, Live) and not trace.is_instance(value.object):
         return
     by_itself(trace, value)

@@ -9,6 +9,7 @@ from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 from portable.errors import ConfigError
+from portable.flow.shared import Arguments, Facts, Interference, Record, Shared, Summary, arguments_of
 from portable.flow.sources import Function, Project, local_names, nodes_of, parameters
 from portable.flow.values import UNKNOWN, Cell, Holder, Live, Made, Nested, Value, Values
 from portable.grants import beside, every, key_of
@@ -32,7 +33,7 @@ class Note(NamedTuple):
 class Scope:
     """One function's variables: of its own, of the functions around it, of its module."""
 
-    __slots__ = ("closure", "file", "globals", "locals", "node", "outside", "parent")
+    __slots__ = ("closure", "file", "function", "globals", "locals", "node", "outside", "parent")
 
     def __init__(
         self, node: Function, file: str, scope: dict[str, Any], parent: Scope | None, closure: dict[str, Any]
@@ -42,6 +43,7 @@ class Scope:
         self.globals = scope
         self.parent = parent
         self.closure = closure
+        self.function: FunctionType | None = None
         self.locals, self.outside = local_names(node)
 
     @property
@@ -75,6 +77,7 @@ class Trace:
         project: Project,
         known: Iterable[Any],
         declared: dict[tuple[str, str], Any],
+        shared: Shared | None = None,
     ) -> None:
         self.project = project
         self.ours = project.owns
@@ -84,41 +87,124 @@ class Trace:
         self.notes: list[Note] = []
         self.current: Scope | None = None
         self.node: ast.AST | None = None
-        self.touched: set[Value] = set()
-        self.escaped: set[Value] = set()
+        self.touched: set[tuple[Scope | None, Value]] = set()
+        self._shared = shared
+        self._common = shared or Shared()
+        self.held = self._common.held
         self._cells: dict[Any, Cell] = {}
-        self._scopes: dict[Any, Scope] = {}
+        self._base: dict[Any, Cell] = {}
+        self._begun: set[Scope] = set()
+        self._facts: dict[Scope, Facts] = {}
+        self._taken: dict[Any, Summary] = {}
         self._waiting: dict[Scope, None] = {}
-        self._written: dict[int, list[Scope]] = {}
         self._noted: set[Any] = set()
         self.calling: set[Value] = set()
         self.opaque: set[FunctionType] = set()
-        self._same: dict[tuple[int, str], Any] = {}
-        self.held: dict[int, list[Value]] = {}
-        self._kept: list[Any] = []  # ids are keys: what they are of stays
-        self.classes: list[type] = []
-        self.instances: list[Any] = []
+        self._classes: list[type] = []
+        self._instances: list[Any] = []
         for one in known:
             if isinstance(one, type):
                 if self.ours(one.__module__):
-                    self.classes.append(one)
+                    self._classes.append(one)
             elif self.is_instance(one):
-                self.instances.append(one)
-                self.classes.append(type(one))
+                self._instances.append(one)
+                self._classes.append(type(one))
+
+    @property
+    def classes(self) -> list[type]:
+        """The project's that the function can reach by name: who asks goes by what is this function's alone."""
+        self.set_own()
+        return self._classes
+
+    @property
+    def instances(self) -> list[Any]:
+        """See :attr:`classes`."""
+        self.set_own()
+        return self._instances
+
+    # --- what is shared with other functions' analyses
+
+    def set_own(self) -> None:
+        """What is being read goes by what is this function's alone."""
+        if self.current is not None:
+            self._facts[self.current].is_own = True
+
+    def publish(self) -> None:
+        """Let the analyses of other functions take over what follows from calls in this one, which is done."""
+        if self._shared is not None:
+            self._shared.publish(Record(self._facts, self._base | self._cells, self._taken))
+
+    def _cell(self, key: Any) -> Cell:
+        cell = self._cells.get(key)
+        if cell is None:
+            base = self._base.get(key)
+            cell = self._cells[key] = Cell() if base is None else base.copy()
+        return cell
+
+    def _begin(self, scope: Scope, given: Arguments) -> None:
+        """A scope is called: what follows from that is known from elsewhere, or it has to be read."""
+        call = (scope, frozenset(given.items()))
+        if self.current is not None:
+            self._facts[self.current].calls.add(call)
+        if call in self._taken or scope in self._begun:
+            return
+        summary = self._shared.follows(scope, given) if self._shared is not None else None
+        if summary is not None and self._take(summary):
+            self._taken[call] = summary
+            return
+        self._begun.add(scope)
+        self._facts[scope] = Facts()
+        self._waiting[scope] = None
+        self._bind_defaults(scope)
+
+    def _take(self, summary: Summary) -> bool:
+        """Take over what follows from a call, unless something else has come to it already."""
+        for key in summary.cells.keys() & (self._cells.keys() | self._base.keys()):
+            known = self._cells.get(key) or self._base[key]
+            new = summary.cells[key]
+            if new.is_fixed and not known.values.keys() <= new.values.keys():
+                return False
+            if known.is_fixed and not new.values.keys() <= known.values.keys():
+                return False
+        for key, cell in summary.cells.items():
+            if key not in self._cells and key not in self._base:
+                self._base[key] = cell
+                continue
+            own = self._cell(key)
+            before = len(own.values)
+            for value, writer in cell.values.items():
+                own.values.setdefault(value, writer)
+            own.is_fixed = own.is_fixed or cell.is_fixed
+            if len(own.values) > before:
+                self._waiting.update(dict.fromkeys(own.readers))
+        for resource, verbs in summary.grants.items():
+            self.grants.setdefault(resource, set()).update(verbs)
+        for place, note in summary.notes.items():
+            self._note(place, note)
+        return True
 
     # --- cells
 
     def read(self, *key: Any) -> set[Any]:
         """The values of a cell so far. Who reads it is read again when there are more."""
-        cell = self._cells.setdefault(key, Cell())
-        if self.current is not None:
+        cell = self._cell(key)
+        if self.current is not None and self.current not in cell.readers:
             cell.readers.add(self.current)
+            self._facts[self.current].reads.add(key)
         return set(cell.values)
 
     def write(self, values: Iterable[Any], *key: Any) -> None:
-        """Add values to a cell."""
-        cell = self._cells.setdefault(key, Cell())
-        if values and cell.add(values):
+        """Add values to a cell. Raises Interference where who read it is done with it."""
+        if values:
+            self._write(values, key, self.current)
+
+    def _write(self, values: Iterable[Any], key: Any, writer: Scope | None) -> None:
+        cell = self._cell(key)
+        if writer is not None:
+            self._facts[writer].writes.setdefault(key, set()).update(values)
+        if cell.add(values, writer):
+            if cell.is_fixed:
+                raise Interference
             self._waiting.update(dict.fromkeys(cell.readers))
 
     def put(self, values: Values, part: str, owner: Value, name: Any) -> None:
@@ -128,13 +214,13 @@ class Trace:
 
     def kept(self, owner: int, name: str, made: Any) -> Any:
         """The same object each time for what is made anew when it is asked for: a bound method."""
-        return self._same.setdefault((owner, name), made)
+        return self._common.same.setdefault((owner, name), made)
 
     def live(self, found: Any) -> set[Value]:
         """An object that is there now, as a value; nothing for a text or a number."""
         if isinstance(found, _PLAIN):
             return set()
-        self._kept.append(found)
+        self._common.kept.append(found)
         if isinstance(found, CONTAINERS) and not self.is_instance(found):
             return {Holder(("live", id(found)), found)}
         return {Live(found)}
@@ -160,23 +246,34 @@ class Trace:
 
     def allow(self, resource: Any, verbs: Iterable[str], others: Iterable[str] = ()) -> None:
         """Grant verbs of a resource, and ``others`` of what stands beside it."""
-        self.grants.setdefault(key_of(resource), set()).update(verbs)
+        self._allow(key_of(resource), verbs)
         other = beside(resource)
         if other is not None:
-            self.grants.setdefault(key_of(other), set()).update(others)
+            self._allow(key_of(other), others)
 
     def allow_all(self, resource: Resource, why: str) -> None:
         """Grant every verb of a resource, and say why."""
         for key, verbs in every(resource):
-            self.grants.setdefault(key, set()).update(verbs)
+            self._allow(key, verbs)
         self.note(why, key_of(resource))
+
+    def _allow(self, key: tuple[str, str], verbs: Iterable[str]) -> None:
+        self.grants.setdefault(key, set()).update(verbs)
+        if self.current is not None:
+            self._facts[self.current].grants.setdefault(key, set()).update(verbs)
 
     def note(self, why: str, resource: tuple[str, str] | None) -> None:
         """Say once where something went out of sight."""
-        where = self.where()
-        if (where, resource) not in self._noted:
-            self._noted.add((where, resource))
-            self.notes.append(Note(where, why, resource))
+        place = (self.where(), resource)
+        note = Note(place[0], why, resource)
+        if self.current is not None:
+            self._facts[self.current].notes.setdefault(place, note)
+        self._note(place, note)
+
+    def _note(self, place: Any, note: Note) -> None:
+        if place not in self._noted:
+            self._noted.add(place)
+            self.notes.append(note)
 
     def where(self) -> tuple[str, int]:
         """File and line of what is being read."""
@@ -188,69 +285,54 @@ class Trace:
 
     def scopes_of(self, function: FunctionType) -> list[Scope]:
         """The scopes of a function of the project; nothing where its source is not there."""
-        known = self._written.get(id(function))
+        known: list[Scope] | None = self._common.written.get(id(function))
         if known is not None:
             return known
         found: list[Scope] = []
-        self._written[id(function)] = found
+        self._common.written[id(function)] = found
+        self._common.kept.append(function)
         for node in nodes_of(function):
-            scope = self._scopes.get((node, id(function)))
-            if scope is None:
-                self._kept.append(function)
-                closure = {}
-                for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-                    try:
-                        closure[name] = cell.cell_contents
-                    except ValueError:  # not filled yet
-                        continue
-                scope = Scope(node, function.__code__.co_filename, function.__globals__, None, closure)
-                self._scopes[node, id(function)] = scope
-                self._waiting[scope] = None
-                self._bind_defaults(scope, function)
+            closure = {}
+            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+                try:
+                    closure[name] = cell.cell_contents
+                except ValueError:  # not filled yet
+                    continue
+            scope = Scope(node, function.__code__.co_filename, function.__globals__, None, closure)
+            scope.function = function
             found.append(scope)
         return found
 
-    def _bind_defaults(self, scope: Scope, function: FunctionType) -> None:
+    def _bind_defaults(self, scope: Scope) -> None:
+        function = scope.function
+        if function is None:
+            return
         positional = parameters(scope.node)[0]
         given = zip(reversed(positional), reversed(function.__defaults__ or ()), strict=False)
         for name, value in (*given, *(function.__kwdefaults__ or {}).items()):
-            self.write(self.live(value), "variable", scope, name)
+            self._write(self.live(value), ("variable", scope, name), scope)
 
     def scope_within(self, nested: Nested) -> Scope:
         """The scope of a function written within another."""
         key = (nested.node, nested.scope)
-        scope = self._scopes.get(key)
+        scope: Scope | None = self._common.scopes.get(key)
         if scope is None:
             around: Scope = nested.scope
-            scope = self._scopes[key] = Scope(nested.node, around.file, around.globals, around, {})
-            self._waiting[scope] = None
+            scope = self._common.scopes[key] = Scope(nested.node, around.file, around.globals, around, {})
         return scope
 
     def bind(self, scope: Scope, given: list[Values], named: dict[str, Values], rest: Values) -> set[Value]:
         """Hand arguments to a function: in order, by name, and those that may be any. What it returns so far."""
-        positional, only, others, options = parameters(scope.node)
-        several = Holder(("rest", scope))
-        for index, values in enumerate(given):
-            if index < len(positional):
-                self.write(values, "variable", scope, positional[index])
-            elif others:
-                self.put(values, "item", several, index - len(positional))
-        keywords = Holder(("named", scope))
-        for name, values in named.items():
-            if name in positional or name in only:
-                self.write(values, "variable", scope, name)
-            elif options:
-                self.put(values, "item", keywords, name)
-        if rest:
-            for name in (*positional[len(given) :], *only):
-                if name not in named:
-                    self.write(rest, "variable", scope, name)
-            self.write(rest, "element", several)
-            self.write(rest, "element", keywords)
-        if others:
-            self.write({several}, "variable", scope, others)
-        if options:
-            self.write({keywords}, "variable", scope, options)
+        put = arguments_of(scope, given, named, rest)
+        self._begin(scope, put)
+        for key, values in put.items():
+            self.write(values, *key)
+        _, _, others, options = parameters(scope.node)
+        writer = scope if scope in self._begun else None
+        if others and writer:
+            self._write({Holder(("rest", scope))}, ("variable", scope, others), writer)
+        if options and writer:
+            self._write({Holder(("named", scope))}, ("variable", scope, options), writer)
         return self.read("return", scope)
 
     def typed(self, annotation: Any) -> set[Value]:
@@ -278,7 +360,7 @@ class Trace:
 
     def size(self) -> int:
         """How much is known: it grows until nothing new is found."""
-        return sum(len(cell.values) for cell in self._cells.values()) + len(self._scopes)
+        return sum(len(cell.values) for cell in self._cells.values()) + len(self._begun) + len(self._taken)
 
     def waiting(self) -> Scope | None:
         """The next scope to be read."""

@@ -136,16 +136,27 @@ Values = frozenset[Value] | set[Value]
 
 
 class Cell:
-    """The values of one variable, attribute, container or return, and the scopes that have read them."""
+    """The values of one variable, attribute, container or return, each with the scope that put it there first, and the
+    scopes that have read them. ``is_fixed``: one has whose analysis was taken over, see ``portable.flow.shared``.
+    """
 
-    __slots__ = ("readers", "values")
+    __slots__ = ("is_fixed", "readers", "values")
 
     def __init__(self) -> None:
-        self.values: set[Value] = set()
+        self.values: dict[Value, Any] = {}
         self.readers: set[Any] = set()
+        self.is_fixed = False
 
-    def add(self, values: Iterable[Value]) -> bool:
+    def copy(self) -> Cell:
+        """The same without its readers."""
+        made = Cell()
+        made.values.update(self.values)
+        made.is_fixed = self.is_fixed
+        return made
+
+    def add(self, values: Iterable[Value], writer: Any) -> bool:
         """Whether one of them is new."""
         before = len(self.values)
-        self.values.update(values)
+        for value in values:
+            self.values.setdefault(value, writer)
         return len(self.values) > before

@@ -8,6 +8,8 @@ import importlib.util
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -679,25 +681,56 @@ def programs() -> dict[str, tuple[str, dict[str, str], bool]]:
     return found
 
 
-def grants(root: Path, source: str) -> tuple[dict[str, str], bool]:
-    """Verbs by resource of ``handler`` in a module of this source, and whether something went out of sight."""
+@contextmanager
+def imported(root: Path, source: str) -> Iterator[tuple[Any, dict[Any, Any]]]:
+    """A module of this source, and the resources it may use."""
     from portable.resources import Resource
-    from portable.uses import grants_used
 
-    root = root.resolve()
     (root / "store.py").write_text(textwrap.dedent(STORE))
     (root / "program.py").write_text("from store import *\n" + source)
     sys.path.insert(0, str(root))
     try:
         store: Any = __import__("store")
-        program: Any = __import__("program")
-        declared = {(one.kind, one.name): one for one in vars(store).values() if isinstance(one, Resource)}
-        found, notes = grants_used([program.handler], root, declared)
+        yield (
+            __import__("program"),
+            {(one.kind, one.name): one for one in vars(store).values() if isinstance(one, Resource)},
+        )
     finally:
         sys.path.remove(str(root))
         for name in ("store", "program"):
             sys.modules.pop(name, None)
+
+
+def grants(root: Path, source: str) -> tuple[dict[str, str], bool]:
+    """Verbs by resource of ``handler`` in a module of this source, and whether something went out of sight."""
+    from portable.uses import grants_used
+
+    with imported(root.resolve(), source) as (program, declared):
+        found, notes = grants_used([program.handler], root.resolve(), declared)
     return {name: " ".join(sorted(verbs)) for (_, name), verbs in found.items()}, bool(notes)
+
+
+CALLERS = """
+
+def calls_it(*rest, **options): return handler()
+def calls_it_and_more(key: str):
+    uploads.read(key)
+    return [calls_it(), handler()]
+"""
+
+
+def together(root: Path, source: str) -> tuple[Any, Any]:
+    """What ``handler`` and functions that call it may do: each followed alone, and with what they have in common shared,
+    twice over.
+    """
+    from portable.flow.shared import Shared
+    from portable.uses import grants_used
+
+    with imported(root.resolve(), source + CALLERS) as (program, declared):
+        functions = [program.handler, program.calls_it, program.calls_it_and_more] * 2
+        shared = Shared()
+        alone = [grants_used([one], root.resolve(), declared) for one in functions]
+        return alone, [grants_used([one], root.resolve(), declared, shared) for one in functions]
 
 
 def main() -> int:

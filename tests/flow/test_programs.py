@@ -25,6 +25,12 @@ def test_program(name: str, tmp_path: Path) -> None:
     assert programs.grants(tmp_path, source) == (expected, unseen)
 
 
+@pytest.mark.parametrize("name", programs.programs())
+def test_what_functions_share_changes_nothing(name: str, tmp_path: Path) -> None:
+    alone, together = programs.together(tmp_path, programs.programs()[name][0])
+    assert together == alone
+
+
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_under_another_python(version: str) -> None:
     python = interpreter(version)

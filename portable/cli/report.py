@@ -51,16 +51,16 @@ def run(options: argparse.Namespace) -> int:
     folder = options.dist or project.root / "dist" / options.target
     report = make_report(folder, options.cold_start * options.runs, chosen_variables(options))
     lines = _lines(report)
+    over = report.excesses(read_budget(project, options.target, report.manifest))
     if options.html is not None:
         from portable.run.report_page import report_page
 
         try:
-            options.html.write_text(report_page(report), "utf-8")
+            options.html.write_text(report_page(report, over), "utf-8")
         except OSError as error:
             raise ConfigError(f"--html {options.html}: {error.strerror}") from error
         lines += ["", str(options.html)]
     print("\n".join(lines))
-    over = report.excesses(read_budget(project, options.target, report.manifest))
     if over:
         from portable.cli.bars import excess_lines
 

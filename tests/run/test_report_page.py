@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from portable.build.budget import Excess, Limit
 from portable.build.project import find_project
 from portable.build.result import Part
 from portable.run.building import build_to_run
@@ -69,3 +70,10 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     text = " ".join(root.itertext())
     assert "<script>alert(1)</script> & more" in text
     assert f"{report.loadings[0].modules} modules" in text
+    turned = Part('a\x1b\u202e"b', 1, 100, 50)
+    over = Excess(Limit("zip", "", 5e6, "pyproject.toml:3"), "bundle.zip", 6e6)
+    page = report_page(msgspec.structs.replace(report, parts={"": [turned]}), [over])
+    root = ET.fromstring(page.removeprefix("<!doctype html>\n"))
+    assert [one.get("title") for one in root.iter("code")][:2] == ["bundle.zip", 'a\ufffd\ufffd"b']
+    [section] = root.iter("section")
+    assert "bundle.zip6.0 MB5.0 MB1.0 MBpyproject.toml:3" in "".join(section.itertext())

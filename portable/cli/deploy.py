@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     losing = [f"{one.kind} {one.name}: {one.loses}" for one in changes if one.loses]
     for line in losing:
         print(f"warning: {line}")
+    print(f"to {deployer.where(artifact, place)}")
     if options.dry_run:
         return 0
     question = f"{counted(len(ahead), 'change')} to {options.target}, stage {place.stage}: go on?"

@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     deployer, artifact, place = chosen_deployment(options)
     holding = deployer.holding(artifact, place)
+    print(f"in {deployer.where(artifact, place)}")
     for name in holding:
         print(f"holds data: {name}{'' if options.delete_data else ' (stays)'}")
     if options.dry_run:

@@ -53,6 +53,11 @@ class Deployer(Protocol):
     ConfigError where it is not known where to, or the artifact has no infrastructure files.
     """
 
+    def where(self, artifact: Artifact, place: Place) -> str:
+        """What :meth:`apply` and :meth:`destroy` change: account and region, subscription and group, context and
+        namespace.
+        """
+
     def preview(self, artifact: Artifact, place: Place) -> Sequence[Change]:
         """What :meth:`apply` would do. Nothing that runs or holds data is touched."""
 

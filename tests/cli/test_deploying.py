@@ -22,6 +22,9 @@ class Deployer:
         self.ended = ended
         self.applied = 0
 
+    def where(self, *_: Any) -> str:
+        return "account 1, eu-west-1"
+
     def preview(self, *_: Any) -> Sequence[Change]:
         return self.changes
 
@@ -79,6 +82,17 @@ def test_what_loses_nothing_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, deployer, "y")
     assert main(["deploy", "--target", "aws"]) == 0
     assert deployer.applied == 1
+
+
+def test_where_it_goes_is_said_before_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Deployer(Change("create", "AWS::Lambda::Function", "F")), "n")
+    assert main(["deploy", "--target", "aws"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "to account 1, eu-west-1"
+    use(monkeypatch, Deployer(), "n")
+    assert main(["destroy", "--target", "aws"]) == 1
+    assert "in account 1, eu-west-1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["deploy", "destroy"])

@@ -17,6 +17,11 @@ __all__ = ["DEPLOYER", "AWSDeployer"]
 class AWSDeployer:
     """See ``portable.deploy.Deployer``."""
 
+    def where(self, artifact: Artifact, place: Place) -> str:
+        """Account, region and stack."""
+        with Account(place) as account:
+            return f"account {account.id}, {account.region}, stack {Stack(account, artifact, place).name}"
+
     def preview(self, artifact: Artifact, place: Place) -> Sequence[Change]:
         """By a change set, which is deleted again."""
         with Account(place) as account:

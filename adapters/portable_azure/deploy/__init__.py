@@ -67,6 +67,11 @@ class AzureDeployer:
         clients = _sdk.arm_clients(str(subscription), credential, self._endpoint, self._polling)
         return Group(str(name), str(subscription), clients, self._polling)
 
+    def where(self, artifact: Artifact, place: Place) -> str:  # noqa: ARG002
+        """Subscription and resource group."""
+        group = self._group(place)
+        return f"subscription {group.subscription}, resource group {group.name}"
+
     def preview(self, artifact: Artifact, place: Place) -> Sequence[Change]:
         """See ``portable.deploy.Deployer``. Azure is asked what it would do, where the resource group is there."""
         group, main = self._group(place), _template(artifact, MAIN)

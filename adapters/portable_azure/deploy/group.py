@@ -36,7 +36,7 @@ class Group:
     """See the module. Every method raises DeployError."""
 
     def __init__(self, name: str, subscription: str, clients: tuple[Any, Any], polling: float) -> None:
-        self.name = name
+        self.name, self.subscription = name, subscription
         self.id = f"/subscriptions/{subscription}/resourceGroups/{name}"
         self.resources, self._deployments = clients
         self._polling = polling

@@ -39,6 +39,7 @@ def _service(deployment: Deployment, one: Workload) -> dict[str, Any]:
     [app] = pod["containers"]
     # What Knative sets itself, or refuses: https://knative.dev/docs/serving/configuration/feature-flags/
     del app["startupProbe"], pod["terminationGracePeriodSeconds"], pod["nodeSelector"], pod["securityContext"]
+    del pod["topologySpreadConstraints"]
     app["securityContext"] |= {"runAsNonRoot": True, "runAsUser": kubernetes.USER}
     app["securityContext"]["seccompProfile"] = {"type": "RuntimeDefault"}
     app["ports"] = [{"name": "http1", "containerPort": PORT}]

@@ -42,6 +42,8 @@ CRON_NAME = 52
 USER = 65532
 MOST = 10
 """Instances, where nobody says."""
+SPREAD = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+"""What the pods of one workload are told apart by, so that one failure does not take all of them."""
 _SCALING = ("keda", "hpa")
 
 
@@ -68,14 +70,15 @@ def worker_files(deployment: Deployment, one: Workload, platform: str, *, keda: 
     if one.kind == "job":
         return {f"cronjob-{one.name}.yaml": _cron_job(deployment, one)}
     files = {f"deployment-{one.name}.yaml": _deployment(deployment, one)}
-    scaled = scaler(deployment, one, platform, named(deployment, one.name)) if keda else None
+    marked = labels(deployment, one)
+    scaled = scaler(deployment, one, platform, named(deployment, one.name), marked) if keda else None
     files[f"autoscaler-{one.name}.yaml"] = scaled or _autoscaler(deployment, one)
     return files
 
 
 def shared_files(deployment: Deployment, platform: str) -> Iterator[tuple[str, Any]]:
     """What every workload needs."""
-    yield "namespace.yaml", _object("v1", "Namespace", namespace_of(deployment), labels(deployment))
+    yield "namespace.yaml", _namespace(deployment)
     account = _object("v1", "ServiceAccount", named(deployment), labels(deployment))
     yield "account.yaml", account | {"automountServiceAccountToken": False}
     yield "addresses.yaml", config_map(deployment, platform)
@@ -89,6 +92,14 @@ def with_kustomization(deployment: Deployment, files: Mapping[str, Any]) -> dict
         "resources": list(files),
     }
     return {"kustomization.yaml": document, **files}
+
+
+def _namespace(deployment: Deployment) -> dict[str, Any]:
+    """One of the app's own takes no pod that asks for privileges; another is as whoever has it wants it."""
+    marked = labels(deployment)
+    if not deployment.settings.get("namespace"):
+        marked |= {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    return _object("v1", "Namespace", namespace_of(deployment), marked)
 
 
 def namespace_of(deployment: Deployment) -> str:
@@ -147,8 +158,21 @@ def pod(deployment: Deployment, one: Workload) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container(deployment, one)],
+        "topologySpreadConstraints": [_spread(deployment, one, key) for key in SPREAD],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": f"{one.storage}Mi"} if one.storage else {}}],
     }
+
+
+def _spread(deployment: Deployment, one: Workload, key: str) -> dict[str, Any]:
+    """A wish: where there is one node, all run on it."""
+    chosen = {"labelSelector": {"matchLabels": labels(deployment, one)}}
+    return {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", **chosen}
+
+
+def _pod_of_job(deployment: Deployment, one: Workload) -> dict[str, Any]:
+    found = pod(deployment, one) | {"restartPolicy": "Never"}
+    del found["topologySpreadConstraints"]  # there is one at a time
+    return found
 
 
 def container(deployment: Deployment, one: Workload) -> dict[str, Any]:
@@ -239,7 +263,7 @@ def _cron_job(deployment: Deployment, one: Workload) -> dict[str, Any]:
         "ttlSecondsAfterFinished": 86_400,
         "template": {
             "metadata": {"labels": marked},
-            "spec": pod(deployment, one) | {"restartPolicy": "Never"},
+            "spec": _pod_of_job(deployment, one),
         },
     }
     spec = {

@@ -22,7 +22,9 @@ PER_REPLICA = 20
 """Messages waiting for each replica, where a batch holds one: two batches of the five that it may have in hand."""
 
 
-def scaler(deployment: Deployment, one: Workload, platform: str, target: str) -> dict[str, Any] | None:
+def scaler(
+    deployment: Deployment, one: Workload, platform: str, target: str, marked: Mapping[str, str]
+) -> dict[str, Any] | None:
     """A ScaledObject for a worker, and where it has its identity from; None where its queue's address is not known."""
     [function] = one.functions
     triggers = []
@@ -38,7 +40,7 @@ def scaler(deployment: Deployment, one: Workload, platform: str, target: str) ->
         if made is None:
             return None
         triggers.append(made)
-    metadata = {"name": target, "labels": {"app.kubernetes.io/managed-by": "portable"}}
+    metadata = {"name": target, "labels": marked}
     spec = {
         "scaleTargetRef": {"name": target},
         "minReplicaCount": one.least,

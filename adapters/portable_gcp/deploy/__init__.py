@@ -30,6 +30,12 @@ _BOUND_BEFORE = ("bucket", "topic", "secret", "account", "project")
 class GoogleDeployer:
     """See ``portable.deploy.Deployer``."""
 
+    def where(self, artifact: Artifact, place: Place) -> str:
+        """Project and region."""
+        with Api(place) as api:
+            site = Site(artifact, place, api)
+            return f"project {site.project}, {site.region}"
+
     def preview(self, artifact: Artifact, place: Place) -> Sequence[Change]:
         """By looking at everything that there would be."""
         with Api(place) as api:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -305,7 +306,9 @@ def test_the_commands(
     assert main(["destroy", *asked, "--yes", "--delete-data"]) == 0
     capsys.readouterr()
     assert main(["deploy", *asked, "--dry-run"]) == 0
-    assert "+ AWS::Lambda::Function TakeFunction" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "+ AWS::Lambda::Function TakeFunction" in said
+    assert re.search(r"^to account \d{12}, [a-z]+-[a-z]+-\d, stack shop-dev$", said, re.MULTILINE)
     assert main(["deploy", *asked, "--yes"]) == 0
     said = capsys.readouterr().out
     assert "✓ AWS::Lambda::Function TakeFunction" in said

@@ -210,6 +210,10 @@ def test_azure_is_asked_what_would_change(azure: Any, deployer: AzureDeployer, a
     assert azure.deployments == {}
 
 
+def test_where_it_goes_is_said(deployer: AzureDeployer, artifact: Artifact) -> None:
+    assert deployer.where(artifact, place()) == "subscription s, resource group shop"
+
+
 def test_without_a_group_everything_is_made(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:
     azure.group = False
     found = deployer.preview(artifact, place())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -22,9 +22,16 @@ from portable.errors import ConfigError, DeployError
 from portable.manifest import Manifest
 from portable.run.target import Artifact
 from portable_container.deploy import DEPLOYER
+from portable_container.deploy.pods import troubles
 
 KINDS = {
-    "v1": {"Namespace": "namespaces", "ServiceAccount": "serviceaccounts", "ConfigMap": "configmaps"},
+    "v1": {
+        "Namespace": "namespaces",
+        "ServiceAccount": "serviceaccounts",
+        "ConfigMap": "configmaps",
+        "Secret": "secrets",
+        "Pod": "pods",
+    },
     "apps/v1": {"Deployment": "deployments"},
 }
 
@@ -38,6 +45,8 @@ class Cluster(ThreadingHTTPServer):
         self.objects: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.ready = True
+        self.restarted: list[str] = []
+        self.log = ""
         super().__init__(("127.0.0.1", 0), Handler)
 
     def answer(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:
@@ -50,6 +59,11 @@ class Cluster(ThreadingHTTPServer):
             return 200, validation(path)
         if path.startswith(("/openapi", "/version")):
             return 404, status(404, path)
+        if path.endswith("/log"):
+            return 200, self.log
+        if method == "PATCH" and "metadata" not in body:
+            self.restarted += list(body["spec"]["template"]["metadata"]["annotations"])
+            return 200, self.objects[path]
         if method == "PATCH":
             if "refuse" in body["metadata"].get("labels", {}):
                 return 422, status(422, f'{body["kind"]} "{body["metadata"]["name"]}" is invalid: spec.x: Required')
@@ -63,6 +77,9 @@ class Cluster(ThreadingHTTPServer):
             return (200 if known else 201), kept
         if method == "GET" and path.rpartition("/")[2] in {name for kinds in KINDS.values() for name in kinds.values()}:
             named = [one for place, one in self.objects.items() if place.rpartition("/")[0] == path]
+            asked = dict(parse_qsl(query)).get("labelSelector")
+            marks = dict(one.split("=") for one in asked.split(",")) if asked else {}
+            named = [one for one in named if marks.items() <= one["metadata"].get("labels", {}).items()]
             return 200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": named}
         if path not in self.objects:
             return 404, status(404, f"{path} not found")
@@ -122,9 +139,9 @@ class Handler(BaseHTTPRequestHandler):
         body = yaml.safe_load(text) if text else None
         place = urlsplit(self.path)
         code, answer = self.server.answer(self.command, place.path, place.query, body)
-        data = json.dumps(answer).encode()
+        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(code)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", "text/plain" if isinstance(answer, str) else "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -163,7 +180,22 @@ def place(cluster: Cluster, tmp_path: Path, require_part: Callable[..., Any]) ->
     return Place("dev", {"context": "here"}, known)
 
 
-def artifact_of(folder: Path, refused: bool = False) -> Artifact:
+MARKS = {
+    "app.kubernetes.io/name": "shop",
+    "app.kubernetes.io/instance": "dev",
+    "app.kubernetes.io/managed-by": "portable",
+}
+
+
+def put(cluster: Cluster, version: str, kind: str, name: str, **more: Any) -> None:
+    """An object that is there, whoever put it."""
+    metadata = {"name": name, "namespace": "shop-dev", "uid": "1", "resourceVersion": "1", **more.pop("metadata", {})}
+    root = "/api/v1" if version == "v1" else f"/apis/{version}"
+    place = f"{root}/namespaces/shop-dev/{KINDS[version][kind]}/{name}"
+    cluster.objects[place] = {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
+
+
+def artifact_of(folder: Path, refused: bool = False, value: str = "1") -> Artifact:
     infra = folder / "dist" / "infra"
     infra.mkdir(parents=True, exist_ok=True)
     marked = {"refuse": "yes"} if refused else {}
@@ -178,7 +210,7 @@ def artifact_of(folder: Path, refused: bool = False) -> Artifact:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": "shop-addresses", "labels": marked},
-            "data": {"A": "1"},
+            "data": {"A": value},
         },
         "deployment-web.yaml": {
             "apiVersion": "apps/v1",
@@ -216,6 +248,57 @@ def test_a_deployment(cluster: Cluster, place: Place, tmp_path: Path) -> None:
     DEPLOYER.destroy(artifact, place, steps.append, with_data=False)  # nothing is there, and that is no error
 
 
+def test_where_it_goes_is_said(cluster: Cluster, place: Place, tmp_path: Path) -> None:
+    artifact = artifact_of(tmp_path)
+    assert DEPLOYER.where(artifact, place) == "context here, namespace shop-dev"
+    assert DEPLOYER.where(artifact, Place("dev", {}, place.environment)) == "context none, namespace shop-dev"
+    config = tmp_path / "empty"
+    config.write_text("apiVersion: v1\nkind: Config\n")
+    with pytest.raises(ConfigError, match="kubectl has no context"):
+        DEPLOYER.where(artifact, Place("dev", {}, {**place.environment, "KUBECONFIG": str(config)}))
+    assert cluster.asked == []
+
+
+def test_what_the_app_has_no_more_goes(cluster: Cluster, place: Place, tmp_path: Path) -> None:
+    artifact = artifact_of(tmp_path)
+    DEPLOYER.apply(artifact, place, lambda step: None)
+    put(cluster, "apps/v1", "Deployment", "shop-old", metadata={"labels": MARKS})
+    put(cluster, "apps/v1", "Deployment", "shop-prod", metadata={"labels": MARKS | {"app.kubernetes.io/instance": "p"}})
+    put(cluster, "apps/v1", "Deployment", "theirs", metadata={"labels": {}})
+    owner = {"apiVersion": "v1", "kind": "Secret", "name": "o", "uid": "2"}
+    put(cluster, "v1", "ConfigMap", "of-a-controller", metadata={"labels": MARKS, "ownerReferences": [owner]})
+    deleted = [one for one in DEPLOYER.preview(artifact, place) if one.action == "delete"]
+    assert [(one.kind, one.name) for one in deleted] == [("Deployment", "shop-old")]
+    steps: list[Step] = []
+    DEPLOYER.apply(artifact, place, steps.append)
+    assert steps[-1] == Step("Deployment", "shop-old", "done", "deleted")
+    left = sorted(one["metadata"]["name"] for one in cluster.objects.values())
+    assert left == ["of-a-controller", "shop-addresses", "shop-dev", "shop-prod", "shop-web", "theirs"]
+
+
+def test_pods_are_started_anew_where_addresses_change(cluster: Cluster, place: Place, tmp_path: Path) -> None:
+    DEPLOYER.apply(artifact_of(tmp_path), place, lambda step: None)
+    DEPLOYER.apply(artifact_of(tmp_path), place, lambda step: None)
+    assert cluster.restarted == []
+    DEPLOYER.apply(artifact_of(tmp_path, value="2"), place, lambda step: None)
+    assert cluster.restarted == ["kubectl.kubernetes.io/restartedAt"]
+
+
+def test_what_others_put_into_the_namespace_stays(cluster: Cluster, place: Place, tmp_path: Path) -> None:
+    artifact = artifact_of(tmp_path)
+    DEPLOYER.apply(artifact, place, lambda step: None)
+    put(cluster, "v1", "Secret", "shop-events")
+    put(cluster, "v1", "ConfigMap", "kube-root-ca.crt")
+    assert DEPLOYER.holding(artifact, place) == ["namespace shop-dev: Secret shop-events"]
+    steps: list[Step] = []
+    DEPLOYER.destroy(artifact, place, steps.append, with_data=False)
+    assert steps[-1] == Step("Namespace", "shop-dev", "done", "kept: others put something into it")
+    left = sorted(one["metadata"]["name"] for one in cluster.objects.values())
+    assert left == ["kube-root-ca.crt", "shop-dev", "shop-events"]
+    DEPLOYER.destroy(artifact, place, steps.append, with_data=True)
+    assert steps[-1] == Step("Namespace", "shop-dev", "done", "deleted")
+
+
 def test_what_is_refused_is_named(cluster: Cluster, place: Place, tmp_path: Path) -> None:
     with pytest.raises(DeployError, match=r'ConfigMap "shop-addresses" is invalid: spec\.x: Required'):
         DEPLOYER.apply(artifact_of(tmp_path, refused=True), place, lambda step: None)
@@ -231,6 +314,51 @@ def test_pods_that_never_become_ready(
     with pytest.raises(DeployError, match=r"deployment\.apps/shop-web in shop-dev: its pods are not ready"):
         DEPLOYER.apply(artifact_of(tmp_path), place, steps.append)
     assert steps[-1].state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (
+            {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image shop:dev"}}},
+            ["pod shop-web-1: ImagePullBackOff: no such image shop:dev"],
+        ),
+        (
+            {
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+                "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+            },
+            [
+                "pod shop-web-1: CrashLoopBackOff: ended with code 1 (Error)",
+                "  | Traceback",
+                "  | KeyError: 'PORTABLE_QUEUE_EMAILS'",
+            ],
+        ),
+        (
+            {"state": {"running": {}}, "ready": False},
+            [
+                "pod shop-web-1: runs, and its readiness probe says no",
+                "  | Traceback",
+                "  | KeyError: 'PORTABLE_QUEUE_EMAILS'",
+            ],
+        ),
+        ({"state": {"waiting": {"reason": "ContainerCreating"}}}, []),
+    ],
+)
+def test_why_pods_are_not_ready(
+    cluster: Cluster, place: Place, tmp_path: Path, state: dict[str, Any], expected: list[str]
+) -> None:
+    DEPLOYER.apply(artifact_of(tmp_path), place, lambda step: None)
+    cluster.log = "Traceback\n\nKeyError: 'PORTABLE_QUEUE_EMAILS'\n"
+    spec = {"containers": [{"name": "app", "image": "shop:dev"}]}
+    for number in (1, 2):
+        status = {"containerStatuses": [{"name": "app", **state}]}
+        put(cluster, "v1", "Pod", f"shop-web-{number}", metadata={"labels": {"a": "b"}}, status=status, spec=spec)
+    assert list(troubles("shop-web", "shop-dev", place)) == expected
+    pod = next(one for one in cluster.objects.values() if one["kind"] == "Pod")
+    refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: memory"}
+    pod["status"] = {"conditions": [refused]}
+    assert "pod shop-web-1: Unschedulable: 0/3 nodes: memory" in list(troubles("shop-web", "shop-dev", place))
 
 
 def test_nowhere_to_go(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -21,9 +22,13 @@ from portable.build.artifact import check
 from portable.build.deployment import describe_deployment
 from portable.build.infrastructure import infrastructure_files
 from portable.build.project import find_project
+from portable.deploy import Place
 from portable.errors import ConfigError
 from portable.plugins import adapter
+from portable_container.deploy.kubectl import kubectl
+from portable_container.deploy.objects import Object, said
 from portable_container.infrastructure.ecs import FARGATE, fargate_size
+from portable_container.infrastructure.kubernetes import SPREAD
 from portable_container.infrastructure.workloads import fitting
 
 APP = """
@@ -62,6 +67,7 @@ def recount(payload: dict) -> dict:
     return payload
 """
 Files = Callable[..., dict[str, Any]]
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "kubernetes.md"
 
 
 @pytest.fixture
@@ -112,6 +118,9 @@ def test_kubernetes(files: Files) -> None:
     assert web["containers"][0]["resources"]["limits"] == {"memory": "512Mi"}
     assert web["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
     assert web["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+    assert [one["topologyKey"] for one in web["topologySpreadConstraints"]] == list(SPREAD)
+    selector = made["deployment-web.yaml"]["spec"]["selector"]
+    assert all(one["labelSelector"] == selector for one in web["topologySpreadConstraints"])
     scale = made["autoscaler-web.yaml"]["spec"]
     assert (scale["minReplicas"], scale["maxReplicas"]) == (2, 8)
     assert made["disruption-web.yaml"]["kind"] == "PodDisruptionBudget"
@@ -128,6 +137,21 @@ def test_kubernetes(files: Files) -> None:
     }
 
 
+def test_a_namespace_of_the_apps_own_takes_no_pod_with_privileges(files: Files) -> None:
+    restricted = "pod-security.kubernetes.io/enforce"
+    assert files()["namespace.yaml"]["metadata"]["labels"][restricted] == "restricted"
+    assert restricted not in files(settings='namespace = "shared"\n')["namespace.yaml"]["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("form", ["kubernetes", "knative"])
+def test_every_object_bears_what_it_is_found_again_by(files: Files, form: str) -> None:
+    for name, document in files(form).items():
+        if name != "kustomization.yaml":
+            marks = document["metadata"]["labels"]
+            assert (marks["app.kubernetes.io/name"], marks["app.kubernetes.io/instance"]) == ("shop", "dev"), name
+            assert marks["app.kubernetes.io/managed-by"] == "portable"
+
+
 def test_kubectl_reads_the_kustomization(files: Files, tmp_path: Path) -> None:
     made = files()
     kubectl = shutil.which("kubectl")
@@ -138,6 +162,34 @@ def test_kubectl_reads_the_kustomization(files: Files, tmp_path: Path) -> None:
     objects = list(yaml.safe_load_all(done.stdout))
     assert len(objects) == len(made) - 1
     assert {one["metadata"].get("namespace", "shop-dev") for one in objects} == {"shop-dev"}
+
+
+def test_what_an_operator_adds_is_as_the_page_says(
+    files: Files, tmp_path: Path, require_part: Callable[..., Any]
+) -> None:
+    require_part("kubectl")
+    digest = f"sha256:{'0' * 64}"
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    [over] = [one.replace("sha256:…", digest) for one in blocks if one.startswith("deployment-web.yaml")]
+    [component, network] = next(one for one in blocks if "kind: Component" in one).split("---\n")
+    (tmp_path / "infra" / "cluster").mkdir(parents=True)
+    (tmp_path / "infra" / "container.yaml").write_text(over)
+    (tmp_path / "infra" / "cluster" / "kustomization.yaml").write_text(component)
+    (tmp_path / "infra" / "cluster" / "network.yaml").write_text(network)
+    written = tmp_path / "dist" / "container" / "infra"
+    written.mkdir(parents=True)
+    for name, document in files().items():
+        (written / name).write_text(yaml.safe_dump(document))
+    place = Place("dev")
+    assert Object("networking.k8s.io", "NetworkPolicy", "from-ingress") in list(said(written, place))
+    done = kubectl(["kustomize", str(written)], place)
+    made = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
+    for document in made.values():
+        if not document["apiVersion"].startswith("keda"):
+            kubernetes_validate.validate(document, "1.32", strict=True)
+    pod = made["Deployment", "shop-web"]["spec"]["template"]["spec"]
+    assert (pod["priorityClassName"], pod["containers"][0]["image"]) == ("high", f"ghcr.io/acme/shop@{digest}")
+    assert made["NetworkPolicy", "from-ingress"]["metadata"]["namespace"] == "shop-dev"
 
 
 @pytest.mark.parametrize(

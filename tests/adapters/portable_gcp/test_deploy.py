@@ -252,6 +252,7 @@ def test_everything_is_created_then_kept_then_destroyed(cloud: Cloud, artifact: 
     place, steps = place_of(cloud), list[Step]()
     first = actions(DEPLOYER.preview(artifact, place))
     assert set(first) == {"create", "update"}
+    assert DEPLOYER.where(artifact, place) == f"project {PROJECT}, europe-west1"
     assert {one.partition(" ")[0] for one in first["update"]} == {"Firestore"}  # fields: there is always one
     assert cloud.there == {}, "a preview made something"
 

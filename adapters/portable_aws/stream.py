@@ -15,6 +15,7 @@ from portable_aws.limits import STREAM_BATCH_BYTES, STREAM_BATCH_RECORDS, STREAM
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from typing import Any
 
     from portable.resources import Resource
@@ -91,18 +92,38 @@ class KinesisStream:
 
     def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:
         """See ``portable.drivers``."""
-        start: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
-        if after is not None:
-            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after}
+        return self._records(partition, self._get(partition, _start(after), limit))
+
+    def read_since(self, partition: str, since: datetime, limit: int) -> list[StoredRecord]:
+        """See ``portable.drivers``."""
+        start = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since}
+        return self._records(partition, self._get(partition, start, limit))
+
+    def parents(self) -> dict[str, list[str]]:
+        """Each shard, and those it was split or merged from, which hold what was sent before."""
+        answer = retrying(lambda: self._call("list_shards", StreamName=self._stream))
+        known = {shard["ShardId"] for shard in answer["Shards"]}
+        ties = ("ParentShardId", "AdjacentParentShardId")
+        return {shard["ShardId"]: [shard[tie] for tie in ties if shard.get(tie) in known] for shard in answer["Shards"]}
+
+    def is_over(self, partition: str, after: str | None) -> bool:
+        """Whether a shard was split or merged, and holds nothing behind an offset."""
+        answer = self._get(partition, _start(after), 1)
+        return not answer["Records"] and not answer.get("NextShardIterator")
+
+    def _get(self, partition: str, start: Mapping[str, Any], limit: int) -> Any:
         where = {"StreamName": self._stream, "ShardId": partition}
         iterator = retrying(lambda: self._call("get_shard_iterator", **where, **start))["ShardIterator"]
         most = min(limit, STREAM_READ_RECORDS)
-        rows = retrying(lambda: self._call("get_records", ShardIterator=iterator, Limit=most))["Records"]
+        return retrying(lambda: self._call("get_records", ShardIterator=iterator, Limit=most))
+
+    @staticmethod
+    def _records(partition: str, answer: Any) -> list[StoredRecord]:
         return [
             StoredRecord(
                 partition, row["SequenceNumber"], row["Data"], row["PartitionKey"], row["ApproximateArrivalTimestamp"]
             )
-            for row in rows
+            for row in answer["Records"]
         ]
 
     def native(self) -> Any:
@@ -118,3 +139,10 @@ class KinesisStream:
             return getattr(self._client.get(), method)(**options)
         except Exception as error:
             raise translate(error, self._label) from error
+
+
+def _start(after: str | None) -> dict[str, Any]:
+    """Where an iterator begins: behind an offset, or with the oldest record."""
+    if after is None:
+        return {"ShardIteratorType": "TRIM_HORIZON"}
+    return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": after}

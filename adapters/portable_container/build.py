@@ -50,6 +50,9 @@ PUSHED: Mapping[str, Sequence[str]] = {**KINDS, "local": ("blob", "change"), "na
 itself: ``portable run`` and tests do.
 """
 
+_READ = ("local", "aws")
+"""Platforms whose streams a container can read: SQLite's, Kinesis."""
+
 _SOCKETED = ("local", "gcp")
 """Platforms by which instances reach the websockets of one another; this machine has one instance."""
 
@@ -113,6 +116,8 @@ class ContainerTarget:
             return {}
         target = import_module(f"portable_{self.platform}.build").TARGET
         used: Mapping[str, Sequence[str]] = target.data_used(manifest, listed, pins)
+        if self.platform == "aws" and any(one.kind == "stream" for one in manifest.functions):  # where positions are
+            return {folder: sorted({*names, "dynamodb"}) for folder, names in used.items()}
         return used
 
     def bundles(self, manifest: Manifest, settings: Mapping[str, Any]) -> Sequence[Bundle]:
@@ -156,7 +161,7 @@ _SOURCES = {
     "message": "poll",
     "blob": "push",
     "change": "push",
-    "stream": "push",
+    "stream": "poll",
     "schedule": "cron",
     "direct": "direct",
 }
@@ -202,17 +207,11 @@ def _check_settings(settings: Mapping[str, Any], platform: str) -> Iterator[Find
 def _check_trigger(
     function: FunctionRecord, trigger: TriggerRecord, platform: str, pushed: set[str]
 ) -> Iterator[Finding]:
-    kind, options, where = trigger.kind, trigger.options, trigger.where
+    kind, where = trigger.kind, trigger.where
     if kind == "http":
         yield from _check_route(function, trigger, platform)
     elif kind == "stream":
-        yield Finding(
-            "error",
-            where,
-            f"function {function.name}: nothing reads stream {options['stream']} for a container: who has read how far "
-            "has to be kept, and partitions shared out among instances",
-            "the cloud's own functions for this one, or an ordered topic",
-        )
+        yield from _check_stream(function, trigger, platform)
     elif kind in ("blob", "change") and kind not in pushed:
         yield Finding(
             "error",
@@ -243,6 +242,18 @@ def _check_route(function: FunctionRecord, trigger: TriggerRecord, platform: str
             "nothing in it",
             "Cloud Run's IAM check, a mesh or a gateway of your own; or security= with a check of the app's own",
         )
+
+
+def _check_stream(function: FunctionRecord, trigger: TriggerRecord, platform: str) -> Iterator[Finding]:
+    name = f"function {function.name}: stream {trigger.options['stream']}"
+    if platform not in _READ:
+        message = f"{name}: nothing on {platform} reads a stream for a container"
+        yield Finding("error", trigger.where, message, "the cloud's own functions for this one, or an ordered topic")
+    elif trigger.options["parallel"] > 1:
+        message = (
+            f"{name}: parallel={trigger.options['parallel']}, and a container has one batch of a partition in hand"
+        )
+        yield Finding("warning", trigger.where, message, "more partitions")
 
 
 def _check_socket(function: FunctionRecord, trigger: TriggerRecord, platform: str) -> Iterator[Finding]:

@@ -8,12 +8,14 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protoc
     dev.portable.change    {"kind", "table", "key", "old", "new"}; items as ``portable.drivers.tags`` writes them
     dev.portable.tick      {"scheduled_at"}; a schedule takes a POST without a body too, which is due now
     dev.portable.messages  {"queue" or "topic", "messages": [{"id", "body", "attributes", …}]}
+    dev.portable.records   {"stream", "records": [{"partition", "offset", "data" in base64, "key", "time", "attempt"}]}
     dev.portable.socket    {"kind", "connection"}; a connect with "query", "headers" and "client", a message with "body"
                            and "base64", a disconnect with "code" and "reason"
 
 Messages are answered with ``{"failed": [{"id", "error", "after"}]}``: those to be delivered again, ``after`` seconds or
-null. It is for those who poll by themselves; a process that polls takes its messages without it. A gateway that holds
-websockets is answered with ``{"status", "headers", "body", "base64"}``: of a connect, whether it is accepted.
+null; records with ``{"failed": [{"partition", "offset"}]}``: from where on each partition comes again. Both are for
+those who poll by themselves; a process that polls takes them without it. Whoever holds websockets is answered with
+``{"status", "headers", "body", "base64"}``: of a connect, whether it is accepted.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from portable.drivers.tags import decode as decode_tags
 from portable.errors import Reject, Retry
-from portable.events import BlobEvent, Change, Message, Response, SocketEvent, Tick
+from portable.events import BlobEvent, Change, Message, Response, SocketEvent, StreamRecord, Tick
+from portable.invoke.streams import first_failures
 from portable.jsontext import load_text
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ TYPES: Mapping[str, str] = {
     "schedule": "dev.portable.tick",
     "message": "dev.portable.messages",
     "socket": "dev.portable.socket",
+    "stream": "dev.portable.records",
 }
 """This framework's own type of a CloudEvent, by trigger kind."""
 
@@ -270,8 +274,42 @@ async def _as_answered(response: Response, _: OnThread) -> dict[str, Any]:
     return {"status": response.status, "headers": headers, "body": b64encode(body).decode(), "base64": True}
 
 
+def _records(function: Function, event: CloudEvent) -> Any:
+    data = event.data
+    stream = _one_of(data, "stream", *{trigger.stream.name for trigger in function.triggers})
+    if not isinstance(data.get("records"), list):
+        raise Misfit("'records' of the event is an array")
+    records = [_stored(stream, one) for one in data["records"]]
+
+    async def settle(outcomes: Any, _: OnThread) -> Any:
+        failed = first_failures(records, outcomes)
+        return {"failed": [{"partition": one.partition, "offset": one.offset} for one in failed]}
+
+    return (records,), settle
+
+
+def _stored(stream: str, native: Any) -> StreamRecord[Any]:
+    if not isinstance(native, dict):
+        raise Misfit(f"a record is an object, got {native!r}")
+    _texts(native, "partition", "offset", "data")
+    try:
+        data = b64decode(native["data"], validate=True)
+    except ValueError as error:
+        raise Misfit(f"'data' of record {native['offset']} is no base64: {error}") from error
+    time = _instant(native["time"], "time") if native.get("time") else None
+    place = stream, native["partition"], native["offset"]
+    return StreamRecord(*place, data, native.get("key"), time, {}, native.get("attempt"), native)
+
+
 async def _nothing(_: Any, on_thread: OnThread) -> None:
     """Done is all there is to say."""
 
 
-_READERS = {"blob": _blob, "change": _change, "schedule": _tick, "message": _messages, "socket": _socket}
+_READERS = {
+    "blob": _blob,
+    "change": _change,
+    "schedule": _tick,
+    "message": _messages,
+    "socket": _socket,
+    "stream": _records,
+}

@@ -91,6 +91,8 @@ class ContainerSamples:
             rows = json.loads(body)["failed"]
             after = {row["id"]: row["after"] for row in rows if row["after"] is not None}
             return Outcome(failed=[row["id"] for row in rows], after=after)
+        if function.kind == "stream":
+            return Outcome(failed=[f"{one['partition']}/{one['offset']}" for one in json.loads(body)["failed"]])
         if function.kind == "socket":
             given = json.loads(body)
             headers = [(name, value) for name, value in given["headers"]]
@@ -120,6 +122,8 @@ def _data(function: FunctionRecord, event: Any) -> tuple[dict[str, Any], datetim
         return {"scheduled_at": event.scheduled_at.isoformat()}, now
     if isinstance(event, SocketEvent):
         return _socket(event), now
+    if function.kind == "stream":
+        return {"stream": event[0].stream, "records": [_record(record) for record in event]}, now
     kind, name = function.triggers[0].source
     return {kind: name, "messages": [_message(message) for message in event]}, now
 
@@ -137,6 +141,17 @@ def _socket(event: SocketEvent) -> dict[str, Any]:
     else:
         data |= {"code": event.code, "reason": event.reason}
     return data
+
+
+def _record(record: Any) -> dict[str, Any]:
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "data": b64encode(record.body).decode(),
+        "key": record.key,
+        "time": record.time.isoformat() if record.time else None,
+        "attempt": record.attempt,
+    }
 
 
 def _message(message: Any) -> dict[str, Any]:

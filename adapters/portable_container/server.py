@@ -27,6 +27,7 @@ from portable_container.front import Front
 from portable_container.poller import Poller
 from portable_container.protocol import Shared
 from portable_container.pushed import guard, reader
+from portable_container.streams import StreamPoller
 
 if TYPE_CHECKING:
     from portable_container.functions import Functions
@@ -52,7 +53,7 @@ class Server:
         self._control = Control(functions, self._invoker, settings, decoder, check)
         self._front = Front(functions, self._invoker, self._control, settings)
         self._shared = Shared(settings, self._front)
-        self._pollers: list[Poller] = []
+        self._pollers: list[Poller | StreamPoller] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -90,11 +91,14 @@ class Server:
     def _start_pollers(self) -> None:
         if not self._settings.polls:
             return
-        found = [(function, one) for function in self._functions.of_kind("message") for one in function.triggers]
-        threads = Threads(max(1, len(found)) * (1 + _POLLED * self._settings.batches), "poller")
-        for function, trigger in found:
-            poller = Poller(function, trigger, self._invoker, threads, self._settings)
-            self._pollers.append(poller)
+        kinds: dict[str, type[Poller | StreamPoller]] = {"message": Poller, "stream": StreamPoller}
+        found = [(kind, one) for kind in kinds for one in self._functions.of_kind(kind)]
+        most = sum(len(function.triggers) for _, function in found) * (1 + _POLLED * self._settings.batches)
+        threads = Threads(max(1, most), "poller")
+        for kind, function in found:
+            for trigger in function.triggers:
+                self._pollers.append(kinds[kind](function, trigger, self._invoker, threads, self._settings))
+        for poller in self._pollers:
             poller.start()
 
     async def _open_sockets(self) -> None:

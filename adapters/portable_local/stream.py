@@ -47,6 +47,9 @@ _SEND = "INSERT INTO records (partition, sent, name, data) VALUES (?, ?, ?, ?)"
 _READ = """
 SELECT id, data, name, sent FROM records WHERE partition = ? AND id > ? ORDER BY id LIMIT ?
 """
+_SINCE = """
+SELECT id, data, name, sent FROM records WHERE partition = ? AND sent >= ? ORDER BY id LIMIT ?
+"""
 _SWEEP = "DELETE FROM records WHERE sent < ?"
 _LAST = "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'records'"
 
@@ -95,9 +98,16 @@ class LocalStream:
 
     def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:
         """See ``portable.drivers``."""
+        return self._records(partition, _READ, int(after or 0), limit)
+
+    def read_since(self, partition: str, since: datetime, limit: int) -> list[StoredRecord]:
+        """See ``portable.drivers``."""
+        return self._records(partition, _SINCE, int(since.timestamp() * 1_000_000), limit)
+
+    def _records(self, partition: str, statement: str, start: int, limit: int) -> list[StoredRecord]:
         try:
             with self._database.connection() as connection:
-                rows = connection.execute(_READ, (int(partition), int(after or 0), limit)).fetchall()
+                rows = connection.execute(statement, (int(partition), start, limit)).fetchall()
         except (sqlite3.Error, OSError) as error:
             raise translate(error, self._resource) from error
         return [

@@ -55,6 +55,9 @@ class StreamDriver(Protocol):
     def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:
         """Up to ``limit`` records behind ``after``, in order; from the oldest that is kept when it is None."""
 
+    def read_since(self, partition: str, since: datetime, limit: int) -> list[StoredRecord]:
+        """Up to ``limit`` records accepted at an instant (aware) or later, in order. None may be there yet."""
+
     def native(self) -> Any:
         """The vendor's own client or handle."""
 
@@ -85,6 +88,10 @@ class HandledStream:
         return []
 
     def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:  # noqa: ARG002
+        """Raises UnsupportedError."""
+        raise self._refuse()
+
+    def read_since(self, partition: str, since: datetime, limit: int) -> list[StoredRecord]:  # noqa: ARG002
         """Raises UnsupportedError."""
         raise self._refuse()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Outcomes = list[BaseException | None]
 
-__all__ = ["StreamFunction", "first_failures"]
+__all__ = ["StreamFunction", "first_failures", "give_up"]
 
 
 class StreamFunction:
@@ -203,10 +203,10 @@ async def _settle(
     most = trigger.max_attempts
     if most is not None and record.attempt is not None and record.attempt >= most and not isinstance(outcome, Reject):
         outcome = Reject(f"it failed {record.attempt} times: {type(outcome).__name__}: {outcome}")
-    return await _give_up(trigger, record, data, outcome) if isinstance(outcome, Reject) else outcome
+    return await give_up(trigger, record, data, outcome) if isinstance(outcome, Reject) else outcome
 
 
-async def _give_up(trigger: StreamTrigger, record: StreamRecord[Any], data: Any, wish: Reject) -> BaseException | None:
+async def give_up(trigger: StreamTrigger, record: StreamRecord[Any], data: Any, wish: Reject) -> BaseException | None:
     """None when the record is dealt with. One that cannot be put among the dead letters is not: it comes again."""
     from logging import getLogger
 

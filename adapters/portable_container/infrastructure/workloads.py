@@ -11,6 +11,7 @@ from portable.build.deployment import Deployment
 from portable.drivers import address_variable
 from portable.manifest import FunctionRecord
 from portable.resources.topic import subscription_name
+from portable_container.positions import NAME
 
 __all__ = ["PORT", "Workload", "addresses", "fitting", "image_of", "unbound", "workloads_of"]
 
@@ -61,7 +62,7 @@ class Workload(msgspec.Struct, frozen=True):
 
 def workloads_of(deployment: Deployment) -> list[Workload]:
     """All of them: the web one first, then by name. Variables that several functions of one set must agree."""
-    kinds = {"message": "worker", "schedule": "job"}
+    kinds = {"message": "worker", "stream": "worker", "schedule": "job"}
     by_kind: dict[str, list[FunctionRecord]] = {"web": [], "worker": [], "job": []}
     for function in deployment.manifest.functions:
         by_kind[kinds.get(function.kind, "web")].append(function)
@@ -130,6 +131,9 @@ def _variables(deployment: Deployment) -> Iterator[tuple[str, str]]:
                 if one not in seen:
                     seen.add(one)
                     yield address_variable(*one), ":".join(one)
+        if function.kind == "stream" and ("table", NAME) not in seen:
+            seen.add(("table", NAME))
+            yield address_variable("table", NAME), f"table:{NAME}"
         for topic in function.asks("topic"):
             shown = subscription_name(topic, function.name)
             yield address_variable("subscription", shown), f"subscription:{topic}/{function.name}"

@@ -64,7 +64,7 @@ def on(platform: str, more: str = "") -> str:
     ("what", "platform", "line", "said"),
     [
         ("below", "local", 11, "/-/mine is never reached"),
-        ("stream", "aws", 12, "nothing reads stream clicks"),
+        ("stream", "azure", 12, "stream clicks: nothing on azure reads a stream"),
         ("blob", "nats", 11, "nothing on nats sends a container the events of bucket uploads"),
         ("change", "azure", 11, "nothing on azure sends a container the events of table users"),
         ("socket", "aws", 11, "cannot be sent to from elsewhere on aws"),

@@ -206,6 +206,7 @@ BOUNDS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "http_seconds": (("http",), "s", "a request"),
     "event_seconds": (("message", "stream", "blob", "change", "schedule"), "s", "the handling of an event"),
     "memory": ((), "MiB", "an instance's memory"),
+    "storage": ((), "MiB", "the disk under /tmp"),
     "request_bytes": (("http",), "B", "a request's body"),
     "answer_bytes": (("http",), "B", "an answer that is not streamed"),
     "message_bytes": (("queue",), "B", "a message of a queue"),

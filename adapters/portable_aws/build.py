@@ -270,6 +270,8 @@ def _check_function(function: FunctionRecord, source: str) -> Iterator[Finding]:
 def _check_http(function: FunctionRecord, source: str) -> Iterator[Finding]:
     where = function.triggers[0].where
     most = {"http-api": limits.HTTP_API_SECONDS, "rest-api": limits.REST_API_SECONDS}.get(source)
+    if source == "rest-api" and any(function.asks("stream")):
+        most = limits.REST_STREAM_SECONDS
     if most is not None and function.timeout is not None and function.timeout > most:
         raised = source == "rest-api"
         yield Finding(
@@ -292,15 +294,14 @@ def _check_http(function: FunctionRecord, source: str) -> Iterator[Finding]:
                 f"a function URL is checked as a whole, and function {function.name} has public routes too",
                 "function='…' on one sort of them, or http = 'http-api'",
             )
-        asked = trigger.options["max_body"]
-        if asked is not None and asked > limits.LAMBDA_PAYLOAD_BYTES:
-            yield Finding(
-                "warning",
-                trigger.where,
-                f"max_body of {asked} bytes: Lambda takes events of {limits.LAMBDA_PAYLOAD_BYTES} bytes, "
-                "and a binary body grows by a third in base64",
-                "let callers upload to a bucket",
-            )
+        asked, taken = trigger.options["max_body"], limits.LAMBDA_PAYLOAD_BYTES
+        message = f"Lambda takes events of {taken} bytes, and a binary body grows by a third in base64"
+        if source == "alb":
+            taken = limits.ALB_BODY_BYTES
+            message = f"a load balancer hands on bodies of {taken} bytes, and answers of {limits.ALB_ANSWER_BYTES}"
+        if asked is not None and asked > taken:
+            way_out = "let callers upload to a bucket"
+            yield Finding("warning", trigger.where, f"max_body of {asked} bytes: {message}", way_out)
 
 
 def _check_streams(function: FunctionRecord, source: str, runtime: str | None) -> Iterator[Finding]:

@@ -208,6 +208,7 @@ BOUNDS: Mapping[str, Bound] = {
     "http_seconds": Bound(limits.HTTP_API_SECONDS, "HTTP API; 29 by REST API, 900 by function URL and load balancer"),
     "event_seconds": Bound(limits.FUNCTION_SECONDS),
     "memory": Bound(limits.MEMORY_LARGEST),
+    "storage": Bound(limits.STORAGE_LARGEST),
     "request_bytes": Bound(limits.LAMBDA_PAYLOAD_BYTES, "a binary body grows by a third in base64"),
     "answer_bytes": Bound(limits.LAMBDA_PAYLOAD_BYTES, "a binary body grows by a third in base64"),
     "message_bytes": Bound(limits.MESSAGE_BYTES),

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "ALB_ANSWER_BYTES",
     "ALB_BODY_BYTES",
+    "ALB_SECONDS",
     "BATCH_BYTES",
     "BATCH_MESSAGES",
     "CHANGE_EVENT_BATCH",
@@ -32,7 +33,10 @@ __all__ = [
     "PYTHONS",
     "RECEIVE_WAIT_SECONDS",
     "REST_API_SECONDS",
+    "REST_STREAM_SECONDS",
     "RUNTIME_HOLDS",
+    "STORAGE_LARGEST",
+    "STORAGE_LEAST",
     "STREAM_BATCH_BYTES",
     "STREAM_BATCH_RECORDS",
     "STREAM_EVENT_BATCH",
@@ -68,6 +72,8 @@ GLIBC = {"3.11": 26}  # [aws] lambda/latest/dg/lambda-runtimes.html: Amazon Linu
 FUNCTION_SECONDS = 900  # [botocore] CreateFunction, Timeout; managed instances have 5,400 for events
 MEMORY_LEAST = 128  # [botocore] MemorySize
 MEMORY_LARGEST = 10_240  # [aws] lambda/latest/dg/gettingstarted-limits.html; the model's 32,768 is of managed instances
+STORAGE_LEAST = 512  # [botocore] EphemeralStorage, MiB
+STORAGE_LARGEST = 10_240  # [aws] lambda/latest/dg/gettingstarted-limits.html; the model has that of managed instances
 ENVIRONMENT_BYTES = 4096  # [aws] lambda/latest/dg/gettingstarted-limits.html: all variables of a function together
 ZIP_BYTES = 50 * 1024 * 1024  # [aws] likewise: sent with the call; from a bucket only the next counts
 UNPACKED_BYTES = 250 * 1024 * 1024  # [aws] likewise: with layers
@@ -76,6 +82,8 @@ LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024  # [botocore] Invoke, synchronous, either
 # What calls a function over HTTP. The whole answer has to be there by then.
 HTTP_API_SECONDS = 30  # [botocore] apigatewayv2 CreateIntegration, TimeoutInMillis
 REST_API_SECONDS = 29  # [botocore] apigateway PutIntegration, timeoutInMillis; a regional API can be given more
+REST_STREAM_SECONDS = 900  # [aws] apigateway/latest/developerguide/response-transfer-mode.html: of one that streams
+ALB_SECONDS = 60  # [aws] elasticloadbalancing/latest/application/edit-load-balancer-attributes.html: idle, by default
 ALB_BODY_BYTES = 1024 * 1024  # [aws] the same page as the next: of a request's body
 ALB_ANSWER_BYTES = 1024 * 1024  # [aws] elasticloadbalancing/latest/application/lambda-functions.html
 

@@ -200,6 +200,7 @@ BOUNDS: Mapping[str, Bound] = {
     "http_seconds": Bound(limits.HTTP_TIMEOUT.total_seconds()),
     "event_seconds": Bound(limits.EVENT_TIMEOUT.total_seconds()),
     "memory": Bound(limits.MEMORY[1]),
+    "storage": Bound(0, "what is written to /tmp counts as memory"),
     "request_bytes": Bound(limits.REQUEST_BYTES),
     "answer_bytes": Bound(limits.REQUEST_BYTES),
     "message_bytes": Bound(limits.PUBLISH_BYTES),

@@ -87,7 +87,7 @@ def check(project: Project, target: BuildTarget) -> tuple[Description, list[Find
     findings += [*check_clock_changes(manifest), *check_mounts(manifest), *check_grants(manifest)]
     findings += check_left_out(project, target)
     read_budget(project, target.name, manifest)
-    findings += [*check_bounds(manifest, asked, target)]
+    findings += [*check_bounds(manifest, asked, target, project)]
     findings += target.check(served(manifest, target), settings)
     if not manifest.functions:
         message = f"app {manifest.app!r} has no handler, so nothing would ever call it"

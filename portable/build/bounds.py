@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
+from portable.build.project import Project
 from portable.build.settings import FunctionSettings
 from portable.build.target import BuildTarget, Finding
 from portable.capabilities import Bound
@@ -34,11 +36,45 @@ def with_settings(manifest: Manifest, settings: Mapping[str, FunctionSettings]) 
 
 
 def check_bounds(
-    manifest: Manifest, settings: Mapping[str, FunctionSettings], target: BuildTarget
+    manifest: Manifest, settings: Mapping[str, FunctionSettings], target: BuildTarget, project: Project | None = None
 ) -> Iterator[Finding]:
-    """Variables of a function that the target does not take. The rest each adapter says of its own cloud."""
+    """Variables and disk of a function that the target does not give. The rest each adapter says of its own cloud.
+
+    ``project``: tells the line of a setting; left out, it is the handler's.
+    """
     for function in manifest.functions:
         yield from _check_environment(function, settings[function.name], target)
+        yield from _check_storage(function, settings[function.name], target, project)
+
+
+def _check_storage(
+    function: FunctionRecord, settings: FunctionSettings, target: BuildTarget, project: Project | None
+) -> Iterator[Finding]:
+    bound = bounds_of(target).get("storage", Bound(None))
+    if settings.storage is None or bound.most is None or settings.storage <= bound.most:
+        return
+    where = function.triggers[0].where if project is None else _place(project, target.name, function.name, "storage")
+    has = f"has {bound.most:.0f} at most" if bound.most else "has none of its own"
+    note = f": {bound.note}" if bound.note else ""
+    message = f"function {function.name}: {settings.storage} MiB of disk are asked; {target.name} {has}{note}"
+    way_out = f"storage = {bound.most:.0f}" if bound.most else f"memory = {_with_disk(settings)}, or a bucket"
+    yield Finding("error" if bound.most else "warning", where, message, way_out)
+
+
+def _with_disk(settings: FunctionSettings) -> str:
+    return "…" if settings.memory is None else str(settings.memory + (settings.storage or 0))
+
+
+def _place(project: Project, target: str, function: str, setting: str) -> str:
+    """Where a setting of a function is said, the strongest place first."""
+    tables: dict[tuple[str, ...], Mapping[str, Any]] = {
+        (target, "functions"): project.settings(target).get("functions", {})
+    }
+    tables[("functions",)] = project.table("functions")
+    said = (
+        (*keys, name) for keys, table in tables.items() for name in (function, "*") if setting in table.get(name, {})
+    )
+    return project.where(*next(said, ("functions",)), setting)
 
 
 def _check_environment(function: FunctionRecord, settings: FunctionSettings, target: BuildTarget) -> Iterator[Finding]:

@@ -67,6 +67,30 @@ def test_settings_are_held_against_a_target_too(make_project: Make) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "asked", "said"),
+    [
+        ("aws", 20_480, ("error", "20480 MiB of disk are asked; aws has 10240 at most", "storage = 10240")),
+        ("aws", 10_240, None),
+        (
+            "gcp",
+            2048,
+            (
+                "warning",
+                "2048 MiB of disk are asked; gcp has none of its own: what is written to /tmp counts as memory",
+                "memory = 2560, or a bucket",
+            ),
+        ),
+    ],
+)
+def test_disk(make_project: Make, target: str, asked: int, said: tuple[str, str, str] | None) -> None:
+    text = f"[tool.portable.functions.take-order]\nmemory = 512\n[tool.portable.functions.'*']\nstorage = {asked}\n"
+    _, (_, findings) = checked(make_project({"pyproject.toml": text}), target)
+    found = [one for one in findings if "function take-order: " in one.message and "of disk" in one.message]
+    expected = [] if said is None else [(said[0], "pyproject.toml:4", f"function take-order: {said[1]}", said[2])]
+    assert [(one.severity, one.where, one.message, one.way_out) for one in found] == expected
+
+
+@pytest.mark.parametrize(
     ("length", "severity"), [(10, None), (3990, "warning"), (4200, "error")], ids=["few", "with addresses", "too many"]
 )
 def test_variables(make_project: Make, length: int, severity: str | None) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from portable.manifest import FunctionRecord
+from portable_aws import limits
 from portable_aws.gateway import route_key
 from portable_aws.infrastructure.names import ref, sub
 from portable_aws.infrastructure.plan import Plan, function_id
 
-__all__ = ["add_balancer"]
+__all__ = ["IDLE", "add_balancer"]
 
+IDLE = "idle_timeout.timeout_seconds"
+_LONGER = 5  # seconds
 _PATHS = 5
 """Values in the conditions of a rule: https://docs.aws.amazon.com/elasticloadbalancing, quotas of Application Load
 Balancers."""
@@ -46,7 +49,10 @@ def add_balancer(plan: Plan, functions: list[FunctionRecord]) -> None:
             "Scheme": "internet-facing",
             "Subnets": subnets,
             "SecurityGroups": [ref(group)],
-            "LoadBalancerAttributes": [{"Key": "routing.http.drop_invalid_header_fields.enabled", "Value": "true"}],
+            "LoadBalancerAttributes": [
+                {"Key": "routing.http.drop_invalid_header_fields.enabled", "Value": "true"},
+                {"Key": IDLE, "Value": str(_idle(plan, functions))},
+            ],
         },
     )
     for function in functions:
@@ -71,6 +77,11 @@ def add_balancer(plan: Plan, functions: list[FunctionRecord]) -> None:
             said = {"Field": "path-pattern", "PathPatternConfig": {"Values": paths[start : start + _PATHS]}}
             _add_rule(plan, function, priority, said)
     plan.output("HttpUrl", sub("https://${LoadBalancer.DNSName}"), "URL of the load balancer")
+
+
+def _idle(plan: Plan, functions: list[FunctionRecord]) -> int:
+    """Seconds that it waits for a function's answer: a little longer than the longest of them may take."""
+    return max(limits.ALB_SECONDS, *(plan.timeout(one.name) + _LONGER for one in functions))
 
 
 def _patterns(key: str) -> list[str]:

@@ -32,7 +32,6 @@ ARTIFACTS_BUCKET = "ArtifactsBucket"
 """The parameter that names the bucket which zips are deployed from."""
 
 _OWN_RUNTIME = "portable"
-_LEAST_STORAGE = 512
 
 
 def key_parameter(zip_name: str) -> str:
@@ -146,7 +145,7 @@ def _add(
     if settings.memory is not None:
         properties["MemorySize"] = min(max(settings.memory, limits.MEMORY_LEAST), limits.MEMORY_LARGEST)
     if settings.storage is not None:
-        properties["EphemeralStorage"] = {"Size": max(settings.storage, _LEAST_STORAGE)}
+        properties["EphemeralStorage"] = {"Size": max(settings.storage, limits.STORAGE_LEAST)}
     if settings.max_instances is not None:
         properties["ReservedConcurrentExecutions"] = settings.max_instances
     # What `sam local` starts the function from: https://github.com/aws/aws-sam-cli, as for templates of the CDK.

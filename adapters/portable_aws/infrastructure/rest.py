@@ -10,6 +10,7 @@ import msgspec
 
 from portable.errors import ConfigError
 from portable.manifest import FunctionRecord, TriggerRecord
+from portable_aws import limits
 from portable_aws.gateway import route_key
 from portable_aws.infrastructure.access_logs import access_log
 from portable_aws.infrastructure.functions import AUTHORIZER, add_authorizer_permission
@@ -127,7 +128,10 @@ def _integration(plan: Plan, function: str, *, stream: bool) -> dict[str, Any]:
     version, end = ("2021-11-15", "response-streaming-invocations") if stream else ("2015-03-31", "invocations")
     start = f"arn:${{AWS::Partition}}:apigateway:${{AWS::Region}}:lambda:path/{version}/functions/"
     said = {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": sub(f"{start}{arn}/{end}")}
-    return {**said, "ResponseTransferMode": "STREAM"} if stream else said
+    if not stream:
+        return said
+    seconds = min(max(plan.timeout(function), limits.REST_API_SECONDS), limits.REST_STREAM_SECONDS)
+    return {**said, "ResponseTransferMode": "STREAM", "TimeoutInMillis": seconds * 1000}
 
 
 def _add_authorizer(plan: Plan) -> None:

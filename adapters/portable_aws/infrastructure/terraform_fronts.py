@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from portable_aws.infrastructure.balancer import IDLE
 from portable_aws.infrastructure.terraform_names import Made, snake
 
 __all__ = ["api", "balancer", "group", "listener", "listener_rule", "method", "rest", "targets"]
@@ -41,7 +42,10 @@ def method(told: Any, name: str, said: Mapping[str, Any]) -> Made:
         "uri": told.value(asked["Uri"]),
     }
     if "ResponseTransferMode" in asked:
-        integration["response_transfer_mode"] = asked["ResponseTransferMode"]
+        integration |= {
+            "response_transfer_mode": asked["ResponseTransferMode"],
+            "timeout_milliseconds": asked["TimeoutInMillis"],
+        }
     return {"aws_api_gateway_method": {own: method}, "aws_api_gateway_integration": {own: integration}}
 
 
@@ -73,6 +77,7 @@ def balancer(told: Any, name: str, said: Mapping[str, Any]) -> Made:
         "subnets": told.value(said["Subnets"]),
         "security_groups": told.value(said["SecurityGroups"]),
         "drop_invalid_header_fields": True,
+        "idle_timeout": next(int(one["Value"]) for one in said["LoadBalancerAttributes"] if one["Key"] == IDLE),
     }
     return {"aws_lb": {snake(name): made}}
 

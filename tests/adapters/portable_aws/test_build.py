@@ -134,6 +134,12 @@ CASES: dict[str, tuple[Callable[[App], Any], dict[str, str], str, str]] = {
         "error",
         "checked as a whole",
     ),
+    "body of alb": (
+        lambda app: app.post("/", max_body=2_000_000)(lambda: None),
+        {"http": "alb"},
+        "warning",
+        "a load balancer hands on bodies of 1048576 bytes, and answers of 1048576",
+    ),
     "body": (lambda app: app.post("/", max_body=7_000_000)(lambda: None), {}, "warning", "events of 6291456 bytes"),
     "batch above": (
         lambda app: app.on_message(app.queue("q"), batch_size=10_001, function="a")(event),
@@ -166,6 +172,13 @@ CASES: dict[str, tuple[Callable[[App], Any], dict[str, str], str, str]] = {
         "by a part of an hour",
     ),
 }
+
+
+def test_a_rest_api_waits_longer_for_what_streams() -> None:
+    def declare(app: App) -> None:
+        app.get("/", stream=True, timeout=timedelta(seconds=900))(lambda: None)
+
+    assert TARGET.check(manifest(declare), {"http": "rest-api", "runtime": "portable"}) == []
 
 
 @pytest.mark.parametrize("name", CASES)

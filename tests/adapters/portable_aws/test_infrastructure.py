@@ -359,6 +359,19 @@ def test_every_api_logs_its_requests() -> None:
     assert not writes_by_account(resources(plain))  # an HTTP API needs no role of the account's
 
 
+def test_a_front_waits_for_the_longest_of_its_functions() -> None:
+    app = App("patient")
+    app.get("/slow", function="slow", timeout=timedelta(seconds=300))(lambda: None)
+    app.get("/fast", function="fast")(lambda: None)
+    balancer = resources(app, settings={"http": "alb"})["LoadBalancer"]["Properties"]["LoadBalancerAttributes"]
+    assert {"Key": "idle_timeout.timeout_seconds", "Value": "305"} in balancer
+    app = App("streaming")
+    app.get("/", stream=True, timeout=timedelta(seconds=300))(lambda: iter(()))
+    found = resources(app, settings={"http": "rest-api", "runtime": "portable"})
+    waits = {one["Integration"]["TimeoutInMillis"] for one in of_type(found, "AWS::ApiGateway::Method").values()}
+    assert waits == {300_000}
+
+
 def test_what_no_stack_can_hold_is_said_by_the_build(tmp_path: Path) -> None:
     app = App("many")
     for number in range(170):
@@ -513,7 +526,7 @@ def terraform(require_part: Callable[..., Found], tmp_path_factory: pytest.TempP
 def streaming(form: str = "sam", http: str = "rest-api") -> Deployment:
     """Answers that stream."""
     app = App("streaming")
-    app.get("/", stream=True)(lambda: iter(()))
+    app.get("/", stream=True, timeout=timedelta(seconds=300))(lambda: iter(()))
     return deployment(app, form=form, settings={"http": http, "runtime": "portable"})
 
 

@@ -34,6 +34,9 @@ def test_lambda(text: Any) -> None:
     )
     assert shape("MemorySize").metadata["min"] == limits.MEMORY_LEAST
     assert shape("MemorySize").metadata["max"] >= limits.MEMORY_LARGEST
+    size = shape("EphemeralStorageSize").metadata
+    assert size["min"] == limits.STORAGE_LEAST
+    assert size["max"] >= limits.STORAGE_LARGEST
     megabytes = limits.LAMBDA_PAYLOAD_BYTES // 1024**2
     assert f"For synchronous invocations, the maximum payload size is {megabytes} MB" in text("lambda", "Invoke")
     assert {f"python{version}" for version in limits.PYTHONS} <= set(shape("Runtime").enum)

@@ -51,7 +51,8 @@ class QueueConformance(QueueOptions, QueueModel):
             to raise UnsupportedError.
         keeps_noncharacters: whether a body may hold U+FFFE and U+FFFF.
         largest_body: most bytes a body has in JSON, None where there is no limit worth a test.
-        shortest_lease: the shortest the cloud takes. patience: how long a message may take to arrive.
+        shortest_lease: the shortest the cloud takes. patience: how long a message may take to arrive. silence: how long
+            nothing has to come before a queue is called empty; shorter for a store that shows all at once.
     """
 
     # --- send and receive

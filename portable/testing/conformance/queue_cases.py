@@ -30,6 +30,7 @@ class QueueCases(Conformance):
     largest_body: ClassVar[int | None] = None
     shortest_lease: ClassVar[timedelta] = timedelta(seconds=1)
     patience: ClassVar[timedelta] = timedelta(seconds=15)
+    silence: ClassVar[timedelta] = timedelta(seconds=1)
 
     @pytest.fixture
     def missing_queue(self, queue: Queue[Any]) -> Queue[Any]:  # noqa: ARG002 - it puts the platform in force
@@ -63,9 +64,9 @@ class QueueCases(Conformance):
                 found[received.id] = received
         return list(found.values())
 
-    def is_empty(self, queue: Queue[Any], wait: timedelta = timedelta(seconds=1)) -> bool:
-        """Whether nothing comes within ``wait``."""
-        return queue.driver().receive(1, wait, LONG) == []
+    def is_empty(self, queue: Queue[Any], wait: timedelta | None = None) -> bool:
+        """Whether nothing comes within ``wait``; left out, within ``silence``."""
+        return queue.driver().receive(1, self.silence if wait is None else wait, LONG) == []
 
     def reaches(self, look: Callable[[], Any], expected: Any) -> bool:
         """True as soon as a look gives what is expected. Fails when ``patience`` ends before."""

@@ -42,7 +42,7 @@ def _machine(suite: QueueModel, queue: Queue[Any]) -> Any:
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-    moment = timedelta(milliseconds=300)
+    moment = min(timedelta(milliseconds=300), suite.silence)
 
     class Machine(RuleBasedStateMachine):
         def __init__(self) -> None:

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from portable import Queue
@@ -22,6 +24,7 @@ def in_force(tmp_path):
 
 class TestQueue(QueueConformance):
     capabilities = CAPABILITIES["queue"]
+    silence = timedelta(seconds=0.1)  # one database: a message is there as soon as it is sent
     model_examples = 8
     model_steps = 30
 

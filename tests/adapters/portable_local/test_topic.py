@@ -32,6 +32,7 @@ LEASE = timedelta(seconds=60)
 
 class TestTopic(TopicConformance):
     capabilities = CAPABILITIES["topic"]
+    silence = timedelta(seconds=0.1)  # one database: a copy is there as soon as it is published
 
     @pytest.fixture
     def topic(self, tmp_path: Path) -> Iterator[Topic[Any]]:

@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: test test-slow conformance lint format demo doctor setup parts clean
 
 test: lint parts
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "$(MARKS)" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(ARGS)
 
 test-slow:
 	$(MAKE) --no-print-directory test MARKS=""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,25 @@ from portable.run.parts import Found
 from portable.testing.matrix import MatrixSession
 
 CONFORMANCE = Path(__file__).parent.parent / "docs" / "conformance.md"
+LONGEST = (  # slow ones first: what begins last must not keep one process busy while the others wait
+    "tests/run/test_targets.py",
+    "tests/adapters/portable_azure/test_servicebus_queue.py",
+    "tests/adapters/portable_nats/test_restarts.py",
+    "tests/adapters/portable_azure/test_topic.py",
+    "tests/run/test_life.py",
+    "tests/run/test_corpus.py",
+    "tests/adapters/portable_local/test_crashes.py",
+    "tests/adapters/portable_aws/test_infrastructure.py",
+    "tests/run/test_verify.py",
+    "tests/testing/test_matrix.py",
+    "tests/testing/test_plugin.py",
+    "tests/adapters/portable_aws/test_deploy.py",
+    "tests/adapters/portable_aws/test_permissions.py",
+    "tests/adapters/portable_container/test_http.py",
+    "tests/adapters/portable_container/test_polling.py",
+    "tests/dev/test_reload.py",
+    "tests/run/test_report.py",
+)
 REQUIRE_ALL = os.environ.get("PORTABLE_REQUIRE_ALL", "") not in ("", "0")
 
 _used = pytest.StashKey[dict[str, Found]]()
@@ -43,14 +64,25 @@ def pytest_collection() -> Generator[None, Any, Any]:
         gc.freeze()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several processes, each takes the next file when it is done: the longest first, then those of many tests."""
+    if hasattr(config, "workerinput"):
+        counts = Counter(item.path for item in items)
+        ranks = {config.rootpath / name: rank for rank, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: (ranks.get(item.path, len(ranks)), -counts[item.path], str(item.path)))
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """A name without an address in memory: the processes that share the tests know them by their names."""
     told = repr(val)
     return re.sub(r" at 0x[0-9a-f]+", "", told) if " at 0x" in told and not hasattr(val, "__name__") else None
 
 
+_rows = functools.cache(doctor_report)  # it asks many programs for their version
+
+
 def pytest_report_header() -> list[str]:
-    rows = doctor_report()
+    rows = _rows()
     here = [f"{row.part} {row.version}" for row in rows if row.version]
     missing = [f"{row.part} {row.python}".rstrip() for row in rows if not row.version]
     lines = [f"real parts here: {', '.join(here) or 'none'}"]
@@ -95,7 +127,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("real parts")
     for found in sorted(config.stash[_used].values(), key=str):
         terminalreporter.line(f"used     {found}")
-    missing = {f"{row.part} {row.python}".rstrip(): row.how_to_get for row in doctor_report() if not row.version}
+    missing = {f"{row.part} {row.python}".rstrip(): row.how_to_get for row in _rows() if not row.version}
     for name, how_to_get in {**missing, **config.stash[_wanted_in_vain]}.items():
         terminalreporter.line(f"missing  {name}. To get it: {how_to_get}")
 

@@ -15,7 +15,7 @@ from portable_azure.build.infrastructure import EVENTS, MAIN
 from portable_azure.deploy import _sdk
 from portable_azure.deploy.code import Publisher
 from portable_azure.deploy.data import Held, held
-from portable_azure.deploy.group import Group, kind_and_name
+from portable_azure.deploy.group import Group, Made, PassingError, kind_and_name
 from portable_azure.deploy.orphans import ASSIGNMENTS, ROLES, App, Orphan, assignments_of, orphans, roles_of
 
 __all__ = ["DEPLOYER", "AzureDeployer"]
@@ -103,7 +103,7 @@ class AzureDeployer:
         if not group.exists():
             group.make(_location(place, group), progress)
         location = place.settings.get("location")
-        made = group.deploy(name, main, location, progress)
+        made = self._deploy_main(group, name, main, location, progress)
         outputs, present, named = made.outputs, made.present, _named(main)
         publisher = Publisher(group, self._pause, self._url_of)
         for app, package in _packages(main).items():
@@ -119,6 +119,15 @@ class AzureDeployer:
         if len(set(present)) >= named:  # else Azure did not tell all that it made, and what is missing is not gone
             self._delete(group, list(orphans(group, _app(group, artifact, place), present)), progress)
         return outputs
+
+    def _deploy_main(self, group: Group, name: str, template: Any, location: str | None, progress: Progress) -> Made:
+        """An identity that was just made is not known everywhere at once."""
+        for _ in range(1, _TRIES):
+            try:
+                return group.deploy(name, template, location, progress)
+            except PassingError:
+                sleep(self._pause)
+        return group.deploy(name, template, location, progress)
 
     def _deploy_events(
         self, group: Group, name: str, template: Any, location: str | None, progress: Progress

@@ -11,6 +11,7 @@ __all__ = [
     "arm_clients",
     "deployment_of",
     "login",
+    "login_error",
     "missing_error",
     "request",
     "response_error",
@@ -105,6 +106,14 @@ def response_error() -> type[Exception]:
     from azure.core.exceptions import HttpResponseError
 
     kind: type[Exception] = HttpResponseError
+    return kind
+
+
+def login_error() -> type[Exception]:
+    """Nobody is logged in, or no longer."""
+    from azure.core.exceptions import ClientAuthenticationError
+
+    kind: type[Exception] = ClientAuthenticationError
     return kind
 
 

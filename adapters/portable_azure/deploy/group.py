@@ -10,11 +10,16 @@ from portable.deploy import Change, Progress, Step
 from portable.errors import DeployError
 from portable_azure.build.infrastructure.template import version_of
 from portable_azure.deploy import _sdk
+from portable_azure.deploy.hints import LOGIN, hint, is_passing
 
-__all__ = ["Foreseen", "Group", "Made", "reason_of"]
+__all__ = ["Foreseen", "Group", "Made", "PassingError", "reason_of"]
 
 _ACTIONS = {"Create": "create", "Delete": "delete", "Modify": "update", "NoChange": "keep", "Deploy": "update"}
 _DONE, _FAILED = ("Succeeded",), ("Failed", "Canceled")
+
+
+class PassingError(DeployError):
+    """A deployment failed for what goes away by itself."""
 
 
 class Made(NamedTuple):
@@ -90,8 +95,14 @@ class Group:
             except _sdk.response_error() as refused:
                 error = refused
                 shown.show(operations.list(self.name, deployment))
+            except KeyboardInterrupt as interrupted:
+                raise DeployError(
+                    f"interrupted: Azure goes on with deployment {deployment}, and takes no other of that name before "
+                    f"its end; `az deployment group cancel --resource-group {self.name} --name {deployment}` ends it"
+                ) from interrupted
         if shown.failures:
-            raise DeployError("; ".join(shown.failures)) from error
+            kind = PassingError if is_passing(shown.failures) else DeployError
+            raise kind("; ".join(shown.failures)) from error
         if error is not None:
             raise DeployError(f"deployment {deployment}: {reason_of(error)}") from error
         present = [one.id for one in made.properties.output_resources or () if one.id]
@@ -184,6 +195,8 @@ def translated(what: str) -> Iterator[None]:
     """Raises the vendor's errors as DeployError that names what was being done."""
     try:
         yield
+    except _sdk.login_error() as error:
+        raise DeployError(f"{what}: {LOGIN} ({str(error).strip().splitlines()[0]})") from error
     except _sdk.vendor_error() as error:
         raise DeployError(f"{what}: {reason_of(error)}") from error
 
@@ -226,7 +239,9 @@ def reason_of(error: Any) -> str:
         return "; ".join(dict.fromkeys(reason_of(one) for one in details))
     code, message = getattr(error, "code", None), getattr(error, "message", None) or str(error)
     first = str(message).strip()
-    return f"{code}: {first}" if code and not first.startswith(f"({code})") else first
+    said = f"{code}: {first}" if code and not first.startswith(f"({code})") else first
+    way_out = hint(str(code), first)
+    return f"{said.removesuffix('.')}; {way_out}" if way_out else said
 
 
 def kind_and_name(resource: str) -> tuple[str, str]:

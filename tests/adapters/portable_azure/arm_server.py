@@ -32,8 +32,8 @@ class Azure:
         group: whether the resource group is there. deployments: by name, the resource as ARM has it.
         tagged: resources of the group. assignments, roles: of it. published: zips by app. deleted: ids.
         inside: what is in a resource, by its path, the list's name last. blobs: where the blobs of accounts are.
-        quiet: whether it does not tell what a deployment made.
-        failing: by name of a deployment, how often it fails yet; with the error of one resource.
+        quiet: whether it does not tell what a deployment made. refusal: status, code and message for all.
+        failing: by name of a deployment, how often it fails yet; with the ``error`` of one resource.
         refusing: answers of the scm host before it takes code. states: of a publication, one a look.
     """
 
@@ -48,9 +48,11 @@ class Azure:
         self.inside: dict[str, list[dict[str, Any]]] = {}
         self.blobs = "http://127.0.0.1:9/"
         self.quiet = False
+        self.refusal: tuple[int, str, str] | None = None
         self.published: dict[str, bytes] = {}
         self.deleted: list[str] = []
         self.failing: dict[str, int] = {}
+        self.error = {"code": "RoleAssignmentUpdateNotPermitted", "message": "Tenant ID cannot be updated."}
         self.refusing: list[int] = []
         self.states: list[int] = [1, 4]
         self.locked: set[str] = set()
@@ -122,6 +124,8 @@ class Azure:
                 self.group = True
                 return 201, {"id": found[0], "name": "shop", **json.loads(body)}, {}
             return (204 if self.group else 404), None, {}
+        if self.refusal is not None:
+            return self.refusal[0], {"error": dict(zip(("code", "message"), self.refusal[1:], strict=True))}, {}
         if not self.group:
             return 404, {"error": {"code": "ResourceGroupNotFound", "message": "no group"}}, {}
         if found := re.search(r"/deployments/([\w-]+)(/whatIf|/operations)?$", path, re.IGNORECASE):
@@ -212,7 +216,7 @@ class Azure:
             "outputs": {key: {"type": "String", "value": self._output(key)} for key in template.get("outputs", {})},
         }
         if fails > 0:
-            inner = {"code": "RoleAssignmentUpdateNotPermitted", "message": "Tenant ID cannot be updated."}
+            inner = self.error
             properties["error"] = {"code": "DeploymentFailed", "message": "At least one failed", "details": [inner]}
             properties.pop("outputs")
         elif not self.quiet:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 
 from portable.build.deployment import Deployment
 from portable.build.infrastructure import infrastructure_files
@@ -124,6 +125,83 @@ def test_a_resource_that_fails_is_named_with_the_reason(
     assert azure.published == {}
     deployer.apply(artifact, place(), steps.append)  # goes on from there
     assert len(azure.published) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "way_out"),
+    [
+        (
+            "MissingSubscriptionRegistration",
+            "The subscription is not registered to use namespace 'Microsoft.App'. See https://aka.ms/rps-not-found.",
+            "; `az provider register --namespace Microsoft.App --wait`",
+        ),
+        (
+            "ConflictError",
+            "A vault with the same name already exists in deleted state. You need to either recover or purge it.",
+            "; a vault of this name was deleted: `az keyvault recover --name` brings it back, with its secrets",
+        ),
+        ("SubscriptionIsOverQuotaForSku", "No quota.", "; ask for more under Quotas in Azure's portal, or set another"),
+        ("RequestDisallowedByPolicy", "Disallowed by 'tags'.", "lay that over the file in infra/azure.yaml"),
+    ],
+)
+def test_what_azure_refuses_comes_with_the_way_out(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact, code: str, message: str, way_out: str
+) -> None:
+    azure.failing["user-shop-prod"], azure.error = 1, {"code": code, "message": message}
+    with pytest.raises(DeployError) as caught:
+        deployer.apply(artifact, place(), lambda _: None)
+    assert f"usershopd1: {code}: {message.removesuffix('.')}" in str(caught.value)
+    assert way_out in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "way_out"),
+    [
+        (403, "AuthorizationFailed", "needs the role Owner on the resource group, or Contributor with Role Based"),
+        (404, "SubscriptionNotFound", "is it the right one? `az account list` names those of this login"),
+        (409, "DeploymentActive", "wait for it, or end it with `az deployment group cancel`"),
+        (401, "ExpiredAuthenticationToken", "`az login`, or the variables that DefaultAzureCredential reads"),
+    ],
+)
+def test_a_refusal_of_all_comes_with_the_way_out(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact, status: int, code: str, way_out: str
+) -> None:
+    azure.refusal = (status, code, "It is so")
+    with pytest.raises(DeployError) as caught:
+        deployer.apply(artifact, place(), lambda _: None)
+    assert way_out in str(caught.value)
+
+
+def test_who_is_not_logged_in_is_told_so(azure: Any, artifact: Artifact) -> None:
+    class NoLogin:
+        def get_token(self, *_scopes: str, **_options: Any) -> Token:
+            raise ClientAuthenticationError("AADSTS700082: The refresh token has expired.\nTrace ID: 1")
+
+    deployer = AzureDeployer(NoLogin(), azure.url, polling=0.02, pause=0.02)
+    with pytest.raises(DeployError, match=r"^resource group shop: `az login`, .*AADSTS700082: .* expired\.\)$"):
+        deployer.preview(artifact, place())
+
+
+def test_an_identity_that_is_not_known_everywhere_yet_is_waited_for(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact
+) -> None:
+    azure.failing["user-shop-prod"] = 2
+    azure.error = {"code": "PrincipalNotFound", "message": "Principal 1 does not exist in the directory."}
+    deployer.apply(artifact, place(), lambda _: None)
+    assert len([path for path in posted(azure, "PUT") if path.endswith("-prod")]) == 3
+
+
+def test_an_interrupted_deployment_goes_on_and_that_is_said(
+    azure: Any, deployer: AzureDeployer, artifact: Artifact
+) -> None:
+    def interrupt(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(
+        DeployError, match=r"Azure goes on with deployment user-shop-prod.*cancel --resource-group shop "
+    ):
+        deployer.apply(artifact, place(), interrupt)
+    assert azure.published == {}
 
 
 def test_events_are_tried_again_until_the_host_is_up(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:

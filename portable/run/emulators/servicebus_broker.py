@@ -125,6 +125,12 @@ def entity(address: str) -> str:
     return name if name == "$cbs" else name.strip("/")
 
 
+def tell(what: str, name: str) -> None:
+    """Print what somebody does with a queue, before it is answered."""
+    sys.stdout.write(f"somebody {what} {name}\n")
+    sys.stdout.flush()
+
+
 class Broker(Handshaker):
     """Every queue, and what comes over the links."""
 
@@ -179,6 +185,8 @@ class Broker(Handshaker):
             link.close()
             return
         link.address = address
+        if not special:
+            tell("sends to" if link.is_receiver else "receives from", address)
         if link.is_receiver:
             link.open()
             link.flow(CREDIT)
@@ -388,6 +396,7 @@ class Broker(Handshaker):
             if self.queue(entity(str(asked.get("name", "")))) is None:
                 status = 404
         elif queue is not None:
+            tell(str(asked.get("operation")), name)
             status, body = self._manage(queue, str(asked.get("operation")), request.body)
         properties: dict[str, Any] = {
             "status-code": int32(status),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import sys
 import tempfile
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -203,7 +201,7 @@ OPERATIONS = {
 STEPS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 NO_CALL = {("bucket", "read", "bucket", "s3:ListBucket")}  # tells "not there" from "not allowed": no call of its own
 
-Need = tuple[str, str, str, str]  # kind, name, part, action
+Need = tuple[str, str, str]  # kind:name, part, action
 
 
 class Calls:
@@ -239,20 +237,17 @@ class Calls:
 
     def add(self, place: str, action: str, part: str | None = None) -> None:
         kind, name, usual = self.places[place]
-        self.needs.add((kind, name, part or usual, action))
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    (tmp_path / "permitted.py").write_text(textwrap.dedent(APP))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield __import__("permitted")
-    sys.modules.pop("permitted", None)
+        self.needs.add((f"{kind}:{name}", part or usual, action))
 
 
 def test_what_is_called_is_allowed_and_what_is_allowed_is_called(
-    module: Any, tmp_path: Path, account: Any, monkeypatch: pytest.MonkeyPatch
+    permitted: Callable[[str], Any],
+    both_ways: Callable[..., None],
+    tmp_path: Path,
+    account: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    module = permitted(APP)
     declared = {(one.kind, one.name): one for one in vars(module).values() if isinstance(one, Resource)}
     with connections_api() as gateway:
         environment, places = made(account, declared)
@@ -260,28 +255,20 @@ def test_what_is_called_is_allowed_and_what_is_allowed_is_called(
         calls = Calls(places | {"connections": ("sockets", "chat", "connections")})
         record(monkeypatch, calls.note)
         aws = platform(environment)
-        unused = {(kind, verb, part, action) for kind, verb, part, action in table()} - NO_CALL
         handlers = [one for one in vars(module).values() if getattr(one, "__module__", "") == "permitted"]
-        with use_platform(aws):
+
+        def cases() -> Iterator[Any]:
             for handler in (one for one in handlers if callable(one) and one.__name__ != "pieces"):
                 grants, notes = grants_used([handler], tmp_path.resolve(), declared)
                 assert notes == [], handler.__name__
-                calls.needs.clear()
-                handler()
-                allowed = granted(grants)
-                assert calls.needs <= allowed, f"{handler.__name__} makes calls that its policy does not allow"
-                for (kind, name), verbs in grants.items():
-                    unused -= {
-                        (kind, verb, part, action)
-                        for verb in verbs
-                        for of, which, part, action in calls.needs
-                        if (of, which) == (kind, name)
-                    }
+                yield handler.__name__, {f"{kind}:{name}": verbs for (kind, name), verbs in grants.items()}, handler
+
+        with use_platform(aws):
+            both_ways(cases(), calls.needs, granted, set(table()) - NO_CALL)
         aws.close()
-    assert unused == set(), "no call needs these"
 
 
-def table() -> Iterator[Need]:
+def table() -> Iterator[tuple[str, str, str, str]]:
     for kind, verbs in ACTIONS.items():
         for verb, parts in verbs.items():
             for part, actions in parts.items():
@@ -289,11 +276,11 @@ def table() -> Iterator[Need]:
                     yield kind, verb, part, action
 
 
-def granted(grants: dict[tuple[str, str], set[str]]) -> set[Need]:
+def granted(grants: Mapping[str, Iterable[str]]) -> set[Need]:
     """What the statements of these grants allow."""
-    wanted = {f"{kind}:{name}": sorted(verbs) for (kind, name), verbs in grants.items()}
     found = set()
-    for statement in statements(wanted, lambda kind, name, part: [(kind, name, part)]):
+    wanted = {key: sorted(verbs) for key, verbs in grants.items()}
+    for statement in statements(wanted, lambda kind, name, part: [(f"{kind}:{name}", part)]):
         for action in statement["Action"]:
             found |= {(*one, action) for one in statement["Resource"]}
     return found
@@ -460,16 +447,10 @@ def test_an_example_may_what_it_does_and_does_what_it_may(
             host.close()
     default = {"config:accounts-per-minute"}  # the value is in the code: nothing is called, and no policy made
     for function in host.manifest.functions:
-        made, allowed = host.needs[function.name], granted(pairs(function.grants))
+        made, allowed = host.needs[function.name], granted(function.grants)
         assert made <= allowed, f"{function.name} makes calls that its policy does not allow"
         for key, verbs in function.grants.items():
-            kind, _, which = key.partition(":")
             for verb in verbs:
-                if ACTIONS[kind][verb] and key not in default:
-                    of_verb = granted({(kind, which): {verb}})
+                if ACTIONS[key.partition(":")[0]][verb] and key not in default:
+                    of_verb = granted({key: [verb]})
                     assert made & of_verb, f"{function.name} makes no call for {verb} on {key}"
-
-
-def pairs(grants: Mapping[str, list[str]]) -> dict[tuple[str, str], set[str]]:
-    """A manifest's grants by kind and name."""
-    return {(key.partition(":")[0], key.partition(":")[2]): set(verbs) for key, verbs in grants.items()}

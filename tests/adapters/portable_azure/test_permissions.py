@@ -1,30 +1,30 @@
-"""The requests that reach Azure's storage and databases are those a function's role allows, and the other way round."""
+"""What reaches Azure, by HTTP and by AMQP, is what a function's role allows, and a role allows nothing else."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-import requests
 
 from portable.drivers import address_variable
 from portable.grants import VERBS
 from portable.manifest import Manifest, describe_app
 from portable.plugins import adapter
 from portable.resources import use_platform
+from portable_azure import _sdk
 from portable_azure.permissions import (
     ACTIONS,
     BATCH,
     BLOB_DELETE,
     BLOB_READ,
     BLOB_WRITE,
+    BUS_RECEIVE,
+    BUS_SEND,
     DELEGATE,
     GET_SECRET,
     LIST,
@@ -36,6 +36,8 @@ from portable_azure.permissions import (
     METADATA,
     QUERY,
     QUEUE_READ,
+    SOCKET_CLOSE,
+    SOCKET_SEND,
     operations,
 )
 from portable_azure.queue import poison_address
@@ -44,7 +46,7 @@ from portable_azure.runtime import platform
 APP = """
     from contextlib import suppress
     from datetime import timedelta
-    from portable import App, PreconditionFailedError, Reject
+    from portable import App, NotFoundError, PreconditionFailedError, Reject
 
     app = App("permitted")
     uploads = app.bucket("uploads")
@@ -53,6 +55,12 @@ APP = """
     users = app.table("users", key="id", sort="at", indexes={"by-name": "name"})
     visits = app.table("visits", key="id", ttl="until")
     key = app.secret("key")
+    shown = app.secret("shown")
+    flag = app.config("flag")
+    payments = app.queue("payments", dedup=True)
+    news = app.topic("news")
+    groups = app.table("groups", key="owner", sort="member", ttl="expires")
+    chat = app.sockets("chat", groups)
 
     @app.function()
     def bucket_write():
@@ -141,6 +149,50 @@ APP = """
     @app.function()
     def secret_read():
         key.value()
+
+    @app.function()
+    def config_read():
+        flag.value()
+
+    @app.function()
+    def bus_send():
+        payments.send("a")
+        payments.send_many(["b", "c", "d"])
+
+    @app.function()
+    def bus_receive():
+        [delivery] = payments.receive(1)
+        delivery.extend(timedelta(seconds=30))
+        delivery.nack()
+        payments.ack_many(payments.receive(1))
+        for delivery in payments.receive(1):
+            delivery.nack(timedelta(seconds=1))
+        for delivery in payments.receive(1):
+            with delivery:
+                raise Reject("no")
+
+    @app.function()
+    def bus_dead_letters():
+        assert payments.dead_letters()
+
+    @app.function()
+    def bus_redrive():
+        assert payments.redrive()
+
+    @app.function()
+    def bus_purge():
+        payments.purge()
+
+    @app.function()
+    def topic_publish():
+        news.publish("a")
+        news.publish_many(["a", "b"])
+
+    @app.function()
+    def sockets_send():
+        with suppress(NotFoundError):
+            chat.send("gone", "hello")
+        chat.close("gone")
 """
 
 ITEMS = "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers/items"
@@ -168,14 +220,24 @@ STORAGE = {
     ),
 }
 
-NO_CALL = {
-    # The emulator takes a key of the account, so nothing is signed with one that the identity asks for.
-    ("bucket", "read", "account", DELEGATE),
-    ("bucket", "write", "account", DELEGATE),
-    ("config", "read", "secret", GET_SECRET),  # the driver is that of secrets
+
+BUS = {
+    # https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas, "Rights required for Service
+    # Bus operations"
+    "sends to": BUS_SEND,
+    "receives from": BUS_RECEIVE,
+    "com.microsoft:peek-message": BUS_RECEIVE,
+    "com.microsoft:renew-lock": BUS_RECEIVE,
+    "com.microsoft:renew-session-lock": BUS_RECEIVE,
 }
-NOT_HTTP = ("bus-queue", "bus-dead", "bus-topic", "service")
-"""Service Bus speaks AMQP; Web PubSub is not looked at here."""
+"""What the stand-in's log says is done with a queue."""
+
+SERVICE = {
+    # https://learn.microsoft.com/azure/role-based-access-control/permissions/web-and-mobile, Microsoft.SignalRService
+    ("POST", ":send"): SOCKET_SEND,
+    ("DELETE", ""): SOCKET_CLOSE,
+}
+"""Of Web PubSub: method, and what follows the connection."""
 
 Need = tuple[str, str, str]  # kind:name, part, operation
 
@@ -187,6 +249,8 @@ class Calls:
         self.places: Mapping[str, tuple[str, str]] = {}
         self.tables: Mapping[str, str] = {}
         self.account = ""
+        self.service = ""
+        self.secrets: Mapping[str, str] = {}
         self.needs: set[Need] = set()
 
     def sent(self, method: str, url: str, headers: Mapping[str, str]) -> None:
@@ -194,12 +258,17 @@ class Calls:
         place = max((one for one in self.places if f"{address}/".startswith(f"{one}/")), key=len, default=None)
         if place is not None:
             self.stored(method, url, headers, place)
+        elif self.service and address.startswith(self.service):
+            end = re.fullmatch(r"/api/hubs/[^/]+/connections/[^/]+/?(.*)", urlsplit(url).path)
+            assert end is not None
+            self.needs.add(("sockets:chat", "service", SERVICE[method, end[1]]))
         elif self.account and address.startswith(self.account):
             self.asked(method, urlsplit(url).path, headers)
         else:
             found = re.fullmatch(r"/secrets/([^/]+)/?[^/]*", urlsplit(url).path)
-            assert (method, found is not None) == ("GET", True), f"which operation is {method} {url}?"
-            self.needs.add(("secret:key", "secret", GET_SECRET))
+            assert found is not None, f"which operation is {method} {url}?"
+            assert method == "GET"
+            self.needs.add((self.secrets[found[1]], "secret", GET_SECRET))
 
     def stored(self, method: str, url: str, headers: Mapping[str, str], place: str) -> None:
         key, part = self.places[place]
@@ -230,50 +299,106 @@ class Calls:
         is_query = "query" in lower.get("content-type", "")
         self.needs.add((self.tables[found[1]], "items", QUERY if is_query else f"{ITEMS}/{verb}"))
 
+    def noted(self, method: str, url: str, headers: Mapping[str, str], _body: Any) -> None:
+        if self.places:
+            self.sent(method, url, headers)
+
+    def from_bus(self, log: str) -> None:
+        """What the log of Service Bus's stand-in says."""
+        for what, name in re.findall(r"somebody (.+) (\S+)$", log, re.MULTILINE):
+            self.needs.add((*self.places[name.removesuffix("/$DeadLetterQueue")], BUS[what]))
+
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    made, send = Calls(), requests.Session.request
-
-    def noted(session: Any, method: str, url: str, *given: Any, **options: Any) -> Any:
-        if made.places:
-            made.sent(method.upper(), url, options.get("headers") or {})
-        return send(session, method, url, *given, **options)
-
-    monkeypatch.setattr(requests.Session, "request", noted)
+def calls(http_calls: Callable[..., None]) -> Calls:
+    made = Calls()
+    http_calls(made.noted)
     return made
 
 
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    (tmp_path / "permitted.py").write_text(textwrap.dedent(APP))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield __import__("permitted")
-    sys.modules.pop("permitted", None)
-
-
 def test_what_is_called_is_allowed_and_what_is_allowed_is_called(
-    module: Any, tmp_path: Path, calls: Calls, require_part: Callable[..., Any]
+    permitted: Callable[[str], Any],
+    tmp_path: Path,
+    calls: Calls,
+    both_ways: Callable[..., None],
+    require_part: Callable[..., Any],
 ) -> None:
-    for part in ("node", "azurite", "cosmosdb-server"):
+    for part in ("node", "azurite", "cosmosdb-server", "qpid-proton"):
         require_part(part)
+    module = permitted(APP)
     manifest = describe_app(module.app, "permitted:app", tmp_path)
-    unused = {one for one in table() if one[2] not in NOT_HTTP} - NO_CALL
+    folder = tmp_path / "emulated"
+    signing = {("bucket", verb, "account", DELEGATE) for verb in ("read", "write")}  # see below
     with contextlib.ExitStack() as stack:
-        environment = stack.enter_context(adapter("azure").run.emulate(manifest, tmp_path / "emulated"))
-        for function in manifest.functions:
-            address_all(calls, manifest, environment, function.grants)
-            calls.needs.clear()
-            assert function.unseen == [], function.name
-            cloud = platform(environment)  # each is a cold instance, which reads a container's metadata
-            with contextlib.closing(cloud), use_platform(cloud):
-                getattr(module, function.name.replace("-", "_"))()
-            made = set(calls.needs)
-            assert made <= allowed(function.grants), f"{function.name} does what its roles do not allow"
-            for key, verbs in function.grants.items():
-                kind = key.partition(":")[0]
-                unused -= {(kind, verb, part, need) for verb in verbs for of, part, need in made if of == key}
-    assert unused == set(), "no request needs these"
+        environment = dict(stack.enter_context(adapter("azure").run.emulate(manifest, folder)))
+        environment["PORTABLE_CONFIG_FLAG"] = environment["PORTABLE_SECRET_SHOWN"]
+
+        def cases() -> Iterator[Any]:
+            for function in manifest.functions:
+                address_all(calls, manifest, environment, function.grants)
+                assert function.unseen == [], function.name
+
+                def run(name: str = function.name.replace("-", "_")) -> None:
+                    before = len((folder / "service-bus.log").read_text())
+                    cloud = platform(environment)  # each is a cold instance, which reads a container's metadata
+                    with contextlib.closing(cloud), use_platform(cloud):
+                        getattr(module, name)()
+                    calls.from_bus((folder / "service-bus.log").read_text()[before:])
+
+                yield function.name, function.grants, run
+
+        both_ways(cases(), calls.needs, allowed, set(table()) - signing)
+
+
+SIGNS = """
+    from datetime import timedelta
+    from portable import App
+
+    app = App("permitted")
+    uploads = app.bucket("uploads")
+
+    @app.function()
+    def bucket_read():
+        uploads.url("a", expires=timedelta(hours=1))
+
+    @app.function()
+    def bucket_write():
+        uploads.url("a", method="PUT", expires=timedelta(hours=1))
+"""
+
+KEY = """<?xml version="1.0" encoding="utf-8"?><UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid>
+<SignedStart>2026-01-01T00:00:00Z</SignedStart><SignedExpiry>2026-01-02T00:00:00Z</SignedExpiry>
+<SignedService>b</SignedService><SignedVersion>2024-11-04</SignedVersion><Value>a2V5</Value></UserDelegationKey>"""
+
+
+def test_a_url_is_signed_with_a_key_that_the_identity_may_ask_for(
+    permitted: Callable[[str], Any],
+    tmp_path: Path,
+    http_calls: Callable[..., None],
+    both_ways: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needs: set[Need] = set()
+
+    def note(method: str, url: str, headers: Mapping[str, str], body: Any) -> str:
+        # https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key, "Authorization"
+        assert (method, parse_qs(urlsplit(url).query)) == (
+            "POST",
+            {"restype": ["service"], "comp": ["userdelegationkey"]},
+        )
+        assert urlsplit(url).path == "/"
+        needs.add(("bucket:uploads", "account", DELEGATE))
+        return KEY
+
+    http_calls(note)
+    monkeypatch.setattr(_sdk, "_identity", _sdk._emulated_identity)
+    module = permitted(SIGNS)
+    manifest = describe_app(module.app, "permitted:app", tmp_path)
+    cloud = platform({"PORTABLE_BUCKET_UPLOADS": "https://acme.blob.core.windows.net/uploads"})
+    with contextlib.closing(cloud), use_platform(cloud):
+        cases = [(one.name, one.grants, getattr(module, one.name.replace("-", "_"))) for one in manifest.functions]
+        every = [("bucket", verb, "account", DELEGATE) for verb in ("read", "write")]
+        both_ways(cases, needs, allowed, every)
 
 
 def table() -> Iterator[tuple[str, str, str, str]]:
@@ -293,18 +418,29 @@ def address_all(
     calls: Calls, manifest: Manifest, environment: Mapping[str, str], grants: Mapping[str, list[str]]
 ) -> None:
     """What each address stands for. What is asked of the account is asked for the tables that the function uses."""
-    places, tables = {}, {}
+    places: dict[str, tuple[str, str]] = {}
+    tables, secrets = {}, {}
     for one in manifest.resources:
         key, address = f"{one.kind}:{one.name}", environment[address_variable(one.kind, one.name)]
         if one.kind == "bucket":
             places[address] = (key, "container")
+        elif address.startswith("sb://"):
+            name = address.rpartition("/")[2]
+            places[name] = (key, "bus-topic" if one.kind == "topic" else "bus-queue")
+            if one.kind == "queue":
+                dead = environment[address_variable("deadletter", one.name)].rpartition("/")[2]
+                places[dead] = (key, "bus-dead")
         elif one.kind == "queue":
             places |= {address: (key, "queue"), poison_address(address): (key, "poison")}
+        elif one.kind == "sockets":
+            calls.service = address.partition("/hubs/")[0]
+        elif one.kind in ("config", "secret"):
+            secrets.setdefault(address.rpartition("/")[2], key)  # a config value's secret is the config's
         elif one.kind == "table":
             calls.account = address.partition("/dbs/")[0]
             if key in grants:
                 tables[address.rpartition("/")[2]] = key
-    calls.places, calls.tables = places, tables
+    calls.places, calls.tables, calls.secrets = places, tables, secrets
 
 
 def test_the_table_has_every_verb() -> None:

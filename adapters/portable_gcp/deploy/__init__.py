@@ -46,7 +46,9 @@ class GoogleDeployer:
                 for one in _resources(api, site, kind):
                     found.append(one.change())
                     _note_uri(site, one, one.found() if kind in _RUNS else None)
-            return [*found, *(Change("delete", one.kind.title, one.name) for one in leftovers(api, site))]
+            gone = [Change("delete", one.kind.title, one.name) for one in leftovers(api, site)]
+            enabled = [Change("create", "API", name) for name in sorted(api.disabled)]
+            return [*enabled, *found, *gone]
 
     def apply(self, artifact: Artifact, place: Place, progress: Progress) -> Mapping[str, str]:
         """Every resource in the order in which they need one another."""
@@ -55,6 +57,7 @@ class GoogleDeployer:
             site.check_variables()
             policies = Policies(api, site)
             self._enable(api, site, progress)
+            api.enabling = True
             self._apply_all(api, site, _BEFORE, progress)
             self._bind(policies, _BOUND_BEFORE, progress)
             self._apply_all(api, site, _RUNS, progress)

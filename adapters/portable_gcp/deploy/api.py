@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from portable.deploy import Place
-from portable.errors import DeployError
+from portable.errors import ConfigError, DeployError
 from portable_gcp import _sdk
 
 __all__ = ["Api", "Refused"]
@@ -22,6 +22,7 @@ OPERATION = 1800.0  # seconds that a build, a database or an index may take
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between two looks at an operation
 _AGAIN = (429, 500, 502, 503, 504)
 _ATTEMPTS = 5
+_ENABLED_WITHIN, _ENABLING_WAIT = 180.0, 5.0  # seconds until an API that was just enabled is, and between two tries
 _VERSIONS = {
     "cloudfunctions": "v2",
     "run": "v2",
@@ -33,18 +34,31 @@ _VERSIONS = {
 
 
 class Refused(DeployError):
-    """An API said no. ``status``: of HTTP. ``reason``: in its words."""
+    """An API said no.
 
-    def __init__(self, what: str, status: int, reason: str) -> None:
-        super().__init__(f"{what}: {reason} (HTTP {status})")
+    Attributes:
+        status: of HTTP. reason: in its words. disabled: the API that is not enabled in the project, or "".
+    """
+
+    def __init__(self, what: str, status: int, reason: str, disabled: str = "") -> None:
+        way_out = f"; gcloud services enable {disabled}" if disabled else ""
+        super().__init__(f"{what}: {reason} (HTTP {status}){way_out}")
         self.status = status
         self.reason = reason
+        self.disabled = disabled
 
 
 class Api:
-    """One deployment's connection to all the APIs, for use in a ``with``."""
+    """One deployment's connection to all the APIs, for use in a ``with``.
+
+    Attributes:
+        enabling: whether what is not enabled has just been, so that it is waited for; else nothing is there.
+        disabled: the APIs that were found so.
+    """
 
     def __init__(self, place: Place) -> None:
+        self.enabling = False
+        self.disabled: set[str] = set()
         self._environment = place.environment
         self._authorized: Any = None
         self._plain: Any = None
@@ -62,6 +76,9 @@ class Api:
         try:
             return self.call(what, "GET", service, path, params=params)
         except Refused as error:
+            if error.disabled and not self.enabling:
+                self.disabled.add(error.disabled)
+                return None
             if error.status == 404:
                 return None
             raise
@@ -78,15 +95,19 @@ class Api:
         """The answer to a call, begun anew where the service was busy. Raises Refused naming ``what``."""
         base = self._endpoint(service)
         url = f"{base}/{_VERSIONS.get(service, 'v1')}/{path}"
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt, last = 0, time.monotonic() + _ENABLED_WITHIN
+        while True:
             answer = self._send(what, method, base, url, body, params)
+            if answer.status_code < 400:
+                return answer.json() if answer.content else {}
+            attempt += 1
+            disabled = _disabled(answer)
             if answer.status_code in _AGAIN and attempt < _ATTEMPTS:
                 time.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))
-                continue
-            if answer.status_code >= 400:
-                raise Refused(what, answer.status_code, _reason(answer))
-            return answer.json() if answer.content else {}
-        raise AssertionError("at least one attempt")
+            elif disabled and self.enabling and time.monotonic() < last:
+                time.sleep(_ENABLING_WAIT)
+            else:
+                raise Refused(what, answer.status_code, _reason(answer), disabled)
 
     def finish(self, what: str, service: str, operation: Mapping[str, Any]) -> Mapping[str, Any]:
         """Wait for a long-running operation, and give its result. Raises Refused with its error."""
@@ -123,6 +144,12 @@ class Api:
             return session.request(method, url, json=body, params=params, timeout=TIMEOUT)
         except RequestException as error:
             raise DeployError(f"{what}: {error}") from error
+        except Exception as error:
+            if not type(error).__module__.startswith("google.auth"):
+                raise
+            raise ConfigError(
+                f"{what}: Google does not take these credentials: {error}; gcloud auth application-default login"
+            ) from error
 
     def _with_credentials(self) -> Any:
         if self._authorized is None:
@@ -135,6 +162,21 @@ class Api:
 
             self._plain = Session()
         return self._plain
+
+
+def _disabled(answer: Any) -> str:
+    """The API that is not enabled in the project; "" where that is not the reason.
+
+    https://cloud.google.com/apis/design/errors#error_info
+    """
+    try:
+        details = answer.json()["error"].get("details", ())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    for one in details:
+        if one.get("reason") == "SERVICE_DISABLED":
+            return str(one.get("metadata", {}).get("service", ""))
+    return ""
 
 
 def _reason(answer: Any) -> str:

@@ -16,6 +16,8 @@ from portable_gcp.deploy.site import Site
 __all__ = ["Resource", "covers"]
 
 _OWNER = ("portable-app", "portable-stage")
+_MOVING = ("DEPLOYING", "DELETING")
+"""States of a function, https://cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions#State."""
 _BUNDLE = "portable-bundle"
 """The label of a function with its bundle's digest: an equal one is not built again."""
 
@@ -66,6 +68,8 @@ class Resource:
                 f"{self.label} is there already and not of {self._site.title}: rename it, or bind it in "
                 "[tool.portable.resources]"
             )
+        if there.get("state") in _MOVING or (self.kind.title == "Cloud Run service" and there.get("reconciling")):
+            raise DeployError(f"{self.label} is being changed: another deployment is under way; wait for its end")
         return there
 
     def change(self) -> Change:
@@ -75,8 +79,14 @@ class Resource:
             return Change("create", self.kind.title, self.name)
         if not (changed := self._differing(there)):
             return Change("keep", self.kind.title, self.name)
-        action = "update" if set(changed) <= set(self.kind.mutable) else "replace"
-        return Change(action, self.kind.title, self.name, ", ".join(changed))  # type: ignore[arg-type]
+        if set(changed) <= set(self.kind.mutable):
+            return Change("update", self.kind.title, self.name, ", ".join(changed))
+        what, loses = ", ".join(changed), ""
+        if self.kind.kept:
+            what += ": refused, for it may hold data"
+        elif self.kind.title == "subscription":
+            loses = "messages that wait in it are deleted with it"
+        return Change("replace", self.kind.title, self.name, what, loses)
 
     def apply(self) -> tuple[str, Mapping[str, Any]]:
         """Make it as it is wanted: what was done, and what is there now. Raises DeployError."""
@@ -90,7 +100,25 @@ class Resource:
             if self.kind.kept:
                 raise DeployError(f"{self.label} holds data, and cannot be changed in {', '.join(changed)}")
             self.delete()
-        return "created" if there is None else "replaced", self._create()
+        try:
+            return "created" if there is None else "replaced", self._create()
+        except Refused as error:
+            return self._taken(error)
+
+    def _taken(self, error: Refused) -> tuple[str, Mapping[str, Any]]:
+        """After a refused creation: use what somebody made meanwhile, or a call whose answer was lost."""
+        if error.status != 409:
+            raise error
+        there = self.found()
+        if there is None:
+            raise DeployError(
+                f"{self.label}: {error.reason}: the name is taken, by another project, or by what was deleted lately "
+                "and keeps it for a while"
+            ) from error
+        changed = self._differing(there)
+        if not set(changed) <= set(self.kind.mutable):
+            raise error
+        return "was there", self._update(changed) if changed else there
 
     def delete(self) -> bool:
         """Take it away, and say whether it was there."""
@@ -110,8 +138,17 @@ class Resource:
         return [
             name
             for name, value in self.wanted().items()
-            if not covers(there.get(name), value) or (self._is_field and name not in there)
+            if not covers(there.get(name), value)
+            or (self._is_field and name not in there)
+            or name == self._failed(there)
         ]
+
+    def _failed(self, there: Mapping[str, Any]) -> str:
+        """The field to begin with anew, of a function that could not be built or started; "" where that is not so."""
+        if self._is_function and there.get("state") == "FAILED":
+            return "buildConfig"
+        state = (there.get("terminalCondition") or {}).get("state")
+        return "template" if self.kind.title == "Cloud Run service" and state == "CONDITION_FAILED" else ""
 
     def _create(self) -> Mapping[str, Any]:
         kind, body = self.kind, self.wanted()

@@ -64,6 +64,19 @@ LONG = ("functions", "services", "triggers", "databases", "fields")
 PROJECT = "acme-test"
 
 
+def _service_disabled(service: str) -> dict[str, Any]:
+    """As Google's front end says it: https://cloud.google.com/apis/design/errors#error_info."""
+    named = {"service": f"{service}.googleapis.com", "consumer": "projects/1234567890"}
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "SERVICE_DISABLED",
+        "domain": "googleapis.com",
+        "metadata": named,
+    }
+    message = f"API {service} has not been used in project 1234567890 before or it is disabled."
+    return {"error": {"code": 403, "message": message, "status": "PERMISSION_DENIED", "details": [info]}}
+
+
 def read_message(kind: Any, body: Any) -> Any:
     """A message of the vendor's from JSON. Raises ParseError for what it does not know."""
     plain = kind.pb() if hasattr(kind, "pb") else kind()
@@ -88,6 +101,7 @@ class Cloud:
         self.problems: list[str] = []
         self.refuse: dict[str, tuple[int, str]] = {}
         self.operations: dict[str, Any] = {}
+        self.disabled: dict[str, int] = {}  # by service: looks after it was enabled until it is
         self.url = ""
 
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
@@ -99,6 +113,11 @@ class Cloud:
         for pattern, refused in self.refuse.items():
             if method != "GET" and re.search(pattern, path):
                 return refused[0], {"error": {"code": refused[0], "message": refused[1]}}
+        if service in self.disabled:
+            self.disabled[service] -= 1
+            if not self.disabled[service]:
+                del self.disabled[service]
+            return 403, _service_disabled(service)
         if path.startswith("operations/"):
             return 200, self.operations[path]
         if re.search(r"(:[gs]etIamPolicy|/iam)$", path):
@@ -108,6 +127,8 @@ class Cloud:
             source = {"bucket": "gcf-uploads", "object": f"{len(self.uploads)}.zip"}
             return 200, {"uploadUrl": f"{self.url}/upload", "storageSource": source}
         if path.endswith(":batchEnable"):
+            assert {f"{one}.googleapis.com" for one in self.disabled} <= set(body["serviceIds"])
+            self.disabled = dict.fromkeys(self.disabled, 1)
             return 200, {"name": "operations/apis", "done": True, "response": {}}
         if path.endswith(":listCollectionIds"):
             return 200, {}
@@ -221,6 +242,7 @@ def cloud() -> Iterator[Cloud]:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portable_gcp.deploy.api._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("portable_gcp.deploy.api._ENABLING_WAIT", 0.01)
 
 
 def place_of(cloud: Cloud, **environment: str) -> Place:
@@ -314,6 +336,84 @@ def test_an_edit_updates_what_it_touches(
     DEPLOYER.apply(again, place, lambda step: None)
     assert cloud.problems == []
     assert set(actions(DEPLOYER.preview(again, place))) == {"keep"}
+
+
+def test_a_fresh_project_has_its_apis_enabled(cloud: Cloud, artifact: Artifact) -> None:
+    place = place_of(cloud)
+    cloud.disabled = {"cloudfunctions": -1, "pubsub": -1, "firestore": -1}
+    first = actions(DEPLOYER.preview(artifact, place))["create"]
+    assert [one for one in first if one.startswith("API ")] == [
+        "API cloudfunctions.googleapis.com",
+        "API firestore.googleapis.com",
+        "API pubsub.googleapis.com",
+    ]
+    assert "function saas-prod-http" in first
+    DEPLOYER.apply(artifact, place, lambda step: None)  # waits until they are
+    assert cloud.problems == []
+    assert set(actions(DEPLOYER.preview(artifact, place))) == {"keep"}
+    cloud.disabled = {"storage": -1}
+    assert DEPLOYER.holding(artifact, place) == []  # nothing is there either
+
+
+def test_an_api_that_stays_disabled_is_named(cloud: Cloud, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portable_gcp.deploy.api._ENABLED_WITHIN", 0.0)
+    cloud.disabled = {"cloudresourcemanager": -1}
+    monkeypatch.setattr(cloud, "answer", _without_enabling(cloud))
+    with pytest.raises(DeployError, match=r"gcloud services enable cloudresourcemanager.googleapis.com"):
+        DEPLOYER.apply(artifact, place_of(cloud), lambda step: None)
+
+
+def _without_enabling(cloud: Cloud) -> Callable[..., tuple[int, Any]]:
+    def answer(method: str, target: str, body: Any, own: Callable[..., Any] = cloud.answer) -> tuple[int, Any]:
+        if target.endswith(":batchEnable"):
+            return 200, {"name": "operations/apis", "done": True, "response": {}}
+        return own(method, target, body)  # type: ignore[no-any-return]
+
+    return answer
+
+
+def test_what_could_not_be_built_is_built_again(cloud: Cloud, artifact: Artifact) -> None:
+    place, here = place_of(cloud), f"projects/{PROJECT}/locations/europe-west1/functions"
+    DEPLOYER.apply(artifact, place, lambda step: None)
+    function = cloud.there[f"{here}/saas-prod-http"]
+    function["state"] = "FAILED"
+    changes = [one for one in DEPLOYER.preview(artifact, place) if one.action != "keep"]
+    assert changes == [Change("update", "function", "saas-prod-http", "buildConfig")]
+    before = len(cloud.uploads)
+    DEPLOYER.apply(artifact, place, lambda step: None)
+    assert len(cloud.uploads) == before + 1
+    function["state"] = "DEPLOYING"
+    with pytest.raises(DeployError, match="function saas-prod-http is being changed: another deployment is under way"):
+        DEPLOYER.preview(artifact, place)
+
+
+def test_what_is_made_meanwhile_is_used(cloud: Cloud, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the answer to the first call was lost, and the second finds the name taken."""
+    place, own, steps = place_of(cloud), cloud.answer, list[Step]()
+
+    def twice(method: str, target: str, body: Any) -> tuple[int, Any]:
+        answer = own(method, target, body)
+        made = method == "PUT" and "/topics/saas-prod-emails-queue" in unquote(target) and len(cloud.there) < 60
+        return own(method, target, body) if made and answer[0] == 200 else answer
+
+    monkeypatch.setattr(cloud, "answer", twice)
+    DEPLOYER.apply(artifact, place, steps.append)
+    assert cloud.problems == []
+    done = {one.name: one.detail for one in steps if one.kind == "topic" and one.state == "done"}
+    assert done["saas-prod-emails-queue"] == "was there"
+    cloud.refuse = {r"buckets|b$": (409, "Your previous request to create the named bucket succeeded")}
+    cloud.there = {path: one for path, one in cloud.there.items() if not path.startswith("b/")}
+    with pytest.raises(DeployError, match=r"bucket .*: the name is taken, by another project"):
+        DEPLOYER.apply(artifact, place, steps.append)
+
+
+def test_a_subscription_that_is_replaced_loses_its_messages(cloud: Cloud, artifact: Artifact) -> None:
+    place = place_of(cloud)
+    DEPLOYER.apply(artifact, place, lambda step: None)
+    filtered = next(one for path, one in cloud.there.items() if "/subscriptions/" in path and "filter" in one)
+    filtered["filter"] = "another"
+    [change] = [one for one in DEPLOYER.preview(artifact, place) if one.action == "replace"]
+    assert (change.kind, change.loses) == ("subscription", "messages that wait in it are deleted with it")
 
 
 def test_what_the_app_has_no_more_goes(

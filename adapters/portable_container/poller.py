@@ -149,7 +149,8 @@ class Poller:
         messages = [
             Message(one.id, one.body, one.attributes, one.attempt, one.sent_at, one.group, one) for one in batch
         ]
-        holding = asyncio.ensure_future(self._hold(batch))
+        over = asyncio.Event()
+        holding = asyncio.ensure_future(self._hold(batch, over))
         try:
             context = self._invoker.context_of(function)
             call = self._invoker.invoke(function, context, function.call, trigger.is_async, messages, trigger.key)
@@ -158,13 +159,17 @@ class Poller:
             getLogger("portable").exception("%s failed on a batch of %d", self.name, len(batch))
             outcomes = [error] * len(batch)
         finally:
-            holding.cancel()
+            over.set()
+            await asyncio.wait([holding])  # a lease under way may come with another receipt, which is to be told with
         await asyncio.shield(asyncio.ensure_future(self._threads.run(self._settle, batch, outcomes)))
 
-    async def _hold(self, batch: list[Received]) -> None:
-        """Extend the leases for as long as this is not cancelled."""
+    async def _hold(self, batch: list[Received], over: asyncio.Event) -> None:
+        """Extend the leases until it is over."""
         while self._extends:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), self._lease.total_seconds() / 3)
+            if over.is_set():
+                return
             try:
                 await self._threads.run(self._extend, batch)
             except UnsupportedError:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import signal
+import socket
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from portable.drivers import address_variable
+import pytest
+
+from portable.drivers import Received, address_variable
 from portable.resources.queue import Queue
 from portable.resources.topic import Topic
 from portable.run.emulators import Emulator
+from portable.run.processes import free_port
+from portable.serving.threads import Threads
 from portable_aws._sdk import Client
 from portable_aws.provision import make_queue
 from portable_aws.runtime import platform as aws_platform
+from portable_container.poller import Poller
+from portable_container.settings import Settings
 from portable_local.runtime import platform as local_platform
 from portable_nats.provision import provision, subscribe
 from portable_nats.runtime import platform as nats_platform
@@ -109,6 +120,42 @@ def test_a_lease_is_extended_while_its_handler_runs(start: Callable[..., Any]) -
     assert len(said_of(container.folder, "begun", "hold")) == 1
 
 
+def test_a_message_is_settled_once_its_extension_is_there() -> None:
+    """An extension may come with a new receipt: who settles with the old one settles nothing."""
+    said: list[str] = []
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Driver:
+        def extend(self, received: Received, lease: timedelta) -> None:
+            begun.set()
+            may_end.wait()
+            received.receipt = "new"
+
+        def acknowledge(self, received: Received) -> None:
+            said.append(received.receipt)
+
+    class Handlers:
+        def context_of(self, function: Any) -> None: ...
+
+        async def invoke(self, *given: Any) -> list[None]:
+            await asyncio.to_thread(begun.wait)
+            asyncio.get_running_loop().call_later(0.1, may_end.set)
+            return [None]
+
+    trigger = SimpleNamespace(driver=Driver, key="jobs", is_async=True, source=SimpleNamespace())
+    function: Any = SimpleNamespace(name="work", call=None)
+    settings = Settings({})
+    settings.lease_seconds = 0.03
+
+    async def deliver() -> None:
+        handlers: Any = Handlers()
+        poller = Poller(function, trigger, handlers, Threads(4, "poller"), settings)
+        await poller._deliver([Received("1", "{}", "old", {}, 1, None)])
+
+    asyncio.run(deliver())
+    assert said == ["new"]
+
+
 def test_a_message_in_the_hand_of_a_killed_process_comes_again(start: Callable[..., Any]) -> None:
     container = start(APP, PORTABLE_LEASE_SECONDS="5")
     queue = local(container.folder, max_attempts=3)
@@ -168,7 +215,7 @@ def test_a_process_serves_the_functions_it_is_told_to(start: Callable[..., Any])
 
 
 def test_nats(start: Callable[..., Any], nats_server: Emulator) -> None:
-    """The same workers over NATS, whose server is killed and comes back."""
+    """The same workers over NATS, one of which is killed."""
     url = nats_server.environment["NATS_URL"]
     environment: dict[str, str] = dict(nats_server.environment)
     jobs, batches, news = (
@@ -201,6 +248,81 @@ def test_nats(start: Callable[..., Any], nats_server: Emulator) -> None:
         assert other.end() == 0
     finally:
         drivers.close()
+
+
+class Way:
+    """A way to a server, which is there and is not."""
+
+    def __init__(self, port: int) -> None:
+        self._inner = port
+        self.port = free_port()
+        self._open: list[socket.socket] = []
+        self._server: socket.socket | None = None
+
+    def open(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+
+    def close(self) -> None:
+        assert self._server is not None
+        for one in (self._server, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._open.clear()
+
+    def _accept(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                outer, _ = server.accept()
+                inner = socket.create_connection(("127.0.0.1", self._inner))
+                self._open += [outer, inner]
+                for ends in ((outer, inner), (inner, outer)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.slow
+def test_a_queue_that_cannot_be_reached_is_tried_again(start: Callable[..., Any], moto_server: Emulator) -> None:
+    """It is not there when the process starts, and goes away later; requests are answered all the while."""
+    moto_server.reset()
+    environment: dict[str, str] = dict(moto_server.environment)
+    client = Client("sqs", environment)
+    url, dead = make_queue(client.get(), "jobs", 3, fifo=False)
+    way = Way(int(moto_server.endpoint.rpartition(":")[2]))
+    there = moto_server.endpoint
+    distant = {name: value.replace(there, f"http://127.0.0.1:{way.port}") for name, value in environment.items()}
+    distant |= {
+        address_variable("queue", "jobs"): url.replace(there, f"http://127.0.0.1:{way.port}"),
+        address_variable("deadletter", "jobs"): dead,
+    }
+    # A call that was broken off may have taken the message all the same: it comes again when its lease ends.
+    container = start(APP, "aws", PORTABLE_FUNCTIONS="work", PORTABLE_LEASE_SECONDS="5", **distant)
+    try:
+        container.until(lambda: container.said.count("taking messages failed, again in") >= 2)
+        assert container.get("/-/ready")[0] == 200
+        client.get().send_message(QueueUrl=url, MessageBody=sent("one"))
+        way.open()
+        container.until(lambda: said_of(container.folder, "ended", "one"))
+        before = container.said.count("taking messages failed")
+        way.close()
+        container.until(lambda: container.said.count("taking messages failed") > before)
+        client.get().send_message(QueueUrl=url, MessageBody=sent("two"))
+        way.open()
+        container.until(lambda: said_of(container.folder, "ended", "two"))
+        container.tell()
+        assert container.end() == 0
+    finally:
+        way.close()
+        client.close()
 
 
 def test_sqs(start: Callable[..., Any], moto_server: Emulator) -> None:

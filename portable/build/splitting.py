@@ -1,4 +1,5 @@
-"""A bundle for each function, ``split = true``: with the modules it imports, and the distributions it may need.
+"""A bundle for each function, ``split = true``: with the modules it imports, and the distributions it may need. Where
+the target groups functions itself, it is one for each group.
 
 What a function imports is read from the sources, from the app's own module and the routers it holds on; nothing is run.
 A module that imports by a name made at run time keeps all of the project together. Data files go with every function. A
@@ -31,7 +32,7 @@ _BY_NAME = ("import_module", "__import__", "iter_modules", "walk_packages", "run
 
 
 def bundles_of(target: BuildTarget, manifest: Manifest, project: Project) -> list[Bundle]:
-    """The target's bundles; with ``split``, one for each function under its name.
+    """The target's bundles; with ``split``, one for each function under its name, unless the target groups them itself.
 
     Raises ConfigError where the target's functions are not deployed from bundles of their own.
     """
@@ -41,7 +42,10 @@ def bundles_of(target: BuildTarget, manifest: Manifest, project: Project) -> lis
         raise ConfigError(f"{project.where(target.name, 'split')}: split is true or false, got {split!r}")
     if not split:
         return list(target.bundles(manifest, settings))
-    if not getattr(target, "splits", False):
+    splits = getattr(target, "splits", False)
+    if splits == "grouped":
+        return list(target.bundles(manifest, settings))
+    if not splits:
         raise ConfigError(f"{project.where(target.name, 'split')}: {target.name} deploys its functions together")
     found = []
     for function in manifest.functions:

@@ -63,7 +63,8 @@ class BuildTarget(Protocol):
         naming: by kind of resource, how the cloud calls what is declared; left out, no name is refused.
         ships: whether its entries call ``portable.shipped.install`` before they import anything else of this framework,
             whose bytecode is then in one file; left out, it is in a file a module.
-        splits: whether each function may be deployed from a bundle of its own; left out, it may not.
+        splits: whether each function may be deployed from a bundle of its own; ``"grouped"``: the bundles that the
+            target makes may each hold what their functions need; left out, all hold everything.
         holds: canonical names of distributions that its runtime has at hand; may be left out.
         loads: Python code that loads a function as the cloud's client does, for a process whose path begins with the
             bundle: a format of ``{function}`` (its name, a literal), ``{identifier}`` (with underscores), ``{spec}``

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import msgspec
 import pytest
 
 from portable.build import dependencies, pythons, unchanged
@@ -222,6 +223,31 @@ def test_each_function_has_what_it_imports(make_project: Make, target: Any, four
     }
     assert bundle(folder, "report") == reported
     assert set(json.loads((folder / "manifest.json").read_bytes())["bundles"]) == {"resize", "report"}
+
+
+def test_a_target_that_groups_functions_has_what_each_group_imports(
+    make_project: Make, target: Any, four: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target.splits = "grouped"
+    (tmp_path / "here" / "drawing").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    together = SPLIT["shop/reports.py"] + "@router.function()\ndef total(payload: dict[str, str]) -> None: ...\n"
+    made = target.bundles
+
+    def grouped(manifest: Any, settings: Any) -> list[Any]:
+        groups = {"draw": ["resize"], "count": ["report", "total"]}
+        return [
+            msgspec.structs.replace(bundle, name=name)
+            for name, functions in groups.items()
+            for bundle in made(manifest.only(functions), settings)
+        ]
+
+    monkeypatch.setattr(target, "bundles", grouped)
+    folder = build(make_project({**SPLIT, "shop/reports.py": together}), target).folder
+    assert {"shop/images.py", "drawing/__init__.py"} <= bundle(folder, "draw")
+    assert not {"shop/reports.py", "tables/__init__.py"} & bundle(folder, "draw")
+    assert {"shop/reports.py", "tables/__init__.py"} <= bundle(folder, "count")
+    assert not {"shop/images.py", "drawing/__init__.py"} & bundle(folder, "count")
 
 
 def test_what_nobody_can_tell_stays_together(make_project: Make, target: Any, four: None) -> None:

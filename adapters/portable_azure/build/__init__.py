@@ -29,6 +29,7 @@ class AzureTarget:
     name = "azure"
     pythons: Sequence[str] = ("3.13",)
     reserved = frozenset({"function_app", "azure"})
+    splits = "grouped"
     dependency_folder = ".python_packages/lib/site-packages"
     loads = "import function_app; from portable.instance import Instance; Instance({spec}, {function}, {modules})"
     adapter_packages: Sequence[str] = ("portable_azure",)

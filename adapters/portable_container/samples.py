@@ -22,7 +22,7 @@ from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
 from portable.samples.posted import body_of, error_of, response_of, with_body
-from portable.samples.sockets import outcome_of
+from portable.samples.sockets import outcome_of, socket_data
 from portable_container.build import source_of
 from portable_container.control import EVENTS, FUNCTIONS
 from portable_container.events import TYPES
@@ -129,17 +129,11 @@ def _data(function: FunctionRecord, event: Any) -> tuple[dict[str, Any], datetim
 
 
 def _socket(event: SocketEvent) -> dict[str, Any]:
-    data: dict[str, Any] = {"kind": event.kind, "connection": event.connection}
-    if event.kind == "connect":
-        pairs = {"query": event.query, "headers": event.headers}
-        data |= {name: [list(pair) for pair in found.items()] for name, found in pairs.items()}
-        data["client"] = event.client
-    elif event.kind == "message":
+    data = socket_data(event)
+    if event.kind == "message":
         data = with_body(data, event.body.encode() if isinstance(event.body, str) else event.body)
         if not isinstance(event.body, str) and not data["base64"]:  # bytes that happen to be a text are bytes still
             data |= {"body": b64encode(event.body).decode(), "base64": True}
-    else:
-        data |= {"code": event.code, "reason": event.reason}
     return data
 
 

@@ -12,7 +12,7 @@ from portable.events import BlobEvent, Change, Request, Response, SocketEvent, T
 from portable.manifest import FunctionRecord
 from portable.samples import Event, Outcome
 from portable.samples.neutral import request_target
-from portable.samples.sockets import outcome_of
+from portable.samples.sockets import outcome_of, socket_data
 from portable_local.triggers import bytes_to_text, text_to_bytes
 
 __all__ = ["SAMPLES", "LocalSamples"]
@@ -96,17 +96,11 @@ def _change(change: Change[Any]) -> dict[str, Any]:
 
 
 def _socket(event: SocketEvent) -> dict[str, Any]:
-    native: dict[str, Any] = {"kind": event.kind, "connection": event.connection}
-    if event.kind == "connect":
-        pairs = {"query": event.query, "headers": event.headers}
-        native |= {name: [list(pair) for pair in found.items()] for name, found in pairs.items()}
-        native["client"] = event.client
-    elif event.kind == "message":
+    native = socket_data(event)
+    if event.kind == "message":
         body = event.body
         text = isinstance(body, str)
         native |= {"body": body if isinstance(body, str) else b64encode(body).decode(), "base64": not text}
-    else:
-        native |= {"code": event.code, "reason": event.reason}
     return native
 
 

@@ -18,7 +18,7 @@ from portable.jsontext import encode_text
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable.samples import Event, Outcome
 
-__all__ = ["SocketDocument", "event_of", "outcome_of", "sample", "socket_document"]
+__all__ = ["SocketDocument", "event_of", "outcome_of", "sample", "socket_data", "socket_document"]
 
 CONNECTION = "L0SM9cOFvHcCIhw="
 
@@ -82,6 +82,20 @@ def socket_document(event: SocketEvent) -> SocketDocument:
     if isinstance(event.body, str):
         return SocketDocument("message", event.connection, text=event.body)
     return SocketDocument("message", event.connection, base64=bytes(event.body))
+
+
+def socket_data(event: SocketEvent) -> dict[str, Any]:
+    """An event in JSON, but for a message's body, whose form is the target's: of a connection, its query and headers
+    as pairs and the client's address; of its end, ``code`` and ``reason``.
+    """
+    data: dict[str, Any] = {"kind": event.kind, "connection": event.connection}
+    if event.kind == "connect":
+        pairs = {"query": event.query, "headers": event.headers}
+        data |= {name: [list(pair) for pair in found.items()] for name, found in pairs.items()}
+        data["client"] = event.client
+    elif event.kind == "disconnect":
+        data |= {"code": event.code, "reason": event.reason}
+    return data
 
 
 def outcome_of(event: Event, response: Response) -> Outcome:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -263,14 +264,13 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
         server.server_close()
 
 
-def test_a_registry_that_is_busy_is_asked_again() -> None:
-    statuses = [200, 503, 429, 200]
-    asked = []
+def saying_nothing(asked: list[str], statuses: Iterator[int]) -> type[BaseHTTPRequestHandler]:
+    """A registry that answers whatever is asked with an empty object, and one status after another."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_response(statuses.pop(0))
+            self.send_response(next(statuses))
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}")
@@ -278,7 +278,12 @@ def test_a_registry_that_is_busy_is_asked_again() -> None:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    with serving(Handler) as port:
+    return Handler
+
+
+def test_a_registry_that_is_busy_is_asked_again() -> None:
+    asked: list[str] = []
+    with serving(saying_nothing(asked, iter([200, 503, 429, 200]))) as port:
         registry = Registry(parse_reference(f"127.0.0.1:{port}/x:1"))
         assert registry.manifest("1")[1] == b"{}"
     assert asked == ["/v2/", *["/v2/x/manifests/1"] * 3]
@@ -296,18 +301,8 @@ def test_what_goes_wrong_names_the_reference_and_the_way_out(
         build(project, AWS, Wanted(oci=ImageWanted(f"{registry.name}/nothing:1")))
 
 
-def test_what_a_registry_gives_is_checked(tmp_path: Path) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with serving(Handler) as port:
+def test_what_a_registry_gives_is_checked() -> None:
+    with serving(saying_nothing([], repeat(200))) as port:
         registry = Registry(parse_reference(f"127.0.0.1:{port}/x:1"))
         with pytest.raises(BuildError, match=r"answers sha256:0+ with something else"):
             registry.manifest("sha256:" + "0" * 64)

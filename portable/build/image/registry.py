@@ -13,14 +13,14 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from portable.build.image.documents import INDEXES, MANIFESTS
+from portable.build.image.documents import INDEXES, MANIFESTS, Index, Manifest
 from portable.build.image.login import login, missing_helper
 from portable.build.image.reference import HUB, Reference
 from portable.build.image.session import BUSY, CHUNK, TRIES, Body, new_session, reason_of, wait
 from portable.build.image.store import LARGEST_DOCUMENT, hashed
 from portable.errors import BuildError
 
-__all__ = ["Registry"]
+__all__ = ["BlobUnknownError", "Registry"]
 
 _AGAIN = (*BUSY, 404, 416)
 """Of an upload: the registry is busy, its place is gone, or it holds part of what was sent before."""
@@ -34,6 +34,10 @@ class _Answer(msgspec.Struct):
     headers: Mapping[str, str]
     url: str
     data: bytes
+
+
+class BlobUnknownError(BuildError):
+    """A manifest was refused because the registry has not all that it names."""
 
 
 class _BrokenOffError(Exception):
@@ -57,7 +61,7 @@ class Registry:
 
     def manifest(self, wanted: str) -> tuple[str, bytes]:
         """Media type and bytes of what has a tag or a digest."""
-        answer = self._ask("GET", f"manifests/{wanted}", {"Accept": ", ".join((*MANIFESTS, *INDEXES))})
+        answer = self._ask("GET", f"manifests/{wanted}", _IMAGES)
         if answer.status == 404:
             raise BuildError(f"the registry has no image {self.reference}")
         self._refuse_unless(answer, 200)
@@ -112,9 +116,32 @@ class Registry:
                     return
             wait(attempt)  # what has come of it is not to be relied on: from the start, at a place of its own
 
+    def named_by(self, tag: str) -> tuple[str, set[str]]:
+        """The digest of what has a tag, and those of all the blobs it is made of: the registry has them.
+
+        Nothing where there is no such tag, or what has it cannot be read.
+        """
+        answer = self._ask("GET", f"manifests/{tag}", _IMAGES)
+        if answer.status != 200:
+            return "", set()
+        try:
+            documents = [answer.data]
+            if "manifests" in msgspec.json.decode(answer.data, type=dict):
+                images = msgspec.json.decode(answer.data, type=Index).manifests[:_MOST_IMAGES]
+                documents = [self._ask("GET", f"manifests/{one.digest}", _IMAGES).data for one in images]
+            made = [msgspec.json.decode(one, type=Manifest) for one in documents]
+        except msgspec.MsgspecError:
+            return "", set()
+        return hashed(answer.data), {part.digest for one in made for part in (*one.layers, one.config)}
+
     def put_manifest(self, wanted: str, media_type: str, data: bytes) -> None:
-        """Give a manifest or an index a tag or, under its digest, only a place."""
+        """Give a manifest or an index a tag or, under its digest, only a place.
+
+        Raises BlobUnknownError where something of it is not there.
+        """
         answer = self._ask("PUT", f"manifests/{wanted}", {"Content-Type": media_type}, data)
+        if answer.status in (400, 404) and b"BLOB_UNKNOWN" in answer.data:
+            raise BlobUnknownError(f"{self.reference}: the registry says {answer.status}: {_said(answer)}")
         self._refuse_unless(answer, 201)
 
     def _place(self, answer: _Answer, digest: str) -> str:
@@ -206,6 +233,8 @@ class Registry:
         return f"{self.reference}: no answer from the registry: {reason_of(error)}; {way_out}"
 
 
+_MOST_IMAGES = 8
+_IMAGES = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from portable.build.image.documents import (
 )
 from portable.build.image.plan import ImagePlan
 from portable.build.image.reference import Reference, parse_reference
-from portable.build.image.registry import Registry
+from portable.build.image.registry import BlobUnknownError, Registry
 from portable.build.image.store import put
 from portable.build.layers import Layer
 from portable.errors import ConfigError
@@ -181,24 +181,32 @@ def push_image(image: Image, to: str) -> Pushed:
     if reference.digest:
         raise ConfigError(f"--push {to}: an image is pushed to a tag, its digest is what it comes to")
     registry = Registry(reference, push=True)
+    tagged, known = registry.named_by(reference.wanted)  # the last push's: one request for all that has not changed
+    try:
+        return _push(registry, image, tagged, known)
+    except BlobUnknownError:
+        return _push(registry, image, "", set())
+
+
+def _push(registry: Registry, image: Image, tagged: str, known: Collection[str]) -> Pushed:
+    """``tagged``: the digest of what has the tag. ``known``: of blobs that need not be asked for."""
+    reference = registry.reference
     near = image.base.repository if image.base is not None and image.base.registry == reference.registry else ""
     sent = skipped = 0
-    documents: list[tuple[str, str]] = []
     for platform in image.platforms.values():
-        data = _blob(image, platform["digest"]).read_bytes()
-        content = msgspec.json.decode(data)
-        own = {one["digest"] for one in platform["layers"] if one["name"] != "base"}
+        content = msgspec.json.decode(_blob(image, platform["digest"]).read_bytes())
+        own = {content["config"]["digest"], *(one["digest"] for one in platform["layers"] if one["name"] != "base")}
         for one in (*content["layers"], content["config"]):
-            if registry.has(one["digest"]):
+            if one["digest"] in known or registry.has(one["digest"]):
                 skipped += one["size"]
                 continue
-            mounted = near if near and one["digest"] not in own and one is not content["config"] else ""
-            registry.upload(one["digest"], _blob(image, one["digest"]), mounted)
+            registry.upload(one["digest"], _blob(image, one["digest"]), near if one["digest"] not in own else "")
             sent += one["size"]
-        documents.append((platform["digest"], MANIFEST))
+    if tagged == image.digest:
+        return Pushed(reference.at(image.digest), sent, skipped)
     if image.media_type == INDEX:
-        for digest, media_type in documents:
-            registry.put_manifest(digest, media_type, _blob(image, digest).read_bytes())
+        for platform in image.platforms.values():
+            registry.put_manifest(platform["digest"], MANIFEST, _blob(image, platform["digest"]).read_bytes())
     registry.put_manifest(reference.wanted, image.media_type, _blob(image, image.digest).read_bytes())
     return Pushed(reference.at(image.digest), sent, skipped)
 

@@ -208,6 +208,32 @@ def test_a_push_that_was_ended_goes_on_with_what_is_missing(image: Image, held: 
     assert len(held.taken) == asked
 
 
+def test_a_push_asks_once_for_what_the_tag_has(image: Image, held: FakeRegistry, host: str) -> None:
+    push_image(image, f"{host}/x:1")
+    taken, asked = len(held.taken), len(held.asked)
+    assert push_image(image, f"{host}/x:1").skipped == sum(sizes(image))
+    assert held.asked[asked:] == [("GET", "/v2/"), ("GET", "/v2/x/manifests/1")]
+    # A registry that has lost what a manifest names: it says so, and is asked for each.
+    lost = Layout(image.folder).top["layers"][1]["digest"]
+    kind, data = held.manifests["1"]
+    held.manifests["1"] = (kind, data.replace(b'"schemaVersion":2', b'"schemaVersion": 2'))
+    del held.blobs[lost]
+    held.faults["PUT", "/manifests/"] = [(404, {}, b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}')]
+    assert push_image(image, f"{host}/x:1").sent == sizes(image)[1]
+    assert held.taken[taken:] == [sizes(image)[1]]
+    assert held.manifests["1"] == (kind, data)
+    for nonsense in (
+        b"{",
+        b"[]",
+        b'{"manifests": 3}',
+        b'{"layers": [{}]}',
+        b'{"manifests": [{"digest": "x", "size": 1}]}',
+    ):
+        held.manifests["1"] = (kind, nonsense)
+        assert push_image(image, f"{host}/x:1").sent == 0
+        assert held.manifests["1"] == (kind, data)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "answer", "message"),
     [

@@ -8,6 +8,7 @@ every function.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from functools import cached_property, lru_cache, partial
@@ -214,8 +215,15 @@ def _holds(file: str, root: Path) -> bool:
 
 
 def _lies_in(file: str, root: Path) -> bool:
-    path = Path(file).resolve()
-    if not path.is_relative_to(root):
+    folder, name = os.path.split(os.path.abspath(file))
+    path = os.path.realpath(file) if os.path.islink(file) else os.path.join(_real(folder), name)
+    start = os.path.join(root, "")
+    if not os.path.join(path, "").startswith(start):
         return False
-    parts = path.relative_to(root).parts
+    parts = path[len(start) :].split(os.sep)
     return not any(part.startswith(".") or part in ("site-packages", "dist", "node_modules") for part in parts)
+
+
+@lru_cache(1 << 12)  # most modules lie beside others
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)

@@ -45,7 +45,8 @@ def last_words(record: str) -> str | None:
     try:
         with open(record, "rb") as file:
             known = marshal.load(file)  # noqa: S302 - written by this user's own builds
-        same = state(known["look"]) == known["state"]
+        look = known["look"]
+        same = state(look) == known["state"] and looks(look["out"]) == known["looks"]
         return str(known["said"]) if same else None
     except (OSError, EOFError, ValueError, KeyError, TypeError):  # none, or of another version of this framework
         return None
@@ -66,11 +67,11 @@ def state(look: Mapping[str, Any]) -> str:
     """What a build looked at, as it is now, as a digest.
 
     ``look``: the ``files`` to be told by their times and sizes, the ``contents`` by what is in them, the ``folders`` by
-    the names in them, the ``project``, whose files are told by the time of their last change as well, which nobody can
-    set, and ``out``, the artifact.
+    the names in them, and the ``project``, whose files are told by the time of their last change as well, which nobody
+    can set.
     """
     project = look["project"] + os.sep
-    said: list[object] = [looks(look["out"])]
+    said: list[object] = []
     for path in look["files"]:
         try:
             found = os.stat(path)
@@ -85,27 +86,33 @@ def state(look: Mapping[str, Any]) -> str:
                 said.append((sha256(file.read()).digest(), os.stat(path).st_mode))
         except (OSError, ValueError):
             said.append(None)
-    said += map(names_in, look["folders"])
+    said += (names_in(folder, look["project"]) for folder in look["folders"])
     return _digest(repr(said))
 
 
-def names_in(folder: str) -> list[str] | None:
-    """What is in a folder, in order, without what the interpreter puts there; None where it cannot be told."""
+def names_in(folder: str, project: str) -> list[str] | None:
+    """What is in a folder, in order; None where it cannot be told.
+
+    Left out is what the interpreter puts there, and outside the project what tools keep under hidden names: no module
+    bears one.
+    """
+    hidden = "__pycache__" if f"{folder}{os.sep}".startswith(f"{project}{os.sep}") else (".", "__pycache__")
     try:
-        return sorted(name for name in os.listdir(folder) if name != "__pycache__")
+        return sorted(name for name in os.listdir(folder) if not name.startswith(hidden))
     except (OSError, ValueError):
         return None
 
 
 def looks(root: str | os.PathLike[str], skip: Iterable[str] = ()) -> str:
     """Names, times, sizes and permissions of all files below a folder."""
-    digest = sha256()
+    digest, length = sha256(), len(os.fsencode(root))
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in skip)
+        digest.update(os.fsencode(folder)[length:] + b"\0")
         for name in sorted(names):
             found = os.lstat(f"{folder}/{name}")
-            said = (found.st_mtime_ns, found.st_size, found.st_mode)
-            digest.update(os.fsencode(os.path.relpath(f"{folder}/{name}", root)) + repr(said).encode())
+            said = (name, found.st_mtime_ns, found.st_size, found.st_mode)
+            digest.update(repr(said).encode(errors="surrogateescape"))
     return str(digest.hexdigest())
 
 

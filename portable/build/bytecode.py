@@ -28,14 +28,15 @@ __all__ = ["Compiler", "SourceError", "compile_files", "find_compiler", "ship"]
 _SCRIPT = """
 import json, marshal, os, sys
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
-root, half = sys.argv[1:]
+root, half, halves = sys.argv[1:]
 os.chdir(root)
 files = []
 for folder, folders, names in os.walk("."):
     files += [os.path.join(folder, name)[2:].replace(os.sep, "/") for name in names if name.endswith(".py")]
 files.sort()
-middle = len(files) // 2
-files = files[:middle] if half == "0" else files[middle:]
+if halves == "2":
+    middle = len(files) // 2
+    files = files[:middle] if half == "0" else files[middle:]
 failed, made = [], set()
 for file in files:
     with open(file, "rb") as source:
@@ -54,6 +55,9 @@ for file in files:
         out.write(MAGIC_NUMBER + b"\\1\\0\\0\\0" + source_hash(text) + marshal.dumps(code))
 print(json.dumps(failed))
 """
+
+_FEW = 24
+"""Sources that one interpreter compiles before a second has started."""
 
 
 class Compiler(msgspec.Struct, frozen=True):
@@ -97,18 +101,24 @@ def find_compiler(python: str) -> Compiler | None:
 def compile_files(compiler: Compiler, root: Path) -> list[SourceError]:
     """Write the ``.pyc`` of each source below ``root`` beside it. Answers with those that do not compile.
 
-    Two interpreters share the work, always in the same way. Raises BuildError when one itself fails.
+    Two interpreters share the work, always in the same way, where it is more than starting one. Raises BuildError when
+    one itself fails.
     """
+    halves = 2 if sum(1 for _ in root.rglob("*.py")) > _FEW else 1
     command: list[str | Path] = [compiler.path, "-I", "-S", "-W", "ignore", "-X", "utf8", "-c", _SCRIPT, root]
-    halves = [
+    running = [
         subprocess.Popen(
-            [*command, half], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, encoding="utf-8"
+            [*command, str(half), str(halves)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            encoding="utf-8",
         )
-        for half in ("0", "1")
+        for half in range(halves)
     ]
-    said = [half.communicate() for half in halves]
+    said = [half.communicate() for half in running]
     found = []
-    for half, (out, error) in zip(halves, said, strict=True):
+    for half, (out, error) in zip(running, said, strict=True):
         if half.returncode != 0:
             raise BuildError(f"{compiler.path} could not compile the bundle:\n{error.strip()}")
         found += [SourceError(*one) for one in json.loads(out)]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from portable.build.again import names_in, state
+from portable.build.again import looks, names_in, state
 from portable.build.caches import cache_folder
 
 __all__ = ["begin", "keep", "note", "note_made", "recall", "seen", "set_project"]
@@ -58,7 +58,7 @@ class _Watch:
         """A folder is listed: it counts as it is at its first time."""
         if folder not in self.folders:
             self.folders[folder] = None  # listing it is an event too
-            self.folders[folder] = names_in(folder)
+            self.folders[folder] = names_in(folder, folder)
 
     def _is_the_apps(self) -> bool:
         """Whether code of the project does this."""
@@ -141,7 +141,8 @@ def keep(root: str | os.PathLike[str], out: str | os.PathLike[str], said: str) -
     for folder, names in watch.folders.items():
         if f"{folder}{os.sep}".startswith((*own, *_SYSTEM)) or folder == os.path.dirname(artifact):
             continue
-        if (set(names or ()) ^ set(names_in(folder) or ())) - own_names:
+        changed = (set(names or ()) ^ set(names_in(folder, folder) or ())) - own_names
+        if any(f"{folder}{os.sep}".startswith(f"{project}{os.sep}") or not name.startswith(".") for name in changed):
             return
         folders.append(folder)
     young = set(_young(files, watch.started, project))
@@ -154,7 +155,7 @@ def keep(root: str | os.PathLike[str], out: str | os.PathLike[str], said: str) -
         "contents": sorted(young | watch.made),
         "folders": sorted(folders),
     }
-    _write(watch.record, {"look": look, "state": state(look), "said": said})
+    _write(watch.record, {"look": look, "state": state(look), "looks": looks(artifact), "said": said})
 
 
 def _write(record: str, document: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import marshal
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,24 @@ FILES = {
 }
 # As the command's own file does it; what it has imported is said at the end.
 COMMAND = "import sys\nfrom portable.cli import main\nmain()\nprint([*sys.modules], file=sys.stderr)"
-BEFORE = "import sys; print([*sys.modules])"
+BEFORE = "import os, sys; print([*sys.modules])"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This framework and its adapters, where nobody else writes while these tests run."""
+    made = tmp_path_factory.mktemp("tree")
+    here = Path(again.__file__).parents[2]
+    for name in ("portable", "adapters"):
+        shutil.copytree(here / name, made / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def path(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = sysconfig.get_paths()
+    path = [tree, tree / "adapters", installed["purelib"], installed["platlib"]]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, path)))
 
 
 @pytest.fixture
@@ -52,7 +71,7 @@ def root(tmp_path: Path) -> Path:
 
 def build(root: Path) -> tuple[str, set[str]]:
     """What it says, and the modules it has imported."""
-    command = [sys.executable, "-c", COMMAND, "build", "--target", "local"]
+    command = [sys.executable, "-S", "-c", COMMAND, "build", "--target", "local"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     modules: list[str] = json.loads(done.stderr.replace("'", '"'))
@@ -68,7 +87,7 @@ def look(record: Path) -> Any:
 
 
 def bare_modules() -> set[str]:
-    done = subprocess.run([sys.executable, "-c", BEFORE], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-S", "-c", BEFORE], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.replace("'", '"')))
 
 
@@ -103,7 +122,7 @@ def test_a_build_again_imports_next_to_nothing(root: Path) -> None:
     assert set(looked["folders"]) <= set(later["folders"])
 
 
-def test_whatever_counts_is_noticed(root: Path) -> None:
+def test_whatever_counts_is_noticed(root: Path, tree: Path) -> None:
     build(root)
     (record,) = records()
     file = root / "shop/names.py"
@@ -116,11 +135,15 @@ def test_whatever_counts_is_noticed(root: Path) -> None:
 
     looked = look(record)
     assert looked["project"] == str(root)
-    state = again.state(looked)
+
+    def now() -> tuple[str, str]:
+        return again.state(looked), again.looks(looked["out"])
+
+    state = now()
 
     def changes() -> bool:
         nonlocal state
-        before, state = state, again.state(looked)
+        before, state = state, now()
         return state != before
 
     assert not changes()
@@ -144,8 +167,9 @@ def test_whatever_counts_is_noticed(root: Path) -> None:
     (root / "dist/local/bundle/more.txt").write_text("")
     assert changes()
     files = {*looked["files"], *looked["contents"]}
-    tree = Path(again.__file__).parent.parent
-    assert {str(tree / one) for one in ("app.py", "build/artifact.py", "http/cors.py", "cli/start.py")} <= files
+    assert {
+        str(tree / "portable" / one) for one in ("app.py", "build/artifact.py", "http/cors.py", "cli/start.py")
+    } <= files
     assert os.path.dirname(str(msgspec.__file__)) in looked["folders"]
 
 

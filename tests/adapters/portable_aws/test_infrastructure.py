@@ -88,7 +88,7 @@ def deployment(app: App, *, form: str = "sam", **more: Any) -> Deployment:
     bundles = TARGET.bundles(manifest, settings)
     return Deployment(
         app=manifest.app,
-        stage="dev",
+        stage=more.pop("stage", "dev"),
         target="aws",
         manifest=manifest,
         functions=told | more.pop("functions", {}),
@@ -102,6 +102,20 @@ def deployment(app: App, *, form: str = "sam", **more: Any) -> Deployment:
     )
 
 
+EXISTING = {
+    "bucket:daily-archive": "acme-archive",
+    "bucket:uploads": "acme-uploads",
+    "queue:orders": "acme-orders",
+    "queue:in-order": "https://sqs.eu-west-1.amazonaws.com/123456789012/acme.fifo",
+    "table:users": "acme-users",
+    "topic:signups": "arn:aws:sns:eu-west-1:123456789012:acme-signups",
+    "secret:mailer-key": "ssm:/acme/key",
+    "config:limit": "ssm:/acme/limit",
+    "cache:limits": "rediss://cache.example:6379",
+    "stream:clicks": "acme-clicks",
+    "sockets:people": "https://abc123.execute-api.eu-west-1.amazonaws.com/live",
+}
+
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "http-api": {"functions": {"http": FunctionSettings(min_instances=2, max_instances=9, storage=2048, arch="arm64")}},
     "rest-api": {"settings": {"http": "rest-api", "blob": "s3-eventbridge"}},
@@ -109,6 +123,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "function-url": {"settings": {"http": "function-url"}},
     "msk": {"settings": {"stream": "msk"}},
     "kafka": {"settings": {"stream": "kafka", "runtime": "portable"}},
+    "existing": {"settings": {"blob": "s3-eventbridge"}, "existing": EXISTING, "stage": "prod"},
     "image": {"image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "0" * 64},
 }
 
@@ -388,18 +403,7 @@ def test_what_no_stack_can_hold_is_said_by_the_build(tmp_path: Path) -> None:
 
 
 def test_what_exists_is_used_and_not_made() -> None:
-    existing = {
-        "bucket:daily-archive": "acme-archive",
-        "queue:orders": "acme-orders",
-        "table:users": "acme-users",
-        "topic:signups": "arn:aws:sns:eu-west-1:123456789012:acme-signups",
-        "secret:mailer-key": "ssm:/acme/key",
-        "config:limit": "ssm:/acme/limit",
-        "cache:limits": "rediss://cache.example:6379",
-        "stream:clicks": "acme-clicks",
-    }
-    told = deployment(maximal(), existing=existing, settings={"blob": "s3-eventbridge"})
-    template = template_of(told)
+    template = template_of(variant("existing"))
     found = template["Resources"]
     gone = ("DailyArchiveBucket", "OrdersQueue", "UsersTable", "SignupsTopic", "MailerKeySecret", "LimitConfig")
     assert not set(gone) & set(found)
@@ -556,7 +560,7 @@ def without_newer(file: Path) -> set[str]:
         "http-api",
         *(
             pytest.param(one, marks=pytest.mark.slow)
-            for one in ("rest-api", "alb", "function-url", "streaming", "msk", "guarded", "authorizer")
+            for one in ("rest-api", "alb", "function-url", "streaming", "msk", "guarded", "authorizer", "existing")
         ),
     ],
 )

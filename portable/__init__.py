@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from portable.http.streams import ServerSentEvent as ServerSentEvent
     from portable.http.streams import StreamResponse as StreamResponse
     from portable.idempotency import idempotent as idempotent
+    from portable.permissions import granted as granted
     from portable.resources.backoff import Backoff as Backoff
     from portable.resources.bucket import Bucket as Bucket
     from portable.resources.cache import Cache as Cache
@@ -111,6 +112,7 @@ _HOME = {
     "portable.http.redirects": ("redirect",),
     "portable.http.streams": ("EventStream", "ServerSentEvent", "StreamResponse"),
     "portable.idempotency": ("idempotent",),
+    "portable.permissions": ("granted",),
     "portable.resources.backoff": ("Backoff",),
     "portable.resources.bucket": ("Bucket",),
     "portable.resources.cache": ("Cache",),

@@ -68,5 +68,6 @@ def check_grants(manifest: Manifest) -> Iterator[Finding]:
     for (where, message, resource), functions in found.items():
         names = ", ".join(function.name for function in functions)
         key = f'"{resource}" = […]' if resource else '"bucket:…" = […]'
-        way_out = f"say what it does: [tool.portable.functions.{functions[0].name}] grants = {{ {key} }}"
+        setting = f"[tool.portable.functions.{functions[0].name}] grants = {{ {key} }}"
+        way_out = f"say what it does: {setting}, or @granted on the function"
         yield Finding("info", where, f"{message} (function {names})", way_out)

@@ -7,11 +7,13 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+from portable.errors import ConfigError
 from portable.flow.foreign import IN_ORDER, Kind, kind_of
 from portable.flow.held import held
 from portable.flow.trace import Trace
 from portable.flow.values import UNKNOWN, Bound, Holder, Live, Made, Nested, Operations, Partial, Use, Value, Values
-from portable.grants import BESIDE, VERBS, needs
+from portable.grants import BESIDE, METHODS, VERBS, check_verbs, needs
+from portable.permissions import grants_of
 from portable.resources import Resource
 
 __all__ = ["SPECIAL", "Special", "call", "call_method", "escape", "maybe_called", "results", "touch"]
@@ -127,6 +129,9 @@ def _object(
         return set()
     if trace.owns(one):
         found: set[Value] = set()
+        if (said := grants_of(one)) is not None:
+            _said(trace, one, said)
+            return {UNKNOWN}
         scopes = trace.scopes_of(one)
         for scope in scopes:
             found |= trace.bind(scope, given, named, rest)
@@ -152,6 +157,20 @@ def _object(
     if special is not None and (answer := special(trace, given, constants, rest)) is not None:
         return answer
     return _foreign(trace, one, given, named, rest, name)
+
+
+def _said(trace: Trace, function: FunctionType, said: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
+    """What ``@granted`` says a function does. Raises ConfigError for a verb or a resource there is not."""
+    code = function.__code__
+    where = f"{trace.project.place(code.co_filename)}:{code.co_firstlineno}: granted"
+    for (kind, name), verbs in said.items():
+        resource = trace.declared.get((kind, name))
+        if resource is None:
+            known = ", ".join(":".join(key) for key in sorted(trace.declared)) or "none"
+            raise ConfigError(f"{where}: the app declares no resource '{kind}:{name}'; it has {known}")
+        checked = check_verbs(kind, verbs, f"{where} of {kind}:{name}")
+        methods = [method for method, needed in METHODS[kind].items() if set(needed) & set(checked)]
+        trace.allow(resource, checked, {verb for method in methods for verb in BESIDE.get(kind, {}).get(method, ())})
 
 
 def call_method(

@@ -35,6 +35,11 @@ class Project:
         file = function.__code__.co_filename
         return self.owns(function.__module__) if file.startswith("<") else self._has(file)
 
+    def place(self, file: str) -> str:
+        """A file as it is shown: by its path within the project."""
+        path = Path(file)
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else file
+
     def has_source(self, module: str) -> bool:
         """Whether there is source for a module that is not imported."""
         place = self._root.joinpath(*module.split("."))

@@ -39,6 +39,7 @@ from portable import (
     Table,
     Tick,
     Topic,
+    granted,
 )
 
 
@@ -495,3 +496,13 @@ app.mount("/legacy", wsgi_application, kind="wsgi", memory=512, tags=["old"])
 router.mount("/named", "shop.legacy:application", function="legacy", auth="cloud", max_body=10, stream=True)
 app.mount("/wrong", 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.mount("/wrong", wsgi_application, kind="cgi")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@app.on_message(orders)
+@granted({orders: ["send"], "bucket:uploads": ["read", "list"]})
+def says_what_it_does(message: Message[Order]) -> None:
+    """Its type is its own."""
+
+
+takes_an_order: Callable[[Message[Order]], None] = says_what_it_does
+granted({7: ["read"]})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

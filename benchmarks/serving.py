@@ -2,9 +2,9 @@
 
 A hello in JSON over 32 kept connections: from a sync and from an async handler where a framework has both, and as raw
 ASGI or RSGI where a server is shown alone. The servers take turns, and each has one worker; none writes an access log.
-Beside the requests a second, which the client's own processor bounds too, stand the microseconds of processor time that
-a request costs the server and its children: read the ratios of those. granian and functions-framework are left out
-where they are not installed (`pip install granian functions-framework`).
+wrk asks where it is installed (`apt-get install wrk`); else a client of ours, which bounds the requests a second too.
+Beside those stand the microseconds of processor time that a request costs the server and its children. granian and
+functions-framework are left out where they are not installed (`pip install granian functions-framework`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -103,9 +104,18 @@ def start(folder: str, command: list[str], port: int) -> subprocess.Popen[bytes]
         return subprocess.Popen(words, cwd=folder, env=environment, stdout=nowhere, stderr=nowhere)
 
 
+def ask(wrk: str, port: int, path: str, connections: int, seconds: int) -> int:
+    """How many answers wrk has had."""
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}", f"http://127.0.0.1:{port}{path}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise SystemExit(f"{' '.join(command)}\n{said}")
+    return int(said.partition(" requests in ")[0].split()[-1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     chosen = parser.parse_args()
@@ -123,6 +133,7 @@ def main() -> None:
 
 
 def measure(folder: str, commands: dict[str, tuple[list[str], tuple[str, ...]]], chosen: argparse.Namespace) -> None:
+    wrk = shutil.which("wrk")
     rates: dict[tuple[str, str], list[float]] = {}
     costs: dict[tuple[str, str], list[float]] = {}
     ports = {name: free_port() for name in commands}
@@ -137,7 +148,10 @@ def measure(folder: str, commands: dict[str, tuple[list[str], tuple[str, ...]]],
                         if path not in paths:
                             continue
                         before = processor_seconds(servers[name].pid)
-                        answered = len(runner.run(load(ports[name], path, chosen.connections, chosen.seconds)))
+                        if wrk is None:
+                            answered = len(runner.run(load(ports[name], path, chosen.connections, chosen.seconds)))
+                        else:
+                            answered = ask(wrk, ports[name], path, chosen.connections, chosen.seconds)
                         used = processor_seconds(servers[name].pid) - before
                         rates.setdefault((path, name), []).append(answered / chosen.seconds)
                         costs.setdefault((path, name), []).append(used / answered * 1e6)
@@ -146,6 +160,7 @@ def measure(folder: str, commands: dict[str, tuple[list[str], tuple[str, ...]]],
             process.send_signal(signal.SIGTERM)
         for process in servers.values():
             process.wait()
+    print(f"asked by {'a client of ours' if wrk is None else 'wrk'}")
     print(f"{'':29}{'requests/s':>11}{'ratio':>7}{'µs of processor':>17}{'ratio':>7}")
     for (path, name), found in sorted(rates.items()):
         rate, cost = statistics.median(found), statistics.median(costs[path, name])

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 APP = """
 import time
 from pathlib import Path
@@ -197,6 +199,7 @@ def test_how_an_answer_is_framed_is_not_the_handlers_to_say(start: Callable[...,
     assert found.endswith(b"\r\n\r\n5\r\nbegun\r\n0\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_who_reads_slowly_gets_it_all(start: Callable[..., Any]) -> None:
     container = start(APP, PORTABLE_WRITE_SECONDS="2")
     with container.connect() as connection:

@@ -16,6 +16,8 @@ import botocore.validate
 import kubernetes_validate
 import pytest
 import yaml
+from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.knative_serving.serving import v1 as knative
 from cloudcoil.models.knative_serving.serving.v1 import Service
 
 from portable.build.artifact import check
@@ -293,3 +295,129 @@ def test_names_fit_and_stay_apart() -> None:
     one, other = fitting("a" * 70 + "x", 63), fitting("a" * 70 + "y", 63)
     assert len(one) == len(other) == 63
     assert one != other
+
+
+# --- everything at once
+
+
+MAXIMAL = """
+from datetime import timedelta
+
+from portable import App, BlobEvent, Change, Message, Tick
+
+app = App("maximal-app-of-many")
+uploads = app.bucket("uploads")
+orders = app.queue("orders", max_attempts=7)
+ordered = app.queue("in-order", ordered=True)
+news = app.topic("news")
+users = app.table("users", key="team", sort="email", ttl="until")
+key = app.secret("mailer-key")
+limit = app.config("limit", int, default=3)
+recent = app.cache("recent")
+
+
+@app.get("/users/{name}", memory=700, timeout=timedelta(seconds=40))
+def read_user(name: str) -> str:
+    return f"{uploads.read(name)!r} {users.get({'team': name, 'email': name})} {key.value()} {recent.get(name)}"
+
+
+@app.get("/admin", function="admin")
+def admin() -> int:
+    return limit.value()
+
+
+@app.on_message(orders, timeout=timedelta(minutes=3), batch_size=10)
+def take_order(message: Message) -> None:
+    orders.send(1)
+
+
+@app.on_message(ordered)
+def take_in_order(message: Message) -> None: ...
+
+
+@app.on_message(news, filter={"plan": ["pro"]})
+def read_news(message: Message) -> None: ...
+
+
+@app.on_schedule(cron="0 8 * * 1-5", timezone="Europe/Paris")
+def a_report_with_the_longest_name_it_may_be(tick: Tick) -> None: ...
+
+
+@app.on_schedule(every=timedelta(hours=6))
+def sweep(tick: Tick) -> None: ...
+
+
+@app.function()
+def recount(payload: dict) -> dict:
+    return payload
+"""
+PUSHED = """
+
+@app.on_blob(uploads, prefix="in/")
+def thumb(event: BlobEvent) -> None: ...
+
+
+@app.on_change(users)
+def audit(change: Change) -> None: ...
+"""
+SETTINGS = """
+execution_role = "arn:aws:iam::123456789012:role/x"
+pushed = ["blob", "change"]
+[tool.portable.functions."*"]
+storage = 2048
+environment = {LEVEL = "info", EMPTY = "", ODD = "a: 'b' # ${x}"}
+[tool.portable.functions.take-order]
+max_instances = 50
+concurrency = 4
+[tool.portable.functions.http]
+min_instances = 2
+[tool.portable.stages.dev.container]
+namespace = "shop"
+"""
+BOUND: dict[str, dict[str, str]] = {
+    "aws": {
+        "queue:orders": "https://sqs.eu-west-1.amazonaws.com/123456789012/o",
+        "queue:in-order": "https://sqs.eu-west-1.amazonaws.com/123456789012/o.fifo",
+        "bucket:uploads": "s3://acme-uploads",
+    },
+    "gcp": {"queue:orders": "projects/p/topics/o", "bucket:uploads": "gs://acme-uploads"},
+    "azure": {"queue:orders": "https://acme.queue.core.windows.net/o"},
+    "nats": {"queue:orders": "nats://host:4222/o"},
+}
+
+
+def everything(files: Files, form: str, platform: str) -> dict[str, Any]:
+    bound = "".join(f'"{key}" = {{ name = "{name}" }}\n' for key, name in BOUND[platform].items())
+    pushed = PUSHED if platform == "aws" else ""
+    settings = SETTINGS if pushed else SETTINGS.replace('pushed = ["blob", "change"]\n', "")
+    return files(form, platform, MAXIMAL + pushed, f"{settings}[tool.portable.resources]\n{bound}")
+
+
+@pytest.mark.parametrize("platform", BOUND)
+@pytest.mark.parametrize("form", ["kubernetes", "knative"])
+def test_everything_is_what_its_schemas_say(files: Files, form: str, platform: str) -> None:
+    made = everything(files, form, platform)
+    names = [(one["kind"], one["metadata"]["name"]) for one in made.values() if "metadata" in one]
+    assert len(set(names)) == len(names)
+    shapes: dict[str, Any] = {"keda.sh/v1alpha1": keda, "serving.knative.dev/v1": knative}
+    for document in made.values():
+        version, kind = document["apiVersion"], document["kind"]
+        if version in shapes:
+            shaped = getattr(shapes[version], kind).model_validate(document)
+            assert shaped.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True) == document
+        elif kind != "Kustomization":
+            kubernetes_validate.validate(document, "1.32", strict=True)
+    assert [kind for kind, _ in names].count("CronJob") == 2
+    assert max(len(name) for kind, name in names if kind == "CronJob") <= 52
+    assert environment(made["deployment-take-order.yaml"])["ODD"] == "a: 'b' # ${x}"
+
+
+def test_every_task_of_everything_is_what_ecs_takes(files: Files) -> None:
+    model = botocore.loaders.Loader().load_service_model("ecs", "service-2")
+    shape = botocore.model.ServiceModel(model).operation_model("RegisterTaskDefinition").input_shape
+    made = everything(files, "ecs", "aws")
+    assert len(made) == 6
+    for document in made.values():
+        report = botocore.validate.ParamValidator().validate(document, shape)
+        assert not report.has_errors(), report.generate_report()
+        assert document["ephemeralStorage"] == {"sizeInGiB": 21}

@@ -122,6 +122,21 @@ def test_a_new_function_begins_with_the_latest_and_a_batch_fails_from_a_record_o
     assert [row[2]["number"] for row in rows(folder, "archived")] == [1, 2, 3, 2, 3]
 
 
+def test_what_does_not_end_in_time_goes_to_another_process(start: Callable[..., Any]) -> None:
+    container = start(APP, PORTABLE_SHUTDOWN_SECONDS="0.5", PORTABLE_FUNCTIONS="count", PORTABLE_LEASE_SECONDS="600")
+    folder = container.folder
+    local(folder, Stream("clicks", partitions=4)).send_many([("ann", sent(0, "hold")), ("ann", sent(1))])
+    container.until(lambda: rows(folder, "begun"))
+    container.tell()
+    assert container.end() == 0
+    [[_, _, _, _, partition]] = rows(folder, "begun")
+    item = local(folder, Table(NAME, key="group", sort="name")).get(("count/clicks", partition)).item
+    assert (item["owner"], item["after"], item["attempt"]) == ("", "", 2)
+    (folder / "go").touch()
+    other = start(APP, PORTABLE_FUNCTIONS="count", PORTABLE_LEASE_SECONDS="600")
+    other.until(lambda: numbers(folder, "ann") == [0, 1])  # long before the lease would end
+
+
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_followed_by_another(start: Callable[..., Any]) -> None:
     environment = {"PORTABLE_LEASE_SECONDS": "5", "PORTABLE_TIMEOUT_SECONDS": "60", "PORTABLE_FUNCTIONS": "count"}
@@ -175,6 +190,7 @@ def test_what_ends_its_reader_every_time_is_given_up(start: Callable[..., Any]) 
     assert [row[3] for row in rows(folder, "begun") if row[2]["what"] == "die"].count(1) <= 2
 
 
+@pytest.mark.slow
 def test_kinesis(start: Callable[..., Any], moto_server: Emulator) -> None:
     moto_server.reset()
     environment: dict[str, str] = dict(moto_server.environment)
@@ -188,7 +204,7 @@ def test_kinesis(start: Callable[..., Any], moto_server: Emulator) -> None:
     assert missing.end() == 2
     assert address_variable("table", NAME) in missing.said
     stated[address_variable("table", NAME)] = make_table(dynamodb.get(), "positions", options)
-    container = start(APP, "aws", **stated)
+    container = start(APP, "aws", PORTABLE_LEASE_SECONDS="5", **stated)
     folder = container.folder
     drivers = aws_platform(environment)
     try:
@@ -204,6 +220,9 @@ def test_kinesis(start: Callable[..., Any], moto_server: Emulator) -> None:
         assert sorted(parents.values()) == [[], [shard["ShardId"]], [shard["ShardId"]]]
         since = datetime.now(UTC) - timedelta(minutes=5)
         assert len(stream.read_since(shard["ShardId"], since, 100)) == 7
+        stream.send_many([(key, sent(number)) for number in range(7, 10) for key in ("ann", "bob", "cid", "dan")])
+        container.until(lambda: all(numbers(folder, key)[-1:] == [9] for key in ("ann", "bob", "cid", "dan")))
+        assert numbers(folder, "ann") == [0, 1, 2, 3, 4, 6, 7, 8, 9]
         container.tell()
         assert container.end() == 0
     finally:

@@ -10,6 +10,7 @@ from portable.errors import DeployError
 from portable.manifest import Manifest
 from portable_azure import _sdk
 from portable_azure.build.infrastructure.apps import PACKAGES
+from portable_azure.build.infrastructure.events import UNDELIVERED
 from portable_azure.capabilities import NAMES
 from portable_azure.deploy.group import Group
 from portable_azure.table import parse_address
@@ -56,6 +57,7 @@ def _containers(group: Group, account: str) -> list[str]:
 
 def _in_storage(group: Group, account: str, manifest: Manifest, environment: Mapping[str, str]) -> Iterator[str]:
     known = {NAMES["bucket"].physical(one.name): one.name for one in manifest.of_kind("bucket")}
+    known[UNDELIVERED] = UNDELIVERED
     names = [name for name in _containers(group, account) if not _HOSTS.fullmatch(name)]
     if not names:
         return

@@ -164,6 +164,28 @@ def test_what_the_user_lays_over_is_in_both(deployed: Deployed, tmp_path: Path) 
     BicepParser().parse(text=made["main.bicep"])
 
 
+def test_what_an_operator_may_ask_for_is_as_the_page_says(deployed: Deployed, arm_models: Any, tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", EXPLAINED.read_text("utf-8"), re.DOTALL)
+    [asked] = [one for one in blocks if "Microsoft.Authorization/locks" in one]
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "azure.yaml").write_text(asked.replace("'shopd{0}'", "'usershopd{0}'"))
+    made = files(deployed(), tmp_path)
+    template = json.loads(made["main.json"])
+    resources = template["resources"]
+    lock = resources["data_lock"]
+    assert lock["scope"] == f"[resourceId('Microsoft.Storage/storageAccounts', {resources['data']['name'][1:-1]})]"
+    assert "scope: data\n" in made["main.bicep"]
+    blobs = resources["data_blobs"]["properties"]
+    assert blobs["deleteRetentionPolicy"] == {"enabled": True, "days": 30}
+    assert blobs["isVersioningEnabled"] is True
+    scale = resources["app_http"]["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert (scale["maximumInstanceCount"], scale["instanceMemoryMB"]) == (400, 512)
+    assert "param subnet string" in made["main.bicep"]
+    del resources["data_lock"]
+    assert arm_models.wrong_in_template(template) == []
+    BicepParser().parse(text=made["main.bicep"])
+
+
 @pytest.mark.parametrize(
     ("expression", "written"),
     [
@@ -202,7 +224,7 @@ def test_each_function_app_has_an_identity_a_plan_and_an_account_of_its_own(depl
         ("Microsoft.ManagedIdentity/userAssignedIdentities", "identity"),
         ("Microsoft.Web/sites/config", "settings"),
     ):
-        assert set(of_type(template, kind)) == {f"{lead}_{word}" for word in words}
+        assert set(of_type(template, kind)) - {"identity_blob_events"} == {f"{lead}_{word}" for word in words}
     assert set(of_type(template, "Microsoft.Storage/storageAccounts")) == {"data", *(f"host_{word}" for word in words)}
     assert template["metadata"]["packages"] == {
         f"app_{bundle.name.replace('-', '_')}": bundle.zip_name for bundle in deployment.bundles
@@ -564,6 +586,27 @@ def test_events_of_buckets_go_where_their_functions_are(deployed: Deployed) -> N
     assert "/functions/forget-thumbnail" in both["destination"]["properties"]["resourceId"]
     assert both["filter"]["includedEventTypes"] == ["Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobDeleted"]
     assert "/portable-sockets/chat?code=" in resources["hub_rooms"]["properties"]["eventHandlers"][0]["urlTemplate"]
+
+
+def test_events_that_nobody_takes_are_kept(deployed: Deployed) -> None:
+    made = files(deployed())
+    main, events = json.loads(made["main.json"])["resources"], json.loads(made["events.json"])["resources"]
+    for symbol in ("events_make_thumbnail", "events_forget_thumbnail"):
+        letters = events[symbol]["properties"]["deadLetterWithResourceIdentity"]
+        assert letters["identity"]["userAssignedIdentity"] in main["blob_events"]["identity"]["userAssignedIdentities"]
+        place = letters["deadLetterDestination"]["properties"]
+        assert place["resourceId"] == main["blob_events"]["properties"]["source"]
+        assert main["events_undelivered"]["name"].endswith(f"'{place['blobContainerName']}')]")
+    assert {"identity_blob_events", "data"} <= set(main["blob_events"]["dependsOn"])
+    [only] = assigned({"resources": main}, "blob_events")["events_undelivered"]
+    assert only == "blob_events_storage_blob_data_contributor_on_events_undelivered"
+    assert list(assigned({"resources": main}, "blob_events")) == ["events_undelivered"]
+
+
+def test_who_reads_a_secret_is_in_the_logs(deployed: Deployed) -> None:
+    logs = main_of(deployed())["resources"]["vault_logs"]
+    assert logs["scope"].startswith("[resourceId('Microsoft.KeyVault/vaults'")
+    assert logs["properties"]["logs"] == [{"categoryGroup": "audit", "enabled": True}]
 
 
 def test_a_polled_bucket_has_no_events(deployed: Deployed) -> None:

@@ -51,7 +51,7 @@ def templates(deployment: Deployment) -> dict[str, Any]:
         add_site(site, deployment, template, placed, access)
     sources = {source for site in sites for source in site.bundle.sources.values()}
     if sources & {"blob-eventgrid", "event-grid"} and "data" in template:
-        add_topic(template, names)
+        add_topic(template, names, access)
     template.metadata["packages"] = {f"app_{site.word}": site.bundle.zip_name for site in sites}
     for site in sites:
         app = f"app_{site.word}"

@@ -19,6 +19,7 @@ from portable.manifest import FunctionRecord
 from portable.resources.topic import subscription_name
 from portable_azure.build.infrastructure.access import Access
 from portable_azure.build.infrastructure.expressions import Expression, call, property_of, text
+from portable_azure.build.infrastructure.logs import add_logs
 from portable_azure.build.infrastructure.resources import Names, Placed
 from portable_azure.build.infrastructure.template import Template
 from portable_azure.schedules import timers_of
@@ -79,12 +80,7 @@ def _name(deployment: Deployment, template: Template, name: str, end: str = "") 
 def _add_environment(template: Template, names: Names) -> None:
     body = {"properties": {"appLogsConfiguration": {"destination": "azure-monitor"}}}
     template.add(ENVIRONMENT, "Microsoft.App/managedEnvironments", names.dashed("env"), body, tagged=True)
-    logs = {
-        "workspaceId": template.id_of("logs"),
-        "logs": [{"categoryGroup": "allLogs", "enabled": True}],
-    }
-    kind = "Microsoft.Insights/diagnosticSettings"
-    template.on(f"{ENVIRONMENT}_logs", ENVIRONMENT, kind, "logs", {"properties": logs})
+    add_logs(template, ENVIRONMENT, "allLogs")
 
 
 def _add_app(one: Workload, deployment: Deployment, template: Template, placed: Mapping[str, Placed]) -> None:

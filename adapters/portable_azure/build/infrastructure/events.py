@@ -12,25 +12,43 @@ from typing import Any
 
 from portable.manifest import FunctionRecord, TriggerRecord
 from portable_azure.build.files import SOCKET_ROUTE, directory_of, registered_names
+from portable_azure.build.infrastructure.access import Access
 from portable_azure.build.infrastructure.apps import Site
 from portable_azure.build.infrastructure.expressions import Expression, call, property_of, text
-from portable_azure.build.infrastructure.storage import DATA
+from portable_azure.build.infrastructure.storage import DATA, add_container
 from portable_azure.build.infrastructure.template import API, Template
 from portable_azure.build.infrastructure.values import SOCKETS
 from portable_azure.capabilities import NAMES
+from portable_azure.permissions import Role
 
-__all__ = ["TOPIC", "add_events", "add_topic"]
+__all__ = ["TOPIC", "UNDELIVERED", "add_events", "add_topic"]
 
 TOPIC = "blob_events"
+UNDELIVERED = "undelivered-events"
+"""The container, beside the buckets, of events that nobody took."""
+
+_IDENTITY, _CONTAINER = f"identity_{TOPIC}", "events_undelivered"
+_WRITER = Role("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")
+"""What Event Grid asks for. Documented: event-grid/enable-identity-system-topics, "Supported destinations and Azure
+roles"."""
+
 _TOPICS = "Microsoft.EventGrid/systemTopics"
 _TRIES = {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": 1440}
 _EVENT_TYPES = {"created": "Microsoft.Storage.BlobCreated", "deleted": "Microsoft.Storage.BlobDeleted"}
 
 
-def add_topic(template: Template, names: Any) -> None:
-    """The events of the account that holds the buckets."""
-    body = {"properties": {"source": template.id_of(DATA), "topicType": "Microsoft.Storage.StorageAccounts"}}
-    template.add(TOPIC, _TOPICS, names.dashed("blobs"), body, tagged=True)
+def add_topic(template: Template, names: Any, access: Access) -> None:
+    """The events of the account that holds the buckets, and a place for those that nobody takes for a day."""
+    kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    name = names.dashed("blobs")
+    identity = template.id_of(template.add(_IDENTITY, kind, text("{0}-id", name), {}, tagged=True))
+    add_container(template, _CONTAINER, DATA, UNDELIVERED)
+    access.assign(_IDENTITY, TOPIC, _CONTAINER, _WRITER)
+    body = {
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}},
+        "properties": {"source": template.id_of(DATA), "topicType": "Microsoft.Storage.StorageAccounts"},
+    }
+    template.add(TOPIC, _TOPICS, name, body, tagged=True)
 
 
 def add_events(template: Template, sites: Sequence[Site], made: Template, placed: Mapping[str, Any]) -> bool:
@@ -40,7 +58,7 @@ def add_events(template: Template, sites: Sequence[Site], made: Template, placed
         for function in site.functions:
             source = site.bundle.sources[function.name]
             if source in ("blob-eventgrid", "event-grid") and TOPIC in made:
-                _there(template, site, made, TOPIC)
+                _there(template, site, made, TOPIC, _IDENTITY, DATA)
                 found |= _subscribe(template, site, function, source, placed)
             elif source == "web-pubsub" and SOCKETS in made:
                 _there(template, site, made, SOCKETS)
@@ -49,8 +67,8 @@ def add_events(template: Template, sites: Sequence[Site], made: Template, placed
     return found
 
 
-def _there(template: Template, site: Site, made: Template, other: str) -> None:
-    for symbol in (f"app_{site.word}", other):
+def _there(template: Template, site: Site, made: Template, *others: str) -> None:
+    for symbol in (f"app_{site.word}", *others):
         if symbol not in template:
             template.there(symbol, made.kind_of(symbol), made.name_of(symbol))
 
@@ -87,6 +105,13 @@ def _subscribe(
             destination = {"endpointType": "WebHook", "properties": {"endpointUrl": url}}
         body = {
             "destination": destination,
+            "deadLetterWithResourceIdentity": {
+                "identity": {"type": "UserAssigned", "userAssignedIdentity": template.id_of(_IDENTITY)},
+                "deadLetterDestination": {
+                    "endpointType": "StorageBlob",
+                    "properties": {"resourceId": template.id_of(DATA), "blobContainerName": UNDELIVERED},
+                },
+            },
             "eventDeliverySchema": "EventGridSchema",
             "filter": _filter(bucket, triggers),
             "retryPolicy": _TRIES,

@@ -182,7 +182,8 @@ class Template:
 def every_call(value: Any) -> Iterator[Call]:
     """Every call in the expressions of a template's JSON."""
     if isinstance(value, dict):
-        for one in value.values():
+        for key, one in value.items():
+            yield from every_call(key)  # an identity is a key, by its id
             yield from every_call(one)
     elif isinstance(value, list):
         for one in value:

@@ -12,6 +12,7 @@ from typing import Any
 
 from portable.manifest import ResourceRecord
 from portable_azure.build.infrastructure.expressions import Expression, call, property_of, text
+from portable_azure.build.infrastructure.logs import add_logs
 from portable_azure.build.infrastructure.template import API, Template
 from portable_azure.capabilities import NAMES
 
@@ -39,6 +40,7 @@ def place_secret(resource: ResourceRecord, _deployment: Any, template: Template,
             }
         }
         template.add(VAULT, "Microsoft.KeyVault/vaults", names.plain("kv"), body, tagged=True)
+        add_logs(template, VAULT, "audit")
     name = NAMES["secret"].physical(resource.name) if resource.kind == "secret" else f"{resource.name}-config"
     symbol = f"{resource.kind}_{resource.name.replace('-', '_')}"
     template.there(symbol, "Microsoft.KeyVault/vaults/secrets", text("{0}/{1}", template.name_of(VAULT), name))

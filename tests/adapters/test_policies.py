@@ -203,3 +203,20 @@ def test_the_walk_finds_what_is_wide() -> None:
         "properties": {"roleDefinitionId": "[subscriptionResourceId('x', '4633458b-17de-408a-b874-0445c86b69e6')]"},
     }
     assert list(on_azure({"resources": {"a": assigned}})) == ["Key Vault Secrets User"]
+
+
+PREFIXES = {"ApiGatewayV2": "apigateway", "ElasticLoadBalancingV2": "elasticloadbalancing"}
+"""Services whose actions begin otherwise than their types in CloudFormation."""
+
+
+def test_what_whoever_deploys_needs_names_every_service(manifests: dict[str, Manifest]) -> None:
+    page = (ROOT / "docs" / "reference" / "permissions.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| AWS | CloudFormation's")]
+    named = {one for one in re.findall(r"`([^`]+)`", row) if one.islower() and ":" not in one}
+    made = {
+        one["Type"].split("::")[1]
+        for settings in SETTINGS["aws"]
+        for document in files("aws", manifests["every verb"], settings).values()
+        for one in document.get("Resources", {}).values()
+    }
+    assert named == {PREFIXES.get(one, one.lower()) for one in made}

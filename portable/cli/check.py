@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     """See ``portable.cli.parser``."""
     from portable.errors import ConfigError
 
+    if options.all and options.target is not None:
+        raise ConfigError("--target or --all: one of them")
     if options.all:
         return _check_all(options)
     if options.target is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from portable.cli.options import add_app, chosen_project
+from portable.cli.options import add_app, chosen_project, port
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--project", type=Path, default=Path(), metavar="DIR", help="the project's folder, or one in it (default: .)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="the port; 0 takes a free one (default: 8000)")
+    parser.add_argument("--port", type=port, default=8000, help="the port; 0 takes a free one (default: 8000)")
     parser.add_argument("--no-reload", dest="reload", action="store_false", help="leave the app as it started")
 
 

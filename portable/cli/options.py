@@ -20,6 +20,7 @@ __all__ = [
     "chosen_adapter",
     "chosen_project",
     "chosen_variables",
+    "port",
 ]
 
 
@@ -51,6 +52,13 @@ def add_platform(parser: argparse.ArgumentParser) -> None:
     """``--platform``."""
     meaning = "of the target container: whose drivers it has (default: [tool.portable.container] platform, else local)"
     parser.add_argument("--platform", metavar="NAME", help=meaning)
+
+
+def port(text: str) -> int:
+    """The type of ``--port``."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a number from 0 to 65535, got {text!r}")
+    return int(text)
 
 
 def add_variables(parser: argparse.ArgumentParser) -> None:

@@ -46,9 +46,12 @@ def run(options: argparse.Namespace) -> int:
     from portable.build.load import read_load
     from portable.build.moving import compare_targets
     from portable.cli.bills import bill_lines
+    from portable.errors import ConfigError
 
     project = chosen_project(options)
     old, new = chosen_adapter(options.source), chosen_adapter(options.to)
+    if old.name == new.name:
+        raise ConfigError(f"--from and --to are both {old.name}")
     manifest, before = _described(project, old.build)
     _, after = _described(project, new.build)
     given = {key: getattr(options, key) for key in ("requests", "duration", "memory")}

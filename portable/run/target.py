@@ -133,6 +133,10 @@ def open_artifact(folder: Path) -> Artifact:
 
     from portable.errors import ConfigError
 
+    if not (folder / "manifest.json").is_file():
+        raise ConfigError(
+            f"{folder} is no artifact: it has no manifest.json; `portable build` writes one to dist/<target>"
+        )
     try:
         document = msgspec.json.decode((folder / "manifest.json").read_bytes())
         manifest = msgspec.convert(document["app"], Manifest)

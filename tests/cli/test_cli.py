@@ -110,6 +110,13 @@ def test_help_imports_nothing_it_does_not_need() -> None:
         ("zzz", "portable: no command 'zzz'; there are new, dev, invoke"),
         ("build --target asw", "portable build: no target 'asw'; did you mean 'aws'?"),
         ("check --target zzz", "portable check: no target 'zzz'; there are aws, azure, container, gcp, local"),
+        ("build --targt aws", "portable build: no option --targt; did you mean --target?"),
+        ("openapi --bad=1", "portable openapi: no option --bad; see portable openapi --help"),
+        ("check --target aws more", "portable check: no place for 'more'; see portable check --help"),
+        ("check --target aws --all", "portable check: --target or --all: one of them"),
+        ("plan --from aws --to aws", "portable plan: --from and --to are both aws"),
+        ("report --target aws", "is no artifact: it has no manifest.json; `portable build`"),
+        ("run nowhere --env 1=2", "portable run: --env 1=2: NAME=VALUE"),
         ("verify --targets aws,lokal", "portable verify: no target 'lokal'; did you mean 'local'?"),
         ("doctor --target zzz", "portable doctor: no target 'zzz'"),
         ("build --target local --project nowhere", "nowhere is no folder; a project is"),
@@ -130,6 +137,23 @@ def test_a_mistake_is_one_message(project: Path, run: Run, line: str, message: s
     assert status == 2
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("build", "required: --target; targets: aws, azure, container, gcp, local"),
+        ("plan --from aws", "required: --to; targets: aws"),
+        ("dev --port 65536", "a number from 0 to 65535, got '65536'"),
+        ("run dist --port -1", "a number from 0 to 65535"),
+        ("invoke", "required: FUNCTION\n"),
+    ],
+)
+def test_what_an_option_needs_is_said(capsys: pytest.CaptureFixture[str], line: str, message: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(line.split())
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_an_app_that_does_not_import(project: Path) -> None:

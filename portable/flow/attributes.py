@@ -218,7 +218,10 @@ def inherited(trace: Trace, value: Live | Made, cls: type, raw: Any) -> set[Valu
         return call_method(trace, Live(raw), "__get__", [{value}, {Live(cls)}], set())
     if callable(raw) and not isinstance(raw, type) and not isinstance(raw, Resource):
         return {Bound(one, value) for one in trace.live(raw)}
-    return trace.live(raw)
+    found = trace.live(raw)
+    if hasattr(type(raw), "__get__") and not isinstance(raw, (type, Resource)):  # a singledispatchmethod
+        found |= {Bound(one, value) for one in held(trace, raw) if isinstance(one, Live) and trace.owns(one.object)}
+    return found
 
 
 def _by_name(trace: Trace, name: str) -> set[Value]:

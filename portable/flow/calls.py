@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import FunctionType, MethodType
@@ -52,6 +53,10 @@ _CONTAINER = frozenset(
     ]
 )
 _JOINING = frozenset(["extend", "extendleft", "union", "update"])
+_FILLS = ("_bisect", "_heapq", "bisect", "heapq")
+"""Modules whose functions put what they are given into the list that they are given first."""
+_ENDS = {id(contextlib.closing): ("close",), id(contextlib.aclosing): ("aclose",)}
+"""Methods of what it is given that a class calls, by its id."""
 _ITEMS = frozenset(["__getitem__", "__iter__", "__next__", "__reversed__", "__setitem__"])
 _NOT_BY_ITSELF = frozenset(
     [
@@ -412,8 +417,16 @@ def _foreign(
     if kind is Kind.HOLDS:
         holder = Holder(("made", trace.current, id(trace.node)))
         trace.write(arguments, "element", holder)
+        for end in _ENDS.get(id(one), ()):
+            for value in arguments:
+                if isinstance(value, (Live, Made)):
+                    call_method(trace, value, end, [], set())
         return {holder} | results(trace, arguments)
     if kind is Kind.PASSES:
+        if getattr(one, "__module__", None) in _FILLS and given:
+            for filled in given[0]:
+                if isinstance(filled, Holder):
+                    trace.write(arguments - {filled}, "element", filled)
         return results(trace, arguments)
     inner = held(trace, one)
     if inner:  # a decorator's object, or its function, around a function of the project; a weak reference

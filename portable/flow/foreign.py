@@ -86,6 +86,7 @@ _PASSING = (
     "concurrent.futures",
     "contextlib",
     "copy",
+    "bisect",
     "dataclasses",
     "heapq",
     "random",

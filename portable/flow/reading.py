@@ -155,13 +155,28 @@ class _Reader:
         """A class within a function holds its functions, and whatever its instances do."""
         holder = Holder(("class", node, self.scope))
         self.store(node.name, {holder})
-        for base in node.bases:
+        for base in (*node.bases, *(keyword.value for keyword in node.keywords)):
             self.trace.write(self.value(base), "element", holder)
         for statement in node.body:
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                self.trace.write({self._nested(statement)}, "element", holder)
+                self._method(statement, holder)
             elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
                 self.trace.write(self.value(statement.value), "element", holder)
+            else:
+                self.statement(statement)
+        for decorator in node.decorator_list:
+            self.trace.node = decorator
+            call(self.trace, self.value(decorator), [{holder}], {}, set(), name=_name(decorator))
+
+    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, holder: Holder) -> None:
+        """One that is decorated may be a property, which is called by itself."""
+        values: set[Value] = {self._nested(node)}
+        for decorator in reversed(node.decorator_list):
+            self.trace.node = decorator
+            values |= call(self.trace, self.value(decorator), [values], {}, set(), name=_name(decorator))
+        if node.decorator_list:
+            values |= call(self.trace, {one for one in values if isinstance(one, Nested)}, [{holder}], {}, set())
+        self.trace.write(values, "element", holder)
 
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:

@@ -629,4 +629,170 @@ PROGRAMS: dict[str, tuple[str, dict[str, str], bool]] = {
         {"uploads": "read"},
         False,
     ),
+    "threading.Timer": (
+        "import threading\ndef handler(): threading.Timer(1, uploads.delete, ['a']).start()",
+        {"uploads": "delete"},
+        False,
+    ),
+    "Thread kwargs": (
+        "import threading\ndef go(b=None): b.read('a')\n"
+        "def handler(): threading.Thread(target=go, kwargs={'b': uploads}).start()",
+        {"uploads": "read"},
+        False,
+    ),
+    "weak method": (
+        "import weakref\nclass C:\n def go(self): uploads.read('a')\nc = C()\nr = weakref.WeakMethod(c.go)\n"
+        "def handler(): r()()",
+        {"uploads": "read"},
+        False,
+    ),
+    "functools.singledispatchmethod": (
+        "from functools import singledispatchmethod\nclass C:\n @singledispatchmethod\n"
+        " def go(self, x): uploads.read('a')\n @go.register\n def _(self, x: int): thumbs.list()\nc = C()\n"
+        "def handler(): c.go(1)",
+        {"uploads": "read", "thumbs": "list"},
+        False,
+    ),
+    "contextlib.closing": (
+        "from contextlib import closing\nclass C:\n def close(self): uploads.delete('a')\ndef handler():\n"
+        " with closing(C()): pass",
+        {"uploads": "delete"},
+        False,
+    ),
+    "a heap": (
+        "import heapq\ndef handler():\n h = []\n heapq.heappush(h, (1, uploads))\n heapq.heappop(h)[1].read('x')",
+        {"uploads": "read"},
+        False,
+    ),
+    "__del__": (
+        "class C:\n def __del__(self): uploads.delete('tmp')\ndef handler(): C()",
+        {"uploads": "delete"},
+        False,
+    ),
+    "nullcontext": (
+        "from contextlib import nullcontext\ndef handler():\n with nullcontext(uploads) as b: b.read('a')",
+        {"uploads": "read"},
+        False,
+    ),
+    "foreign class attribute": (
+        "import string\nclass T(string.Template):\n bucket = uploads\n"
+        " def go(self): return self.bucket.read('a')\ndef handler(): T('x').go()",
+        {"uploads": "read"},
+        False,
+    ),
+    "class registry with metaclass": (
+        "class M(type):\n reg = {}\n def __new__(m, n, b, d):\n  c = super().__new__(m, n, b, d)\n"
+        "  M.reg[n] = c\n  return c\nclass X(metaclass=M):\n def go(self): uploads.read('a')\n"
+        "def handler(n: str): M.reg[n]().go()",
+        {"uploads": "read"},
+        False,
+    ),
+    "generic class": (
+        "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass R(Generic[T]):\n"
+        " def __init__(self, b): self.b = b\n def go(self): self.b.read('a')\n"
+        "def handler(): R[int](uploads).go()",
+        {"uploads": "read"},
+        False,
+    ),
+    "typing.cast": (
+        "from typing import cast\nfrom portable import Bucket\ndef handler(): cast(Bucket, BUCKETS['in']).read('a')",
+        {"uploads": "read"},
+        False,
+    ),
+    "copy.copy of resource": (
+        "import copy\ndef handler(): copy.copy(uploads).read('a')",
+        {"uploads": "read"},
+        False,
+    ),
+    "dict merge op": (
+        "def handler():\n d = {'x': thumbs} | {'b': uploads}\n d['b'].read('a')",
+        {"thumbs": "read", "uploads": "read"},
+        False,
+    ),
+    "kwargs update": (
+        "def b(x, y): x.read('a'); y.list()\ndef handler():\n k = dict(x=uploads)\n k.update(y=thumbs)\n b(**k)",
+        {"uploads": "read", "thumbs": "list"},
+        False,
+    ),
+    "a class within a function, with a property": (
+        "def handler():\n class C:\n  @property\n  def p(self): return uploads\n C().p.read('a')",
+        {"uploads": "read"},
+        False,
+    ),
+    "a class within a function, with a branch": (
+        "def handler():\n class C:\n  if uploads.exists('a'):\n   y = 1\n return C",
+        {"uploads": "read"},
+        False,
+    ),
+    "a class within a function, with a loop": (
+        "def handler():\n class C:\n  for k in uploads.list(): pass\n return C",
+        {"uploads": "list"},
+        False,
+    ),
+    "a class within a function, with a call": (
+        "def handler():\n class C:\n  thumbs.delete('x')\n return C",
+        {"thumbs": "delete"},
+        False,
+    ),
+    "a class within a function, with a keyword": (
+        "def handler():\n class C(metaclass=type(uploads.read('a')) and type): pass",
+        {"uploads": "read"},
+        False,
+    ),
+    "resource call in class body": (
+        "def handler():\n class C:\n  x = uploads.read('a')\n return C",
+        {"uploads": "read"},
+        False,
+    ),
+    "del of an item": (
+        "class C:\n def __delitem__(self, k): uploads.delete(k)\ndef handler():\n c = C()\n del c['x']",
+        {"uploads": "delete"},
+        False,
+    ),
+    "del of an attribute": (
+        "class C:\n def __delattr__(self, k): uploads.delete(k)\ndef handler():\n c = C()\n del c.x",
+        {"uploads": "delete"},
+        False,
+    ),
+    "star-args forwarding": (
+        "def a(*p, **k): return b(*p, **k)\ndef b(x, *, y): x.read('a'); y.list()\ndef handler(): a(uploads, y=thumbs)",
+        {"uploads": "read", "thumbs": "list"},
+        False,
+    ),
+    "async context class": (
+        "class C:\n async def __aenter__(self): return uploads\n"
+        " async def __aexit__(self, *e): await thumbs.adelete('x')\nasync def handler():\n"
+        " async with C() as b: await b.aread('a')",
+        {"uploads": "read", "thumbs": "delete"},
+        False,
+    ),
+    "dict of names to getattr": (
+        "V = {'r': 'read'}\ndef handler(k: str): getattr(uploads, V[k])('a')",
+        {"uploads": ALL},
+        True,
+    ),
+    "run_in_executor partial": (
+        "import asyncio, functools\n"
+        "async def handler(): await asyncio.get_running_loop().run_in_executor(None, functools.partial(uploads.write, 'a', b''))",
+        {"uploads": "read write"},
+        False,
+    ),
+    "sorted objects": (
+        "class C:\n def __lt__(self, o): return uploads.exists('a')\ndef handler(): sorted([C(), C()])",
+        {"uploads": "read"},
+        False,
+    ),
+    "object logged": (
+        "import logging\nclass C:\n def __str__(self): return uploads.read('a').decode()\n"
+        "log = logging.getLogger('z')\ndef handler(): log.info('%s', C())",
+        {"uploads": "read"},
+        False,
+    ),
+    "protocol typed param": (
+        "from typing import Protocol\nclass Store(Protocol):\n def get(self): ...\nclass A:\n"
+        " def get(self): return uploads.read('a')\na = A()\ndef use(s: Store): s.get()\n"
+        "def handler(): use(a)",
+        {"uploads": "read"},
+        False,
+    ),
 }

@@ -27,11 +27,11 @@ from portable_container.front import Front
 from portable_container.poller import Poller
 from portable_container.protocol import Shared
 from portable_container.pushed import guard, reader
-from portable_container.streams import StreamPoller
 
 if TYPE_CHECKING:
     from portable_container.functions import Functions
     from portable_container.settings import Settings
+    from portable_container.streams import StreamPoller
 
 __all__ = ["Server", "serve"]
 
@@ -91,7 +91,11 @@ class Server:
     def _start_pollers(self) -> None:
         if not self._settings.polls:
             return
-        kinds: dict[str, type[Poller | StreamPoller]] = {"message": Poller, "stream": StreamPoller}
+        kinds: dict[str, type[Poller | StreamPoller]] = {"message": Poller}
+        if self._functions.of_kind("stream"):
+            from portable_container.streams import StreamPoller
+
+            kinds["stream"] = StreamPoller
         found = [(kind, one) for kind in kinds for one in self._functions.of_kind(kind)]
         most = sum(len(function.triggers) for _, function in found) * (1 + _POLLED * self._settings.batches)
         threads = Threads(max(1, most), "poller")

@@ -477,6 +477,7 @@ BOUND = {
     "table:users": "https://acme.documents.azure.com/dbs/shop/colls/people",
     "secret:mailer-key": "https://acme.vault.azure.net/secrets/mailer",
     "topic:signups": "sb://acme-bus.servicebus.windows.net/acme-signups",
+    "stream:clicks": "sb://acme-hubs.servicebus.windows.net/acme-clicks",
 }
 BOUND_IN = {  # kind: what it is in the interface
     "bucket:uploads": ("storageAccounts/blobServices/containers", "'acme', 'default', 'acme-uploads'"),
@@ -538,8 +539,14 @@ def test_what_is_bound_may_be_used_where_it_is(deployed: Deployed, arm_models: A
                 needed = ACTIONS[key.partition(":")[0]][verb][part]
                 wanted.setdefault(key, set()).update(one.partition("#")[0] for one in needed)
     assert wanted
-    for key, needed in wanted.items():
-        assert needed <= allowed_on(template, *BOUND_IN[key]), key
+    for key, asked in wanted.items():
+        assert asked <= allowed_on(template, *BOUND_IN[key]), key
+    settings = main["resources"]["settings_http"]["properties"]
+    assert settings["PORTABLE_SUBSCRIPTIONNAME_SIGNUPS_WELCOME"] == "welcome"
+    assert settings["PORTABLE_CONSUMERGROUP_CLICKS_COUNT"] == "count"
+    [bus, hub] = TRIGGER_ACTIONS["topic"]["subscription"] + TRIGGER_ACTIONS["stream"]["hub"]
+    assert bus in allowed_on(template, "namespaces/topics/subscriptions", "'acme-bus', 'acme-signups', 'welcome'")
+    assert hub in allowed_on(template, "namespaces/eventhubs", "'acme-hubs', 'acme-clicks'")
     items = of_type(template, "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments").values()
     assert ("shop", "people") in {parse(one["properties"]["scope"]).arguments[2:] for one in items}
 

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 from portable.build.deployment import Deployment
 from portable.errors import ConfigError
 from portable.manifest import ResourceRecord
+from portable.resources.topic import subscription_name
 from portable_azure.build.infrastructure.expressions import Expression, text
 from portable_azure.build.infrastructure.template import Template
 
-__all__ = ["DEPLOYMENTS", "Elsewhere", "existing_scopes"]
+__all__ = ["DEPLOYMENTS", "Elsewhere", "existing_scopes", "existing_subscriptions"]
 
 DEPLOYMENTS = "Microsoft.Resources/deployments"
 _STORAGE, _BUS, _HUBS = "Microsoft.Storage/storageAccounts", "Microsoft.ServiceBus/namespaces", "Microsoft.EventHub"
@@ -153,6 +154,36 @@ def existing_scopes(
     if kind == "sockets":
         return {"service": [_there(template, _SOCKETS, account)]}
     return {"secret": [_there(template, _VAULT, account, ("secrets", names[1]))]}
+
+
+def existing_subscriptions(
+    resource: ResourceRecord, address: str, deployment: Deployment, template: Template, elsewhere: Elsewhere
+) -> dict[str, Any]:
+    """Settings for the functions that handle a bound topic or stream: the subscription, and the consumer group, that
+    bears a function's name is there too.
+    """
+    manifest = deployment.manifest
+    if resource.kind == "stream":
+        handling = [
+            one.name for one in manifest.functions if one.kind == "stream" and resource.name in one.asks("stream")
+        ]
+        return {subscription_name(resource.name, one): {"consumergroup": one} for one in handling}
+    found: dict[str, Any] = {}
+    topic = existing_scopes(resource, address, template, elsewhere, changes=False).get("bus-topic", [])
+    for function in manifest.subscriptions(resource.name) if resource.kind == "topic" else ():
+        scopes = {}
+        for symbol in topic:
+            group = elsewhere.holding(symbol)
+            held = template if group is None else elsewhere.template(group)
+            own = _symbol(symbol, function)
+            name = text("{0}/{1}", held.name_of(symbol), function)
+            scopes["subscription"] = [held.there(own, f"{held.kind_of(symbol)}/subscriptions", name)]
+        found[subscription_name(resource.name, function)] = {
+            "subscriptionname": function,
+            "subscription": f"{address}/Subscriptions/{function}",
+            "scopes": scopes,
+        }
+    return found
 
 
 def _there(template: Template, kind: str, name: str, *inner: tuple[str, str]) -> str:

@@ -12,7 +12,7 @@ from portable.build.deployment import Deployment
 from portable.errors import ConfigError
 from portable.manifest import ResourceRecord
 from portable_azure.build.infrastructure import database, messaging, storage, values
-from portable_azure.build.infrastructure.existing import Elsewhere, existing_scopes
+from portable_azure.build.infrastructure.existing import Elsewhere, existing_scopes, existing_subscriptions
 from portable_azure.build.infrastructure.expressions import Expression, call
 from portable_azure.build.infrastructure.template import Template
 from portable_azure.build.plan import bus_queues
@@ -96,6 +96,8 @@ def place_resources(
             changes = resource.kind == "table" and deployment.manifest.wants_changes(resource.name) is not None
             placed[key].scopes = existing_scopes(resource, address, template, elsewhere, changes=changes)
             placed[key].made = False
+            if resource.kind in ("topic", "stream"):
+                placed[key].settings = existing_subscriptions(resource, address, deployment, template, elsewhere)
             continue
         make = makers[resource.kind]
         if resource.kind == "queue" and resource.name in ordered:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable.cli.bars import size_lines
@@ -24,11 +26,15 @@ __all__ = [
     "finding_lines",
     "function_lines",
     "matrix_lines",
+    "shown_path",
     "timer_lines",
     "wrapped",
 ]
 
 WIDTH = 79
+_AMOUNT = re.compile(r"(\d) (B|kB|MB|GB|KiB|MiB|GiB|ms|s|min|h|vCPU)\b")
+_TIED = "\u00a0"
+_FILES = 3
 _LARGEST = 10
 _NOUNS = {"http": "route", "direct": "direct call", "socket": "websocket"}
 _LISTENING = ("message", "stream", "blob", "change")  # their noun is what they listen to
@@ -80,13 +86,27 @@ def built_lines(built: Built, seconds: str) -> list[str]:
     from portable.build.sizes import size
 
     lines = size_lines(built.parts, _LARGEST)
-    lines += [f"{path}  {size(count)}" for path, count in built.zips.items()]
+    lines += [f"{shown_path(path)}  {size(count)}" for path, count in built.zips.items()]
+    lines += _infrastructure_lines(built.folder / "infra")
     if built.dropped:
         lines.append(_pruned_line(built))
     lines.append(f"{counted(built.functions, 'function')}, {built.place}, in {seconds} s")
     if built.is_unchanged:
         lines.append("nothing changed since the last build: the artifact is as it was")
     return lines
+
+
+def _infrastructure_lines(folder: Path) -> list[str]:
+    """The folder, and what is in it."""
+    names = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    more = f" and {len(names) - _FILES} more" if len(names) > _FILES else ""
+    return wrapped(f"{shown_path(folder)}  {', '.join(names[:_FILES])}{more}", "", "  ") if names else []
+
+
+def shown_path(path: Path) -> str:
+    """From the working directory on, where it is in it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def difference_lines(differences: Iterable[Difference], old: str, new: str) -> list[str]:
@@ -131,7 +151,13 @@ def change_lines(changes: Iterable[Change]) -> list[str]:
 
 
 def wrapped(text: str, first: str, then: str) -> list[str]:
-    """Lines of a text, none of them broken inside a word; ``first`` and ``then`` begin them."""
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    """Lines of a text, none of them broken inside a word or before a unit; ``first`` and ``then`` begin them."""
+    lines = textwrap.wrap(
+        _AMOUNT.sub(f"\\1{_TIED}\\2", text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return [line.replace(_TIED, " ") for line in lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from portable.deploy import Place
 from portable.errors import ConfigError, DeployError
 
 __all__ = ["asked", "kubectl", "reasons"]
+
+_LOGGED = re.compile(r"[EWI]\d{4} \d\d:")
+"""How klog begins a line."""
 
 
 def kubectl(arguments: Sequence[str], place: Place) -> subprocess.CompletedProcess[str]:
@@ -37,6 +41,7 @@ def asked(arguments: Sequence[str], place: Place, what: str) -> list[dict[str, A
 
 
 def reasons(done: subprocess.CompletedProcess[str], what: str) -> str:
-    """What kubectl said of its failure, below ``what``."""
-    lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    """What kubectl said of its failure, below ``what``: once, without the log of its attempts where there is more."""
+    told = list(dict.fromkeys(line.strip() for line in done.stderr.splitlines() if line.strip()))
+    lines = [line for line in told if not _LOGGED.match(line)] or told
     return "\n".join([f"{what}:", *(f"  {line}" for line in lines)])

@@ -123,7 +123,7 @@ def measure(scratch: Path, host: str, socket: str, rounds: int) -> dict[str, lis
         run([*told, "push", "--quiet", f"{host}/shop:theirs"])
 
     contenders: dict[str, Callable[[], None]] = {
-        "floor": lambda: run([sys.executable, "-c", "import oras.auth"]),
+        "floor": lambda: run([sys.executable, "-c", "import requests"]),
         "portable build --push": lambda: run(ours),
         "docker build, docker push": theirs,
     }

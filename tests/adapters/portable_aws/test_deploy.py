@@ -296,6 +296,45 @@ def test_what_holds_data_stays_unless_it_is_told_twice(stack: Emulator, artifact
 
 
 @pytest.mark.slow
+def test_a_large_template_with_an_api_that_logs(stack: Emulator, artifact: Artifact, tmp_path: Path) -> None:
+    """It goes by the bucket of artifacts, and the account gets the role that such an API logs with, once."""
+    api = {"RestApiId": {"Ref": "Api"}}
+    mock = {"HttpMethod": "GET", "ResourceId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "AuthorizationType": "NONE"}
+    logs = {"DestinationArn": {"Fn::GetAtt": ["ApiLogs", "Arn"]}, "Format": '{"status":"$context.status"}'}
+    stage = {**api, "DeploymentId": {"Ref": "Deployment"}, "StageName": "live", "AccessLogSetting": logs}
+    more: dict[str, Any] = {
+        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "large"}},
+        "ApiLogs": {"Type": "AWS::Logs::LogGroup", "Properties": {}},
+        "Get": {"Type": "AWS::ApiGateway::Method", "Properties": {**api, **mock, "Integration": {"Type": "MOCK"}}},
+        "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": api, "DependsOn": ["Get"]},
+        "Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": stage},
+    }
+    for number in range(60):
+        value = {"Type": "String", "Value": "x" * 1000}
+        more[f"Value{number}"] = {"Type": "AWS::SSM::Parameter", "Properties": value}
+    large, place = _changed(artifact, tmp_path / "large", {"Resources": more}), Place("large", {}, stack.environment)
+    role = Change(
+        "create",
+        "AWS::ApiGateway::Account",
+        "CloudWatchRoleArn",
+        "role portable-api-gateway-logs, which lets this account's APIs write logs; it stays",
+    )
+    assert DEPLOYER.preview(large, place)[0] == role
+    DEPLOYER.apply(large, place, lambda _: None)
+    told = Client("apigateway", place.environment).get().get_account()
+    assert told["cloudwatchRoleArn"].endswith(":role/portable-api-gateway-logs")
+    assert list(DEPLOYER.preview(large, place)) == []
+    listed = Client("s3", place.environment).get().list_objects_v2(Bucket=_artifacts(place), Prefix="templates/")
+    assert listed["KeyCount"] == 1
+    DEPLOYER.destroy(large, place, lambda _: None, with_data=True)
+
+
+def _artifacts(place: Place) -> str:
+    buckets = Client("s3", place.environment).get().list_buckets()["Buckets"]
+    return next(one["Name"] for one in buckets if one["Name"].startswith("portable-artifacts-"))
+
+
+@pytest.mark.slow
 def test_the_commands(
     stack: Emulator, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from portable.run.imports import Loading
     from portable.run.report import Report
 
-__all__ = ["bar", "dropped_lines", "excess_lines", "size_lines", "start_lines", "waterfall_lines"]
+__all__ = ["bar", "dropped_lines", "excess_lines", "shortened", "size_lines", "start_lines", "waterfall_lines"]
 
 _BAR = 27
 _WATERFALL = 20
@@ -42,7 +42,7 @@ def size_lines(parts: Mapping[str, Sequence[Part]], most: int | None = None) -> 
         if most is not None and len(rows) > most:
             rows = [*rows[:most], _together(f"({len(rows) - most} more)", rows[most:])]
         for part in rows:
-            shown = part.name if len(part.name) < 21 else f"{part.name[:19]}…"
+            shown = shortened(part.name, 21)
             drawn = bar(part.size / largest, part.packed / (part.size or 1))
             row = f"  {shown:<22}{part.files:>6}{size(part.size):>10}{size(part.packed):>10}  {drawn}"
             lines.append(row.rstrip())
@@ -56,11 +56,19 @@ def excess_lines(excesses: Sequence[Excess]) -> list[str]:
     lines = [f"{'over the budget':<30}{'is':>12}{'at most':>12}{'over by':>12}"]
     for one in excesses:
         found, most, over = one.cells
-        shown = one.of if len(one.of) < 29 else f"{one.of[:27]}…"
+        shown = shortened(one.of, 28)
         lines.append(f"  {shown:<28}{found:>12}{most:>12}{over:>12}")
         of = f"functions.{one.limit.function}." if one.limit.function else ""
         lines.append(f"    {one.limit.where}: {of}{one.limit.what}")
     return lines
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of ``most`` characters at most, cut in its middle: names that begin alike often end otherwise."""
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[-end:]}"
 
 
 def _together(name: str, parts: Sequence[Part]) -> Part:
@@ -95,9 +103,13 @@ def start_lines(starts: Sequence[ColdStart]) -> list[str]:
     for one in starts:
         times = (one.median, min(one.seconds), max(one.seconds))
         shown = "".join(f"{seconds * 1000:>7.0f} ms" for seconds in times)
-        lines.append(f"  {one.function:<22.22}{shown}  {bar(one.median / longest, width=_BAR - 4)}")
+        lines.append(f"  {shortened(one.function, 21):<22}{shown}  {bar(one.median / longest, width=_BAR - 4)}")
         if one.failure:
-            lines.append(f"    it failed on a sample event, and is timed until then: {one.failure}"[:79])
+            said = " ".join(one.failure.split())
+            told = fill(
+                f"it failed on a sample event, and is timed until then: {said}", 75, max_lines=2, placeholder=" …"
+            )
+            lines += [f"    {line}" for line in told.splitlines()]
     return lines
 
 
@@ -105,7 +117,9 @@ def dropped_lines(report: Report) -> list[str]:
     """What pruning took from which distribution, the most first, and why."""
     from portable.build.sizes import size
 
-    lines = [f"  {name:<22.22}{files:>6}{size(count):>10}  {rule}" for name, rule, files, count in report.pruned]
+    lines = [
+        f"  {shortened(name, 21):<22}{files:>6}{size(count):>10}  {rule}" for name, rule, files, count in report.pruned
+    ]
     for rule, why in report.reasons.items():
         lines += fill(f"{rule}: {why}", 79, initial_indent="  ", subsequent_indent="    ").splitlines()
     return lines

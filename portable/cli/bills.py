@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from portable.build.costs import APP, Bill, Cost
 from portable.build.load import Load
+from portable.cli.bars import shortened
 from portable.cli.lines import wrapped
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _left_out(known: Mapping[str, Bill]) -> Iterator[str]:
 
 
 def _row(label: str, cells: Mapping[str, Cost | None], show: Callable[[Cost], str] | None = None) -> str:
-    shown = label if len(label) <= _FIRST - 3 else f"{label[: _FIRST - 4]}…"
+    shown = shortened(label, _FIRST - 3)
     told = ("-" if cell is None else (show or _money)(cell) for cell in cells.values())
     return "".join([f"  {shown}".ljust(_FIRST), *(one.rjust(_CELL) for one in told)])
 

@@ -121,11 +121,14 @@ def difference_lines(differences: Iterable[Difference], old: str, new: str) -> l
 
 
 def matrix_lines(rows: Mapping[str, Mapping[str, str]], targets: Sequence[str]) -> list[str]:
-    """A row for each name, a column for each target; what does not fit is cut at the name."""
+    """A row for each name, a column for each target; a name that does not fit has a line of its own above its row."""
     first = WIDTH - 10 * len(targets)
     lines = ["".join([" " * first, *(f"{target:<10}" for target in targets)]).rstrip()]
     for name, cells in rows.items():
-        shown = name if len(name) < first else f"{name[: first - 2]}…"
+        shown = name
+        if len(name) >= first:
+            lines.append(name)
+            shown = ""
         lines.append("".join([f"{shown:<{first}}", *(f"{cells.get(target, '-'):<10}" for target in targets)]).rstrip())
     return lines
 

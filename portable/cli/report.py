@@ -84,5 +84,6 @@ def _lines(report: Report) -> list[str]:
         lines += more if any(line.startswith(" ") for line in more) else wrapped(" ".join(more), "    ", "    ")
     if report.starts:
         parts = ", ".join(f"{name} {version}" for name, version in sorted(report.used.items()))
-        lines += ["", f"cold start, runs: {len(report.starts[0].seconds)}, under {parts}:", *start_lines(report.starts)]
+        said = f"cold start, runs: {len(report.starts[0].seconds)}, under {parts}:"
+        lines += ["", *wrapped(said, "", "  "), *start_lines(report.starts)]
     return lines

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +133,16 @@ def test_answers(start: Callable[..., Any]) -> None:
     container.until((container.folder / "afterwards").exists)
     status, body, headers = container.get("/stream?pieces=3")
     assert (status, body, headers["transfer-encoding"]) == (200, b"0\n1\n2\n", "chunked")
+
+
+def test_a_bundle_without_uvloop_serves(start: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError('left out')\n")
+    container = start(APP)
+    assert container.get("/hello")[0] == 200
+    assert container.get("/stream?pieces=3")[1] == b"0\n1\n2\n"
+    assert len(container.post("/echo", b"x" * 300_000)[1]) == 300_000
+    container.tell()
+    assert container.end() == 0
 
 
 def test_connections_are_kept_and_pipelined(start: Callable[..., Any]) -> None:

@@ -110,21 +110,42 @@ def holders(account: Account, resources: Iterable[tuple[str, str, str]]) -> list
     return [_KINDS[kind](account, physical) for kind, _, physical in resources if kind in _KINDS]
 
 
-def lost_by(account: Account, change: Mapping[str, Any]) -> str:
-    """What becomes of data by a change of a change set; "" where nothing does.
+def lost_by(account: Account, change: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What becomes of data by a change of a change set; "" where nothing does. ``wanted``: the template's resources.
 
     Buckets, tables and secrets are kept by their stack whatever happens, but a new one in their place is empty.
     """
     kind, name = change["ResourceType"], change.get("PhysicalResourceId", "")
     replaced = change["Action"] == "Modify" and change.get("Replacement") in ("True", "Conditional")
+    if replaced and kind == Table.kind and _only_adds_attributes(account, change, wanted):
+        replaced = False
     if kind in _KINDS and replaced and _KINDS[kind](account, name).holds():
-        return f"{name} holds data, and the app gets an empty one in its place; the old one stays"
+        when = "" if change["Replacement"] == "True" else " if it is replaced, which CloudFormation does not rule out"
+        return f"{name} holds data, and{when} the app gets an empty one in its place; the old one stays"
     if replaced or change["Action"] == "Remove":
         if kind == "AWS::SQS::Queue" and _waiting(account, name):
             return f"{name} holds messages, and is deleted"
         if kind == "AWS::Kinesis::Stream":
             return f"{name} is deleted, with its records"
     return ""
+
+
+def _only_adds_attributes(account: Account, change: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a table may be replaced for its attributes alone, and none that it has gets another type: a new index.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
+    """
+    targets = [one["Target"] for one in change.get("Details", ())]
+    reasons = {one.get("Name") for one in targets if one.get("RequiresRecreation", "Never") != "Never"}
+    if reasons != {"AttributeDefinitions"}:
+        return False
+    there = account.call("dynamodb", "describe_table", TableName=change["PhysicalResourceId"])["Table"]
+    said = wanted[change["LogicalResourceId"]]["Properties"]["AttributeDefinitions"]
+    types = {one["AttributeName"]: one["AttributeType"] for one in said}
+    return all(
+        types.get(one["AttributeName"], one["AttributeType"]) == one["AttributeType"]
+        for one in there["AttributeDefinitions"]
+    )
 
 
 def _waiting(account: Account, url: str) -> bool:

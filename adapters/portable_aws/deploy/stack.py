@@ -66,7 +66,17 @@ class Stack:
                 return None
             raise
         told: dict[str, Any] | None = next((one for one in found if one["StackStatus"] != _GONE), None)
+        marks = {one["Key"]: one["Value"] for one in (told or {}).get("Tags", ())}
+        if any(marks.get(key, value) != value for key, value in self._tags.items()):  # two pairs may make one name
+            raise DeployError(
+                f"stack {self.name} is of app {marks.get('portable:app')}, stage {marks.get('portable:stage')}: "
+                'another name, stack = "…" in [tool.portable.aws]'
+            )
         return told
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        return {"portable:app": self._artifact.manifest.app, "portable:stage": self._place.stage}
 
     def _settled(self) -> dict[str, Any] | None:
         """The stack, None where there is none that can be updated."""
@@ -180,7 +190,6 @@ class Stack:
         if len(body.encode()) > limits.TEMPLATE_INLINE_BYTES:
             template = {"TemplateURL": self._account.upload_template(self._artifact.manifest.app, body)}
         is_new = stack is None or stack["StackStatus"] == _EMPTY
-        tags = {"portable:app": self._artifact.manifest.app, "portable:stage": self._place.stage}
         named = {"StackName": self.name, "ChangeSetName": f"portable-{time.time_ns()}"}
         self._call(
             "create_change_set",
@@ -189,7 +198,7 @@ class Stack:
             ChangeSetType="CREATE" if is_new else "UPDATE",
             Parameters=self._parameters(None if is_new else stack),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            Tags=[{"Key": key, "Value": value} for key, value in self._tags.items()],
         )
         return named
 
@@ -209,7 +218,7 @@ class Stack:
         while True:
             for change in told.get("Changes", ()):
                 found = change["ResourceChange"]
-                yield _change(found, lost_by(self._account, found))
+                yield _change(found, lost_by(self._account, found, self.wanted))
             if not told.get("NextToken"):
                 return
             told = self._call("describe_change_set", **named, NextToken=told["NextToken"])

@@ -39,7 +39,8 @@ class Site:
         if self.plan["front"]:
             raise ConfigError(
                 "HTTP in several functions takes a load balancer, which `portable deploy` does not make: "
-                "`terraform apply` in dist/gcp/infra does, or let one function have all routes"
+                "`terraform apply` in dist/gcp/infra does, and the script of --iac gcloud; or let one function have "
+                "all routes"
             )
         self.project = str(project)
         self.uris: dict[str, str] = {}

@@ -330,8 +330,8 @@ def test_a_large_template_with_an_api_that_logs(stack: Emulator, artifact: Artif
 
 
 def _artifacts(place: Place) -> str:
-    buckets = Client("s3", place.environment).get().list_buckets()["Buckets"]
-    return next(one["Name"] for one in buckets if one["Name"].startswith("portable-artifacts-"))
+    names: list[str] = [one["Name"] for one in Client("s3", place.environment).get().list_buckets()["Buckets"]]
+    return next(name for name in names if name.startswith("portable-artifacts-"))
 
 
 @pytest.mark.slow

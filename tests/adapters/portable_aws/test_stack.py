@@ -134,6 +134,17 @@ def test_a_stack_that_is_stuck_says_the_way_out(stack: Make) -> None:
     assert "create_change_set" not in told.named()
 
 
+@pytest.mark.parametrize("command", ["preview", "delete"])
+def test_the_stack_of_another_app_is_left_alone(stack: Make, steps: list[Any], command: str) -> None:
+    theirs = stack_at("CREATE_COMPLETE")
+    marks = {"portable:app": "shop-dev", "portable:stage": "eu"}
+    theirs["Stacks"][0]["Tags"] = [{"Key": key, "Value": value} for key, value in marks.items()]
+    made, told = stack(describe_stacks=[theirs])
+    with pytest.raises(DeployError, match="stack shop-dev is of app shop-dev, stage eu: another name, stack = "):
+        made.preview() if command == "preview" else made.delete(steps.append)
+    assert set(told.named()) == {"describe_stacks"}
+
+
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "DELETE_IN_PROGRESS"])
 def test_two_deployments_at_once_are_refused(stack: Make, status: str) -> None:
     made, _ = stack(describe_stacks=[stack_at(status)])
@@ -250,17 +261,32 @@ def test_the_first_failure_is_the_one_that_is_named(stack: Make, steps: list[Any
         made.apply(steps.append)
 
 
-@pytest.mark.parametrize(("replacement", "action"), [("True", "replace"), ("Conditional", "update")])
+@pytest.mark.parametrize(
+    ("replacement", "action", "when"),
+    [("True", "replace", ""), ("Conditional", "update", " if it is replaced, which CloudFormation does not rule out")],
+)
 def test_a_table_with_items_that_would_be_replaced_is_warned_of(
-    stack: Make, clients: dict[str, Told], replacement: str, action: str
+    stack: Make, clients: dict[str, Told], replacement: str, action: str, when: str
 ) -> None:
     made, _ = stack(describe_change_set=[change(Replacement=replacement, PhysicalResourceId="stock-1")])
     clients["dynamodb"] = Told({"describe_table": [{}], "scan": [{"Items": [{"id": {"S": "tea"}}]}]})
     (found,) = made.preview()
     assert found.action == action
-    assert found.loses == "stock-1 holds data, and the app gets an empty one in its place; the old one stays"
+    assert found.loses == f"stock-1 holds data, and{when} the app gets an empty one in its place; the old one stays"
     clients["dynamodb"].answers["scan"] = [{"Items": []}]
     assert made.preview()[0].loses == ""
+
+
+@pytest.mark.parametrize(("type_", "loses"), [("S", False), ("N", True)])
+def test_a_new_index_replaces_no_table(stack: Make, clients: dict[str, Told], type_: str, *, loses: bool) -> None:
+    target = {"Attribute": "Properties", "Name": "AttributeDefinitions", "RequiresRecreation": "Conditionally"}
+    more = {"Replacement": "Conditional", "PhysicalResourceId": "stock-1", "Details": [{"Target": target}]}
+    made, _ = stack(describe_change_set=[change(**more)])
+    attributes = [{"AttributeName": "id", "AttributeType": type_}, {"AttributeName": "maker", "AttributeType": "S"}]
+    made.wanted["StockTable"] = {"Properties": {"AttributeDefinitions": attributes}}
+    there = {"Table": {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}}
+    clients["dynamodb"] = Told({"describe_table": [there], "scan": [{"Items": [{"id": {"S": "tea"}}]}]})
+    assert bool(made.preview()[0].loses) == loses
 
 
 def test_a_queue_with_messages_and_a_stream_are_lost_when_they_go(stack: Make, clients: dict[str, Told]) -> None:

@@ -35,6 +35,13 @@ def _program(name: str, *question: str) -> tuple[str, Path] | None:
     return (version.group(), Path(path)) if done.returncode == 0 and version else None
 
 
+def _debian(_: str) -> tuple[str, Path] | None:
+    """The release whose packages ``portable.run.debian_image`` takes."""
+    apt, release = shutil.which("apt-get"), Path("/etc/os-release")
+    said = release.read_text("utf-8").splitlines() if release.is_file() else []
+    return ("12", Path(apt)) if apt and {"ID=debian", 'VERSION_ID="12"'} <= {*said} else None
+
+
 def _pubsub_emulator(_: str) -> tuple[str, Path] | None:
     for root in _google_cloud_sdks():
         jars = sorted((root / "platform" / "pubsub-emulator" / "lib").glob("cloud-pubsub-emulator-*-all.jar"))
@@ -290,6 +297,13 @@ ALL: tuple[Part, ...] = (
         OnMachine(
             lambda _: _program("qemu-aarch64-static", "--version"), "install QEMU (apt install qemu-user-static)"
         ),
+    ),
+    Part(
+        "debian",
+        "",
+        "has a Python for arm64 to run under QEMU",
+        ("image",),
+        OnMachine(_debian, "use Debian 12, whose apt-get fetches it for any architecture"),
     ),
     Part(
         "hadolint",

@@ -254,6 +254,7 @@ def test_qemu_runs_an_image_for_arm64(
 ) -> None:
     """All in the container is AArch64's but QEMU, which is told to run the interpreter: no kernel has to know it."""
     qemu = require_part("qemu-aarch64").path
+    require_part("debian")
     base = write_debian_image(tmp_path / "base", "arm64")
     settings = '[project]\nname = "shop"\ndependencies = ["markupsafe==3.0.2"]\n[tool.portable]\npython = "3.11"\n'
     project = make_project({"app.py": APP + COMPILED, "pyproject.toml": settings})

@@ -116,8 +116,9 @@ class Positions:
             if len(self.held) < fair and name not in self.held and (one := self._take(name, rows)) is not None:
                 self.held[name] = one
                 taken.append(one)
-        for held in list(self.held.values())[fair:]:
-            held.surplus = True
+        for number, held in enumerate(self.held.values()):
+            if number >= fair or held.partition not in ready:  # the stream has forgotten it
+                held.surplus = True
         return taken
 
     def leave(self) -> None:

@@ -99,13 +99,13 @@ class StreamPoller:
         while not (self._stopping.is_set() and not self._readers):
             pause = self._lease / 4
             try:
-                for held in await self._threads.run(self._share):
-                    self._begin(held)
+                await self._threads.run(self._share)
                 failures = 0
             except Exception as error:
                 failures += 1
                 pause = min(backoff(failures), pause) * random.uniform(0.5, 1.0)  # noqa: S311 - so that not all of them come at once
                 self._warn("sharing its partitions out failed", error, pause)
+            self._begin_new()
             if not self._stopping.is_set():
                 await self._pause(pause)
             elif self._readers:
@@ -113,20 +113,24 @@ class StreamPoller:
         with contextlib.suppress(Exception):
             await self._threads.run(self._positions.leave)
 
-    def _share(self) -> list[Held]:
+    def _share(self) -> None:
         if self._stopping.is_set():  # what is in hand is held on to, and nothing else
             for held in self._positions.held.values():
                 with contextlib.suppress(LostError):
                     held.write()
-            return []
+            return
         parents = getattr(self._driver, "parents", None)
         known: Mapping[str, Sequence[str]] = {} if parents is None else parents()
-        return self._positions.share(list(known) or self._driver.partitions(), known)
+        self._positions.share(list(known) or self._driver.partitions(), known)
 
-    def _begin(self, held: Held) -> None:
-        task = asyncio.get_running_loop().create_task(self._read_on(held))
-        self._readers[task] = held
-        task.add_done_callback(self._ended)
+    def _begin_new(self) -> None:
+        """Read what is held and nobody reads yet: sharing out may have failed after some were taken."""
+        read = set(self._readers.values())
+        for held in self._positions.held.values():
+            if held not in read and not held.lost:
+                task = asyncio.get_running_loop().create_task(self._read_on(held))
+                self._readers[task] = held
+                task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         held = self._readers.pop(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import time
@@ -9,20 +10,25 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from portable.drivers import address_variable
+from portable.drivers import StoredRecord, address_variable
+from portable.errors import UnavailableError
 from portable.resources import set_platform
 from portable.resources.queue import Queue
 from portable.resources.stream import Stream
 from portable.resources.table import Table
 from portable.run.emulators import Emulator
+from portable.serving.threads import Threads
 from portable_aws._sdk import Client
 from portable_aws.provision import make_queue, make_stream, make_table
 from portable_aws.runtime import platform as aws_platform
-from portable_container.positions import NAME, LostError, Positions
+from portable_container.positions import NAME, Held, LostError, Positions
+from portable_container.settings import Settings
+from portable_container.streams import StreamPoller
 from portable_local.runtime import platform as local_platform
 
 APP = """
@@ -283,6 +289,50 @@ def test_partitions_are_shared_and_change_hands(monkeypatch: pytest.MonkeyPatch)
     assert mine["a"].lost
     one.share(names, {})
     assert one.held == {}
+
+
+@pytest.mark.usefixtures("here")
+def test_what_was_taken_before_a_failure_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Positions._take
+
+    def broken(self: Positions, name: str, rows: Any) -> Held | None:
+        if name == "b":
+            raise UnavailableError("the table is away")
+        return take(self, name, rows)
+
+    monkeypatch.setattr(Positions, "_take", broken)
+    handed: list[str] = []
+
+    class Log:
+        def partitions(self) -> list[str]:
+            return ["a", "b"]
+
+        def read(self, partition: str, after: str | None, limit: int) -> list[StoredRecord]:
+            return [] if after else [StoredRecord(partition, "1", b"{}", "ann", datetime.now(UTC))]
+
+    async def read() -> None:
+        done = asyncio.Event()
+
+        class Handlers:
+            def context_of(self, function: Any) -> None: ...
+
+            async def invoke(self, *given: Any) -> list[None]:
+                handed.append(given[-1][0].id)
+                done.set()
+                return [None]
+
+        stream = SimpleNamespace(name="s", driver=Log)
+        trigger = SimpleNamespace(stream=stream, start="trim", batch_size=1, window=None, max_attempts=None)
+        function, handlers = SimpleNamespace(name="f", call=SimpleNamespace(is_async=True)), Handlers()
+        given: Any = function, trigger, handlers, Threads(4, "poller"), Settings({})
+        poller = StreamPoller(*given)
+        poller.start()
+        await asyncio.wait_for(done.wait(), 60)
+        poller.stop()
+        await poller.ended()
+
+    asyncio.run(read())
+    assert handed == ["a/1"]
 
 
 def test_records_can_be_pushed(start: Callable[..., Any]) -> None:

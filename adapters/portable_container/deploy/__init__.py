@@ -9,7 +9,7 @@ from portable.deploy import Change, Place, Progress, Step
 from portable.errors import ConfigError, DeployError
 from portable.run.target import Artifact
 from portable_container.deploy.kubectl import kubectl, reasons
-from portable_container.deploy.objects import Object, left_over, of_others, said, there
+from portable_container.deploy.objects import Object, left_over, of_others, owner, said, there
 from portable_container.deploy.pods import troubles
 
 __all__ = ["DEPLOYER", "KubernetesDeployer"]
@@ -38,6 +38,7 @@ class KubernetesDeployer:
     def preview(self, artifact: Artifact, place: Place) -> Sequence[Change]:
         """What is there, and what is not. Raises DeployError where the cluster refuses an object."""
         folder = _folder(artifact)
+        _check_owner(artifact, folder, place)
         found = set(there(folder, place))
         changed = _different(folder, place) if found else set()
         changes = [_change(one, found, changed) for one in said(folder, place)]
@@ -50,6 +51,7 @@ class KubernetesDeployer:
         An object the cluster refuses does not keep the others back; each failure is told.
         """
         folder = _folder(artifact)
+        _check_owner(artifact, folder, place)
         namespace, addressed = _namespace(folder), _addresses_change(folder, place)
         command = ["apply", "--server-side", f"--field-manager={MANAGER}", "-k", str(folder)]
         done = kubectl(command, place)
@@ -101,6 +103,7 @@ class KubernetesDeployer:
     def destroy(self, artifact: Artifact, place: Place, progress: Progress, *, with_data: bool) -> None:
         """Delete every object; the namespace last, and only with ``with_data`` where others put something into it."""
         folder = _folder(artifact)
+        _check_owner(artifact, folder, place)
         namespace, found = _namespace(folder), list(there(folder, place))
         if not found:
             return
@@ -141,6 +144,19 @@ def _namespace(folder: Path) -> str:
     import yaml
 
     return str(yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))["namespace"])
+
+
+def _check_owner(artifact: Artifact, folder: Path, place: Place) -> None:
+    """Raise DeployError for a namespace of another app's, unless the settings name it: two pairs of app and stage may
+    make one name.
+    """
+    namespace = _namespace(folder)
+    whose = None if place.settings.get("namespace") else owner(namespace, place)
+    if whose not in (None, (artifact.manifest.app, place.stage)):
+        raise DeployError(
+            f"namespace {namespace} is of app {whose[0]}, stage {whose[1]}: "
+            'another name, namespace = "…" in [tool.portable.container]'
+        )
 
 
 def _left_over(artifact: Artifact, folder: Path, place: Place) -> list[Object]:

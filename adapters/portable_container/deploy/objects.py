@@ -10,7 +10,7 @@ from portable.deploy import Place
 from portable.errors import DeployError
 from portable_container.deploy.kubectl import asked, kubectl, reasons
 
-__all__ = ["Object", "left_over", "of_others", "said", "there"]
+__all__ = ["Object", "left_over", "of_others", "owner", "said", "there"]
 
 _MADE = (
     "configmaps",
@@ -65,6 +65,17 @@ def there(folder: Path, place: Place) -> Iterator[Object]:
     """Which of them are in the cluster."""
     arguments = ["get", "--ignore-not-found", "-k", str(folder)]
     yield from map(_object, asked(arguments, place, "the cluster does not say what is there"))
+
+
+def owner(namespace: str, place: Place) -> tuple[str, str] | None:
+    """App and stage that a namespace was made for; None where none was, or it is not there."""
+    found = asked(
+        ["get", "namespace", namespace, "--ignore-not-found"], place, "the cluster does not say what is there"
+    )
+    marks = found[0]["metadata"].get("labels", {}) if found else {}
+    if marks.get("app.kubernetes.io/managed-by") != "portable":
+        return None
+    return marks.get("app.kubernetes.io/name", ""), marks.get("app.kubernetes.io/instance", "")
 
 
 def left_over(folder: Path, namespace: str, place: Place, app: str, stage: str) -> Iterator[Object]:

@@ -276,6 +276,23 @@ def test_what_the_app_has_no_more_goes(cluster: Cluster, place: Place, tmp_path:
     assert left == ["of-a-controller", "shop-addresses", "shop-dev", "shop-prod", "shop-web", "theirs"]
 
 
+def test_the_namespace_of_another_app_is_left_alone(cluster: Cluster, place: Place, tmp_path: Path) -> None:
+    artifact = artifact_of(tmp_path)
+    marks = MARKS | {"app.kubernetes.io/name": "shop-dev", "app.kubernetes.io/instance": "eu"}
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop-dev", "labels": marks}}
+    cluster.objects["/api/v1/namespaces/shop-dev"] = document
+    wrong = r"namespace shop-dev is of app shop-dev, stage eu: another name"
+    with pytest.raises(DeployError, match=wrong):
+        DEPLOYER.preview(artifact, place)
+    with pytest.raises(DeployError, match=wrong):
+        DEPLOYER.apply(artifact, place, lambda step: None)
+    with pytest.raises(DeployError, match=wrong):
+        DEPLOYER.destroy(artifact, place, lambda step: None, with_data=True)
+    assert list(cluster.objects.values()) == [document]
+    shared = Place("dev", {**place.settings, "namespace": "shop-dev"}, place.environment)
+    assert DEPLOYER.preview(artifact, shared)
+
+
 def test_pods_are_started_anew_where_addresses_change(cluster: Cluster, place: Place, tmp_path: Path) -> None:
     DEPLOYER.apply(artifact_of(tmp_path), place, lambda step: None)
     DEPLOYER.apply(artifact_of(tmp_path), place, lambda step: None)

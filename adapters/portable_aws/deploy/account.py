@@ -72,6 +72,8 @@ class Account:
         try:
             return self._clients[service].get()
         except ConfigError as error:
+            if "AWS_REGION" not in str(error):
+                raise
             raise ConfigError(f'{error}, or [tool.portable.aws] region = "…"') from error
         except Exception as error:
             raise self._translated(service, "client", error) from error

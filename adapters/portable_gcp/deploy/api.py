@@ -137,12 +137,11 @@ class Api:
         return (self._environment.get(name) or f"https://{service}.googleapis.com").rstrip("/")
 
     def _send(self, what: str, method: str, base: str, url: str, body: Any, params: Mapping[str, Any] | None) -> Any:
-        from requests import RequestException
-
+        failed = _requests().RequestException
         session = self._without_credentials() if base.startswith("http://") else self._with_credentials()
         try:
             return session.request(method, url, json=body, params=params, timeout=TIMEOUT)
-        except RequestException as error:
+        except failed as error:
             raise DeployError(f"{what}: {error}") from error
         except Exception as error:
             if not type(error).__module__.startswith("google.auth"):
@@ -158,10 +157,19 @@ class Api:
 
     def _without_credentials(self) -> Any:
         if self._plain is None:
-            from requests import Session
-
-            self._plain = Session()
+            self._plain = _requests().Session()
         return self._plain
+
+
+def _requests() -> Any:
+    """The library that google-auth calls by. Raises ConfigError where it is not installed."""
+    try:
+        import requests
+    except ImportError as error:
+        raise ConfigError(
+            "what deploys to Google Cloud is not installed: pip install 'portable-functions[gcp]'"
+        ) from error
+    return requests
 
 
 def _disabled(answer: Any) -> str:

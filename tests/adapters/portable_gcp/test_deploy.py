@@ -7,6 +7,7 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -353,6 +354,14 @@ def test_a_fresh_project_has_its_apis_enabled(cloud: Cloud, artifact: Artifact) 
     assert set(actions(DEPLOYER.preview(artifact, place))) == {"keep"}
     cloud.disabled = {"storage": -1}
     assert DEPLOYER.holding(artifact, place) == []  # nothing is there either
+
+
+def test_what_is_not_installed_is_said_with_the_way_to_get_it(
+    cloud: Cloud, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "requests", None)
+    with pytest.raises(ConfigError, match=r"pip install 'portable-functions\[gcp\]'"):
+        DEPLOYER.preview(artifact, place_of(cloud))
 
 
 def test_an_api_that_stays_disabled_is_named(cloud: Cloud, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,16 @@ class StreamConformance(Conformance):
         assert [(one.offset, one.data) for one in again] == [(one.offset, one.data) for one in records[3:5]]
         assert stream.driver().read(partition, records[6].offset, 10) == []
 
+    def test_a_page_begins_at_an_instant(self, stream: Stream[Any]) -> None:
+        stream.send(1, key="a")
+        time.sleep(1.1)  # a cloud may take whole seconds
+        stream.send_many([("a", number) for number in range(2, 5)])
+        [records] = [one for one in self.read(stream, 4).values() if one]
+        partition, (first, second) = records[0].partition, (records[0].time, records[1].time)
+        since = stream.driver().read_since
+        assert [stream.decode(one.data) for one in since(partition, first, 10)] == [1, 2, 3, 4]
+        assert [stream.decode(one.data) for one in since(partition, second, 2)] == [2, 3]
+
     def test_what_a_record_knows(self, stream: Stream[Any]) -> None:
         before = datetime.now(UTC) - timedelta(seconds=2)
         stream.send("é\x00", key="schlüssel/?&")

@@ -17,7 +17,7 @@ __all__ = ["FORMS", "SETTINGS", "infrastructure_files"]
 
 FORMS: Sequence[str] = ("kubernetes", "knative", "ecs")
 
-SETTINGS: Sequence[str] = ("namespace", "scaling", "context", "execution_role", "task_role", "region")
+SETTINGS: Sequence[str] = ("namespace", "scaling", "context", "execution_role", "task_role", "region", "events_secret")
 """Keys of ``[tool.portable.container]`` that are read here, and by ``deploy``."""
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 from portable.build.deployment import Deployment
 from portable.errors import ConfigError
-from portable_container.infrastructure.workloads import PORT, Workload, addresses, fitting, image_of, workloads_of
+from portable_container.infrastructure.workloads import (
+    PORT,
+    Workload,
+    addresses,
+    fitting,
+    image_of,
+    variables_of,
+    workloads_of,
+)
 
 __all__ = ["FARGATE", "fargate_size", "task_definitions"]
 
@@ -70,8 +78,7 @@ def _task(deployment: Deployment, one: Workload, platform: str) -> dict[str, Any
 
 
 def _container(deployment: Deployment, one: Workload, platform: str, family: str) -> dict[str, Any]:
-    values = {"PORTABLE_STAGE": deployment.stage, "PORTABLE_FUNCTIONS": one.serves}
-    values["PORTABLE_SHUTDOWN_SECONDS"] = f"{min(one.timeout, LONGEST_STOP - 10):g}"
+    values = {"PORTABLE_STAGE": deployment.stage} | variables_of(one, LONGEST_STOP)
     values |= addresses(deployment, platform) | dict(one.environment)
     region = deployment.settings.get("region", "us-east-1")
     found: dict[str, Any] = {
@@ -94,6 +101,8 @@ def _container(deployment: Deployment, one: Workload, platform: str, family: str
             },
         },
     }
+    if one.pushed and (secret := deployment.settings.get("events_secret")):
+        found["secrets"] = [{"name": "PORTABLE_EVENTS_TOKEN", "valueFrom": secret}]
     if one.kind == "job":
         [function] = one.functions
         return found | {"command": ["run", function.name]}

@@ -20,6 +20,7 @@ from portable_container.infrastructure.workloads import (
     fitting,
     image_of,
     unbound,
+    variables_of,
     workloads_of,
 )
 
@@ -210,17 +211,8 @@ def _probe(path: str, period: int, failures: int) -> dict[str, Any]:
 
 
 def _environment(deployment: Deployment, one: Workload) -> list[dict[str, Any]]:
-    values = {"PORTABLE_FUNCTIONS": one.serves, "PORTABLE_SHUTDOWN_SECONDS": f"{one.timeout:g}"}
-    if one.kind != "job":
-        values |= {"PORT": str(PORT), "PORTABLE_POLL": "1" if one.kind == "worker" else "0"}
-        values["PORTABLE_TIMEOUT_SECONDS"] = f"{one.timeout:g}"
-    if one.kind == "web":  # endpoints go on sending for a moment
-        values["PORTABLE_DRAIN_SECONDS"] = "5"
-    if one.concurrency:
-        values["PORTABLE_CONCURRENCY"] = str(one.concurrency)
-    found: list[dict[str, Any]] = [
-        {"name": name, "value": value} for name, value in (values | dict(one.environment)).items()
-    ]
+    values = variables_of(one) | dict(one.environment)
+    found: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]
     if one.pushed:
         source = {"name": named(deployment, "events"), "key": "token"}
         found.append({"name": "PORTABLE_EVENTS_TOKEN", "valueFrom": {"secretKeyRef": source}})

@@ -13,11 +13,13 @@ from portable.manifest import FunctionRecord
 from portable.resources.topic import subscription_name
 from portable_container.positions import NAME
 
-__all__ = ["PORT", "Workload", "addresses", "fitting", "image_of", "unbound", "workloads_of"]
+__all__ = ["PORT", "Workload", "addresses", "fitting", "image_of", "unbound", "variables_of", "workloads_of"]
 
 PORT = 8080
 DEFAULT_MEMORY = 256
 """MiB, where nobody asks: an interpreter, an app and a vendor's SDK."""
+DRAIN = 5.0
+"""Seconds that whoever routes goes on sending requests to what is told to end."""
 ENDING = 10.0
 """Seconds between the last answer and a kill: what ``on_stop`` and the process's own end may take."""
 
@@ -89,6 +91,21 @@ def _workload(deployment: Deployment, name: str, kind: str, functions: Sequence[
         environment=environment,
         storage=max((one.storage for one in settings if one.storage), default=None),
     )
+
+
+def variables_of(one: Workload, longest: float | None = None) -> dict[str, str]:
+    """What a container is told of itself. ``longest``: seconds that its home gives it to end; None for what it asks."""
+    drain = DRAIN if one.kind == "web" else 0.0
+    rest = one.timeout if longest is None else min(one.timeout, longest - ENDING - drain)
+    found = {"PORTABLE_FUNCTIONS": one.serves, "PORTABLE_SHUTDOWN_SECONDS": f"{rest:g}"}
+    if one.kind != "job":
+        found |= {"PORT": str(PORT), "PORTABLE_POLL": "1" if one.kind == "worker" else "0"}
+        found["PORTABLE_TIMEOUT_SECONDS"] = f"{one.timeout:g}"
+    if drain:
+        found["PORTABLE_DRAIN_SECONDS"] = f"{drain:g}"
+    if one.concurrency:
+        found["PORTABLE_CONCURRENCY"] = str(one.concurrency)
+    return found
 
 
 def addresses(deployment: Deployment, platform: str) -> dict[str, str]:

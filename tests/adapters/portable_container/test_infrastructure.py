@@ -261,8 +261,12 @@ def test_knative(files: Files) -> None:
 
 
 def test_task_definitions_are_what_ecs_takes(files: Files) -> None:
-    settings = 'execution_role = "arn:aws:iam::123456789012:role/x"\n[tool.portable.functions.http]\nstorage = 30000\n'
-    made = files("ecs", "aws", APP.partition("@app.on_message(news")[0] + "\n", settings)
+    settings = (
+        'execution_role = "arn:aws:iam::123456789012:role/x"\nevents_secret = "arn:aws:ssm:x:1:parameter/token"\n'
+    )
+    settings += "[tool.portable.functions.http]\nstorage = 30000\n"
+    app = APP.partition("@app.on_message(news")[0] + "\n@app.function()\ndef recount(payload: dict) -> None: ...\n"
+    made = files("ecs", "aws", app, settings)
     model = botocore.loaders.Loader().load_service_model("ecs", "service-2")
     shape = botocore.model.ServiceModel(model).operation_model("RegisterTaskDefinition").input_shape
     for document in made.values():
@@ -272,6 +276,14 @@ def test_task_definitions_are_what_ecs_takes(files: Files) -> None:
     assert (web["cpu"], web["memory"], web["ephemeralStorage"]) == ("256", "512", {"sizeInGiB": 30})
     assert web["runtimePlatform"]["cpuArchitecture"] == "ARM64"
     assert made["task-definition-take-order.json"]["containerDefinitions"][0]["stopTimeout"] == 120
+    [web], [worker] = (made[f"task-definition-{one}.json"]["containerDefinitions"] for one in ("web", "take-order"))
+    told = {one["name"]: one["value"] for one in worker["environment"]}
+    assert (told["PORTABLE_POLL"], told["PORTABLE_TIMEOUT_SECONDS"], told["PORTABLE_SHUTDOWN_SECONDS"]) == (
+        *("1", "180"),
+        "110",  # ten seconds are left of what Fargate gives
+    )
+    assert web["secrets"] == [{"name": "PORTABLE_EVENTS_TOKEN", "valueFrom": "arn:aws:ssm:x:1:parameter/token"}]
+    assert "secrets" not in worker
     assert json.dumps(made)
 
 

@@ -25,6 +25,11 @@ _BUILD_ENVIRONMENT = {"SOURCE_DATE_EPOCH": "315532800"}
 hash, and without it its time, which the image then has not, so that every cold start would compile everything.
 https://github.com/GoogleCloudPlatform/buildpacks cmd/python/functions_framework, https://docs.python.org/3/library/py_compile.html
 """
+_PATH = {"PYTHONPATH": "/workspace"}
+"""Where the buildpack puts a bundle. It installs a server with Flask and more in versions of its own, and the server
+puts the bundle behind them on the path: with this, what the build has resolved and tried is what runs.
+https://github.com/GoogleCloudPlatform/functions-framework-python, _function_registry.py
+"""
 _DEFAULT_MEMORY = 256  # MiB, what Cloud Run functions has where nobody asks
 _CPUS = ((4096, "1"), (8192, "2"), (16384, "4"), (24576, "6"), (MEMORY[1], "8"))
 """Most memory in MiB that so many processors may have, https://cloud.google.com/run/docs/configuring/memory-limits."""
@@ -64,7 +69,7 @@ class Functions:
             "timeoutSeconds": _seconds(settings),
             "maxInstanceRequestConcurrency": settings.concurrency or 1,
             "minInstanceCount": settings.min_instances,
-            "environmentVariables": self._environment(function, settings),
+            "environmentVariables": dict(sorted((_PATH | self._environment(function, settings)).items())),
             "serviceAccountEmail": f"${{account.{function.name}}}",
             "ingressSettings": self._ingress(function, "ALLOW_ALL", "ALLOW_INTERNAL_ONLY", "ALLOW_INTERNAL_AND_GCLB"),
             "allTrafficOnLatestRevision": True,

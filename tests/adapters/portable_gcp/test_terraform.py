@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -255,6 +256,27 @@ def test_what_the_buildpack_compiles_is_good_at_run_time(
     [compiled] = [line for line in done.stderr.splitlines() if "vendored" in line and "matches" in line]
     assert "__pycache__" in compiled
     assert not [line for line in done.stderr.splitlines() if "vendored" in line and "wrote" in line]
+
+
+def test_the_bundles_own_packages_go_before_the_buildpacks(
+    written: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """Those of the buildpack are where ``pip install --user`` puts them."""
+    function = written("whole")["resource"]["google_cloudfunctions2_function"]["http"]
+    path = function["service_config"]["environment_variables"]["PYTHONPATH"]
+    assert path == "/workspace"
+    paths = sysconfig.get_paths("posix_user", {"userbase": str(tmp_path / "layer")})
+    for folder, version in ((Path(paths["purelib"]), "buildpack"), (tmp_path / "workspace", "bundle")):
+        folder.mkdir(parents=True)
+        (folder / "some_server.py").write_text(f"VERSION = {version!r}\n")
+    told = {
+        "PYTHONUSERBASE": str(tmp_path / "layer"),
+        "PYTHONPATH": path.replace("/workspace", f"{tmp_path}/workspace"),
+    }
+    for environment, version in ((told, "bundle"), (told | {"PYTHONPATH": ""}, "buildpack")):
+        command = [sys._base_executable, "-c", "import some_server; print(some_server.VERSION)"]  # type: ignore[attr-defined]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.strip() == version
 
 
 def test_only_http_is_public(written: Callable[[str], dict[str, Any]]) -> None:

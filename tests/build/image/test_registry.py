@@ -149,6 +149,15 @@ def test_an_index_is_pushed_with_each_of_its_images(
     for architecture in ("amd64", "arm64"):
         command = [skopeo, "inspect", "--tls-verify=false", f"--override-arch={architecture}", f"docker://{name}"]
         assert json.loads(subprocess.check_output(command))["Architecture"] == architecture
+    asked = len(registry.asked())
+    assert push_image(built.image, name).sent == 0
+    assert [path for _, path, _ in registry.asked()[asked:]].count("/v2/shop/manifests/1") == 1
+    assert len(registry.asked()) == asked + 4  # the login, the tag, and the two in the index
+    # One of the two is of what the registry has already, and takes the tag.
+    alone = build(project, AWS, Wanted(oci=ImageWanted(str(base), name)))
+    assert alone.image is not None
+    assert push_image(alone.image, name).sent == 0
+    assert held(skopeo, name)["Digest"] == alone.image.digest
 
 
 def test_a_push_takes_the_login_of_docker(

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,27 @@ def test_a_build_again_does_nothing(make_project: Make, base: Path, monkeypatch:
     assert build(project, AWS, Wanted()).is_unchanged
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
     assert not build(project, AWS, Wanted()).is_unchanged
+
+
+def test_the_command_again_says_the_same(make_project: Make, base: Path) -> None:
+    """Processes of their own: the second keeps what it looked at, the third goes by that."""
+    project = shop(make_project)
+
+    def said() -> list[str]:
+        command = [sys.executable, "-m", "portable.cli", "build", "--target", "aws", "--base", str(base)]
+        return subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True).stdout.splitlines()
+
+    first, second, third = said(), said(), said()
+    assert "nothing changed since the last build: the artifact is as it was" in third
+    assert not [line for line in first if "nothing changed" in line]
+    kept = [line for line in first if "sha256:" in line or "linux/amd64" in line]
+    assert len(kept) == 2
+    assert [[line for line in lines if line in kept] for lines in (second, third)] == [kept, kept]
+    shutil.rmtree(base)
+    write_base(base, User="x")
+    other = [line for line in said() if "sha256:" in line]
+    assert len(other) == 1
+    assert other[0] not in kept
 
 
 def test_what_an_image_stands_on_is_looked_at_again(make_project: Make, base: Path, tmp_path: Path) -> None:

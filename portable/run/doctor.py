@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,17 +66,27 @@ def install_missing(rows: Sequence[Row]) -> list[str]:
 
 
 def doctor_table(rows: Sequence[Row]) -> str:
-    """The report as text: what is here first, then for each missing part how to get it."""
-    width = max(len(_label(row)) for row in rows)
-    lines = [f"{'part':<{width}}  {'version':<8}  for"]
-    for row in rows:
-        targets = ", ".join(row.targets)
-        lines.append(f"{_label(row):<{width}}  {row.version or 'missing':<8}  {targets}: {row.covers}")
+    """The report as text at 80 columns: parts by what they are for, then for each missing one how to get it, on a line
+    of its own that can be copied.
+    """
+    lines = []
+    for targets in dict.fromkeys(row.targets for row in rows):
+        own = [row for row in rows if row.targets == targets]
+        width = max(len(_label(row)) for row in own)
+        lines.append(f"{', '.join(targets)}:")
+        for row in own:
+            lines += _row_lines(f"  {_label(row):<{width}}  {row.version or 'missing':<8}", row.covers)
     missing = [row for row in rows if row.version is None]
     if missing:
         lines += ["", "to get what is missing:"]
         lines += [f"  {_label(row)}: {row.how_to_get}" for row in missing]
     return "\n".join(lines)
+
+
+def _row_lines(head: str, covers: str) -> list[str]:
+    if len(head) + 2 + len(covers) < 80:
+        return [f"{head}  {covers}"]
+    return [head.rstrip(), *textwrap.wrap(covers, 79, initial_indent="      ", subsequent_indent="      ")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

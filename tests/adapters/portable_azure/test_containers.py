@@ -103,6 +103,23 @@ def test_messages_are_taken_by_as_many_as_there_is_work_for(resources: dict[str,
     assert {"PORTABLE_SUBSCRIPTION_SIGNUPS_WELCOME", "PORTABLE_SUBSCRIPTIONDEADLETTER_SIGNUPS_WELCOME"} <= env
 
 
+def test_what_is_in_hand_may_end(deployed: Deployed) -> None:
+    asked = {"http": {"timeout": 90.0}, "send-email": {"timeout": 1800.0}, "collect": {"timeout": 60.0}}
+    made = files(deployed({"image": IMAGE}, asked, only=("http", "direct", "message")))
+    resources = json.loads(made["main.json"])["resources"]
+    found = {}
+    for word in ("web", "send_email", "collect"):
+        template = resources[f"app_{word}"]["properties"]["template"]
+        env = {one["name"]: one.get("value") for one in template["containers"][0]["env"]}
+        names = ("PORTABLE_TIMEOUT_SECONDS", "PORTABLE_DRAIN_SECONDS", "PORTABLE_SHUTDOWN_SECONDS")
+        found[word] = (*(env.get(name) for name in names), template["terminationGracePeriodSeconds"])
+    assert found == {
+        "web": ("90", "5", "90", 105),
+        "send_email": ("1800", None, "590", 600),
+        "collect": ("60", None, "60", 70),
+    }
+
+
 def test_schedules_are_jobs(resources: dict[str, Any]) -> None:
     configuration = resources["job_report"]["properties"]["configuration"]
     assert configuration["scheduleTriggerConfig"]["cronExpression"] == "0 8 1 * *"

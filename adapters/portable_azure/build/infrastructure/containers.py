@@ -31,6 +31,13 @@ STEP, MOST = 512, 8192
 """MiB: sizes go by a quarter of a processor and half a GiB, up to four and eight. Documented:
 container-apps/containers, "Allocations"."""
 
+TIMEOUT, ENDING, DRAIN = 30.0, 10.0, 5.0
+"""Seconds: what a function has that asks for nothing; what is left after the last answer; how long requests still come
+to what is told to end."""
+LONGEST_STOP = 600
+"""Seconds from SIGTERM to the kill, at most. Documented: microsoft.app/containerapps,
+``terminationGracePeriodSeconds``."""
+
 _WEB, _KINDS = ("http", "direct"), ("http", "direct", "message", "schedule")
 _REPLICAS, _PER_REPLICA = 10, "20"
 
@@ -98,7 +105,12 @@ def _add_app(one: Workload, deployment: Deployment, template: Template, placed: 
     configuration["activeRevisionsMode"] = "Single"
     if not polls:
         configuration["ingress"] = {"allowInsecure": False, "external": True, "targetPort": PORT, "transport": "auto"}
-    container = _container(one, deployment, placed, {"PORTABLE_POLL": "1" if polls else "0"})
+    longest, drain = _longest(one, deployment), 0.0 if polls else DRAIN
+    stop = min(int(longest + ENDING + drain), LONGEST_STOP)
+    told = {"PORTABLE_POLL": "1" if polls else "0", "PORTABLE_TIMEOUT_SECONDS": f"{longest:g}"}
+    told["PORTABLE_SHUTDOWN_SECONDS"] = f"{min(longest, stop - ENDING - drain):g}"
+    told |= {} if polls else {"PORTABLE_DRAIN_SECONDS": f"{drain:g}"}
+    container = _container(one, deployment, placed, told)
     container["probes"] = [
         {"type": kind, "httpGet": {"path": path, "port": PORT}, "periodSeconds": 10}
         for kind, path in (("Liveness", "/-/live"), ("Readiness", "/-/ready"))
@@ -108,13 +120,18 @@ def _add_app(one: Workload, deployment: Deployment, template: Template, placed: 
         "properties": {
             "environmentId": template.id_of(ENVIRONMENT),
             "configuration": configuration,
-            "template": {"containers": [container], "scale": scale},
+            "template": {"containers": [container], "scale": scale, "terminationGracePeriodSeconds": stop},
         },
     }
     template.add(symbol, "Microsoft.App/containerApps", one.name, body, tagged=True)
     if not polls:
         host = property_of(symbol, "configuration.ingress.fqdn")
         template.output(f"{symbol}_url", text("https://{0}", host), "Where it is")
+
+
+def _longest(one: Workload, deployment: Deployment) -> float:
+    """Seconds, of the function that has the most."""
+    return max(deployment.functions[two.name].timeout or TIMEOUT for two in one.functions)
 
 
 def _http_rule(settings: list[Any]) -> dict[str, Any]:

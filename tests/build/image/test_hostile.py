@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from portable.build.artifact import Wanted, build
@@ -206,6 +208,29 @@ def test_a_push_that_was_ended_goes_on_with_what_is_missing(image: Image, held: 
     asked = len(held.taken)
     assert push_image(image, f"{host}/x:2").sent == 0
     assert len(held.taken) == asked
+
+
+def test_a_layer_that_is_not_taken_over_is_sent(image: Image, held: FakeRegistry, host: str) -> None:
+    near = msgspec.structs.replace(image, base=parse_reference(f"{host}/bases/python:3"))
+    push_image(near, f"{host}/x:1")
+    [base, *_] = Layout(image.folder).top["layers"]
+    asked = [unquote(path) for method, path in held.asked if method == "POST"]
+    assert asked == [f"/v2/x/blobs/uploads/?mount={base['digest']}&from=bases/python", *["/v2/x/blobs/uploads/"] * 3]
+    assert held.taken == sizes(image)
+
+
+def test_a_base_by_its_digest_is_asked_for_by_it(held: FakeRegistry, host: str, tmp_path: Path) -> None:
+    """The tag beside it is for the reader, and may have moved."""
+    folder = write_base(tmp_path / "base")
+    found = Layout(folder)
+    for file in (folder / "blobs" / "sha256").iterdir():
+        held.blobs[f"sha256:{file.name}"] = file.read_bytes()
+    name = found.index["manifests"][0]["digest"]
+    held.manifests[name] = (f"{OCI}.manifest.v1+json", found.blob(name))
+    base = open_base(f"{host}/x:moved@{name}", ["x86_64"], "3.13", tmp_path / "memory.json")
+    assert base.digest == name
+    assert not (tmp_path / "memory.json").exists()
+    assert [path for _, path in held.asked if "manifests" in path] == [f"/v2/x/manifests/{name}"]
 
 
 def test_a_push_asks_once_for_what_the_tag_has(image: Image, held: FakeRegistry, host: str) -> None:

@@ -13,8 +13,14 @@ import yaml
 from portable.build.artifact import Built, Wanted, build
 from portable.build.image.plan import ImageWanted
 from portable.build.project import Project
+from portable.deploy import Place, Step
 from portable.errors import ConfigError
+from portable.run import emulators
+from portable.run.parts import Found
+from portable.run.target import open_artifact
+from portable_aws._sdk import Client
 from portable_aws.build import TARGET as AWS
+from portable_aws.deploy import DEPLOYER
 from portable_gcp.build import TARGET as GCP
 
 from .conftest import APP, Layout, write_base
@@ -100,3 +106,26 @@ def test_an_image_holds_all_that_split_bundles_share_out(make_project: Make, bas
     assert (built.folder / "bundle" / "unused.py").is_file()
     assert Layout(built.folder / "image").config()["config"]["Cmd"] == ["portable_entry.http"]
     assert {path.name for path in build(project, AWS, Wanted()).zips} == {"bundle-http.zip", "bundle-send.zip"}
+
+
+@pytest.mark.slow
+def test_cloudformation_makes_functions_of_the_image(
+    make_project: Make, tmp_path: Path, require_part: Callable[..., Found]
+) -> None:
+    """By ``portable deploy``: no zip is uploaded, and what is deployed again is the same."""
+    require_part("ministack")
+    arm = '[tool.portable.aws.functions.send]\narch = "arm64"\n'
+    built = pushed(split(make_project, arm), AWS, tmp_path, *BOTH)
+    assert built.image is not None
+    artifact = open_artifact(built.folder)
+    with emulators.ministack(log=tmp_path / "log") as emulator:
+        place = Place("dev", {}, emulator.environment)
+        steps: list[Step] = []
+        outputs = DEPLOYER.apply(artifact, place, steps.append)
+        assert "zip" not in {one.kind for one in steps}
+        client = Client("lambda", place.environment).get()
+        for name, platform in (("HttpFunction", "linux/amd64"), ("SendFunction", "linux/arm64")):
+            found = client.get_function(FunctionName=outputs[name])
+            assert found["Configuration"]["PackageType"] == "Image"
+            assert found["Code"]["ImageUri"] == f"{TO}@{built.image.platforms[platform]['digest']}"
+        assert list(DEPLOYER.preview(artifact, place)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 
 TYPE_CHECKING = False
@@ -10,9 +11,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_PLAIN = {"█": "#", "░": "-", "→": "->", "…": "..."}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of this process where none is given, and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if (stream.encoding or "utf-8").lower().replace("-", "") != "utf8" and hasattr(stream, "reconfigure"):
+            codecs.register_error("portable", _in_plain)
+            stream.reconfigure(errors="portable")
     if arguments is None and sys.argv[1:2] == ["build"]:
         status = _build_again(sys.argv[2:])
         if status is not None:
@@ -20,6 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from portable.cli.parser import main
 
     return main(arguments)
+
+
+def _in_plain(error: UnicodeError) -> tuple[str, int]:
+    """What is written of characters that a pipe or a terminal does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(one, "?") for one in error.object[error.start : error.end]), error.end
 
 
 def _build_again(arguments: Sequence[str]) -> int | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,6 +155,17 @@ def test_what_an_option_needs_is_said(capsys: pytest.CaptureFixture[str], line: 
         main(line.split())
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_pipe_that_has_fewer_characters(project: Path, encoding: str) -> None:
+    app = project / "app.py"
+    app.write_text(app.read_text("utf-8").replace("max_attempts=5", "max_attempts=3"), "utf-8")
+    command = [sys.executable, "-m", "portable.cli", "check", "--target", "gcp", "--project", str(project)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True, check=False)
+    assert done.stderr == b""
+    assert done.returncode == 1
+    assert b"-> max_attempts=5" in done.stdout
 
 
 def test_an_app_that_does_not_import(project: Path) -> None:

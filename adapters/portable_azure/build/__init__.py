@@ -40,6 +40,7 @@ class AzureTarget:
         "resource_group",
         "resource_groups",
         "location",
+        "parameters",
     )
     infrastructure_forms: Sequence[str] = ("bicep",)
     bounds = BOUNDS

@@ -8,10 +8,12 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
+from portable.build.project import nearest
 from portable.deploy import Change, Place, Progress
 from portable.errors import ConfigError, DeployError
 from portable.run.target import Artifact
 from portable_azure.build.infrastructure import EVENTS, MAIN
+from portable_azure.build.infrastructure.containers import EVENTS_TOKEN
 from portable_azure.deploy import _sdk
 from portable_azure.deploy.code import Publisher
 from portable_azure.deploy.data import Held, held
@@ -76,13 +78,13 @@ class AzureDeployer:
         """See ``portable.deploy.Deployer``. Azure is asked what it would do, where the resource group is there."""
         group, main = self._group(place), _template(artifact, MAIN)
         name = _name(artifact, place)
-        location = place.settings.get("location")
+        given = _given(main, place)
         events = _template(artifact, EVENTS) if _has_events(artifact) else None
         if group.exists():
-            foreseen = group.preview(name, main, location)
+            foreseen = group.preview(name, main, given)
             changes, present, whole = list(foreseen.changes), foreseen.present, foreseen.whole
             if events is not None and group.outputs(name):
-                more = group.preview(f"{name}-{EVENTS[:2]}", events, location)
+                more = group.preview(f"{name}-{EVENTS[:2]}", events, given)
                 changes, present, whole = changes + more.changes, present + more.present, whole and more.whole
                 events = None
             if whole and events is None:
@@ -100,10 +102,10 @@ class AzureDeployer:
         for package in _packages(main).values():
             if not (artifact.folder / package).is_file():
                 raise ConfigError(f"{artifact.folder} has no {package}: portable build --target azure")
+        given = _given(main, place)
         if not group.exists():
             group.make(_location(place, group), progress)
-        location = place.settings.get("location")
-        made = self._deploy_main(group, name, main, location, progress)
+        made = self._deploy_main(group, name, main, given, progress)
         outputs, present, named = made.outputs, made.present, _named(main)
         publisher = Publisher(group, self._pause, self._url_of)
         for app, package in _packages(main).items():
@@ -114,31 +116,33 @@ class AzureDeployer:
                 publisher.publish(site, file, progress)
         if _has_events(artifact):
             events = _template(artifact, EVENTS)
-            present += self._deploy_events(group, f"{name}-{EVENTS[:2]}", events, location, progress)
+            present += self._deploy_events(group, f"{name}-{EVENTS[:2]}", events, given, progress)
             named += _named(events)
         if len(set(present)) >= named:  # else Azure did not tell all that it made, and what is missing is not gone
             self._delete(group, list(orphans(group, _app(group, artifact, place), present)), progress)
         return outputs
 
-    def _deploy_main(self, group: Group, name: str, template: Any, location: str | None, progress: Progress) -> Made:
+    def _deploy_main(
+        self, group: Group, name: str, template: Any, given: Mapping[str, Any], progress: Progress
+    ) -> Made:
         """An identity that was just made is not known everywhere at once."""
         for _ in range(1, _TRIES):
             try:
-                return group.deploy(name, template, location, progress)
+                return group.deploy(name, template, given, progress)
             except PassingError:
                 sleep(self._pause)
-        return group.deploy(name, template, location, progress)
+        return group.deploy(name, template, given, progress)
 
     def _deploy_events(
-        self, group: Group, name: str, template: Any, location: str | None, progress: Progress
+        self, group: Group, name: str, template: Any, given: Mapping[str, Any], progress: Progress
     ) -> list[str]:
         """Keys are there, and endpoints answer, a while after the code is. Gives the ids of what was made."""
         for _ in range(1, _TRIES):
             try:
-                return group.deploy(name, template, location, progress).present
+                return group.deploy(name, template, given, progress).present
             except DeployError:
                 sleep(self._pause)
-        return group.deploy(name, template, location, progress).present
+        return group.deploy(name, template, given, progress).present
 
     def _delete(self, group: Group, going: Sequence[Orphan], progress: Progress) -> None:
         for one in going:
@@ -183,6 +187,26 @@ def _app(group: Group, artifact: Artifact, place: Place) -> App:
 def _name(artifact: Artifact, place: Place) -> str:
     """A deployment's name has 64 characters at most, and these have 40 and 20."""
     return f"{artifact.manifest.app}-{place.stage}"
+
+
+def _given(template: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Parameters: the settings', the region, and the token of pushed events where this environment has it.
+
+    Raises ConfigError for one that the template does not declare, or that nobody says.
+    """
+    declared: Mapping[str, Any] = template.get("parameters", {})
+    asked = place.settings.get("parameters", {})
+    if not isinstance(asked, Mapping):
+        raise ConfigError(f"[tool.portable.azure.parameters] is a table, got {asked!r}")
+    for name in asked:
+        if name not in declared:
+            raise ConfigError(f"[tool.portable.azure.parameters] {name}: no such parameter{nearest(name, declared)}")
+    found = {"location": place.settings.get("location"), EVENTS_TOKEN: place.environment.get("PORTABLE_EVENTS_TOKEN")}
+    found = {name: value for name, value in found.items() if value} | dict(asked)
+    for name, one in declared.items():
+        if name not in found and "defaultValue" not in one:
+            raise ConfigError(f'parameter {name}: nobody says it; [tool.portable.azure.parameters] {name} = "…"')
+    return found
 
 
 def _location(place: Place, group: Group) -> str:

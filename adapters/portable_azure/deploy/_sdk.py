@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -63,27 +64,26 @@ def arm_clients(subscription: str, credential: Any, endpoint: str | None, pollin
     )
 
 
-def _properties(template: Any, location: str | None, kind: Any) -> Any:
+def _properties(template: Any, given: Mapping[str, Any], kind: Any) -> Any:
     from azure.mgmt.resource.deployments import models
 
-    parameters = {}
-    if location is not None and "location" in template.get("parameters", {}):
-        parameters["location"] = models.DeploymentParameter(value=location)
+    declared = template.get("parameters", {})
+    parameters = {name: models.DeploymentParameter(value=value) for name, value in given.items() if name in declared}
     return kind(mode=models.DeploymentMode.INCREMENTAL, template=template, parameters=parameters)
 
 
-def deployment_of(template: Any, location: str | None) -> Any:
-    """A deployment that adds to what is in the group, and takes nothing away."""
+def deployment_of(template: Any, given: Mapping[str, Any]) -> Any:
+    """A deployment that adds to what is in the group, and takes nothing away. ``given``: parameters, if it has them."""
     from azure.mgmt.resource.deployments import models
 
-    return models.Deployment(properties=_properties(template, location, models.DeploymentProperties))
+    return models.Deployment(properties=_properties(template, given, models.DeploymentProperties))
 
 
-def what_if_of(template: Any, location: str | None) -> Any:
+def what_if_of(template: Any, given: Mapping[str, Any]) -> Any:
     """A question what such a deployment would do."""
     from azure.mgmt.resource.deployments import models
 
-    return models.DeploymentWhatIf(properties=_properties(template, location, models.DeploymentWhatIfProperties))
+    return models.DeploymentWhatIf(properties=_properties(template, given, models.DeploymentWhatIfProperties))
 
 
 def request(method: str, url: str, **options: Any) -> Any:

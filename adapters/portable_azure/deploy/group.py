@@ -59,10 +59,10 @@ class Group:
             self.resources.resource_groups.create_or_update(self.name, {"location": location})
         progress(Step("resource group", self.name, "done"))
 
-    def preview(self, deployment: str, template: Mapping[str, Any], location: str | None) -> Foreseen:
+    def preview(self, deployment: str, template: Mapping[str, Any], given: Mapping[str, Any]) -> Foreseen:
         """What Azure says that a deployment would do."""
         with translated(f"deployment {deployment}"):
-            asked = _sdk.what_if_of(template, location)
+            asked = _sdk.what_if_of(template, given)
             found = self._deployments.deployments.begin_what_if(self.name, deployment, asked).result()
         if found.error is not None:
             raise DeployError(f"deployment {deployment}: {reason_of(found.error)}")
@@ -78,13 +78,15 @@ class Group:
             changes.append(Change(action or "update", kind, name, detail))  # type: ignore[arg-type]
         return Foreseen(changes, present, whole)
 
-    def deploy(self, deployment: str, template: Mapping[str, Any], location: str | None, progress: Progress) -> Made:
+    def deploy(
+        self, deployment: str, template: Mapping[str, Any], given: Mapping[str, Any], progress: Progress
+    ) -> Made:
         """Send a template, and tell of each resource."""
         operations, shown = self._deployments.deployment_operations, _Shown(progress)
         error: Exception | None = None
         made: Any = None
         with translated(f"deployment {deployment}"):
-            asked = _sdk.deployment_of(template, location)
+            asked = _sdk.deployment_of(template, given)
             poller = self._deployments.deployments.begin_create_or_update(self.name, deployment, asked)
             try:
                 while not poller.done():

@@ -204,15 +204,19 @@ class Bicep:
 
     def statement(self) -> None:
         described: dict[str, Any] = {}
+        secure = False
         while self.sees("@"):
             self.next("@")
             decorator = self.value()
-            described["metadata"] = {"description": decorator[2]}
+            if decorator[1] == "secure":
+                secure = True
+            else:
+                described["metadata"] = {"description": decorator[2]}
             self.lines()
         word = self.next()[1]
         name = self.next()[1]
         if word in ("param", "output"):
-            described["type"] = self.next()[1]
+            described["type"] = f"{'secure' if secure else ''}{self.next()[1]}"
         if word == "resource":
             described["type"], described["apiVersion"] = self.next()[1].split("@")
             described["existing"] = self.sees("existing")

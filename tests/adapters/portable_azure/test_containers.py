@@ -78,7 +78,10 @@ def test_requests_are_answered_by_one_app(resources: dict[str, Any]) -> None:
     env = {one["name"]: one.get("value", one.get("secretRef")) for one in container["env"]}
     assert (env["PORTABLE_FUNCTIONS"], env["PORTABLE_POLL"], env["A"]) == ("http,recount", "0", "1")
     assert env["PORTABLE_CACHE_LIMITS"] == "portable-cache-limits"
-    assert [one["name"] for one in properties["configuration"]["secrets"]] == ["portable-cache-limits"]
+    assert [one["name"] for one in properties["configuration"]["secrets"]] == [
+        "portable-cache-limits",
+        "portable-events-token",
+    ]
     scale = properties["template"]["scale"]
     assert (scale["minReplicas"], scale["maxReplicas"]) == (2, 10)
     assert scale["rules"] == [{"name": "http", "http": {"metadata": {"concurrentRequests": "40"}}}]
@@ -101,6 +104,18 @@ def test_messages_are_taken_by_as_many_as_there_is_work_for(resources: dict[str,
     }
     env = {one["name"] for one in welcome["template"]["containers"][0]["env"]}
     assert {"PORTABLE_SUBSCRIPTION_SIGNUPS_WELCOME", "PORTABLE_SUBSCRIPTIONDEADLETTER_SIGNUPS_WELCOME"} <= env
+
+
+def test_who_calls_a_function_proves_it_by_a_token(made: dict[str, str], resources: dict[str, Any]) -> None:
+    said = json.loads(made["main.json"])["parameters"]["eventsToken"]
+    assert (said["type"], said["defaultValue"]) == ("securestring", "[newGuid()]")
+    assert "@secure()\nparam eventsToken string = newGuid()\n" in made["main.bicep"]
+    web, worker = (resources[f"app_{one}"]["properties"] for one in ("web", "send_email"))
+    token = {"name": "portable-events-token", "value": "[parameters('eventsToken')]"}
+    assert token in web["configuration"]["secrets"]
+    env = web["template"]["containers"][0]["env"]
+    assert {"name": "PORTABLE_EVENTS_TOKEN", "secretRef": "portable-events-token"} in env
+    assert "PORTABLE_EVENTS_TOKEN" not in json.dumps(worker)
 
 
 def test_what_is_in_hand_may_end(deployed: Deployed) -> None:

@@ -63,7 +63,7 @@ def artifact(deployed: Callable[..., Deployment], tmp_path: Path) -> Artifact:
 
 
 def artifact_of(deployment: Deployment, folder: Path) -> Artifact:
-    (folder / "infra").mkdir()
+    (folder / "infra").mkdir(exist_ok=True)
     for path, content in infrastructure_files(TARGET, deployment, folder).items():
         (folder / path).write_bytes(content)
     for bundle in deployment.bundles:
@@ -102,6 +102,32 @@ def test_everything_then_the_code_then_its_events(azure: Any, deployer: AzureDep
         Step("Microsoft.Storage/storageAccounts", "usershopd1", "done"),
     ]
     assert [one.state for one in steps if one.kind == "code"] == ["started", "done"] * 2
+
+
+def test_parameters_are_the_settings(
+    azure: Any, deployer: AzureDeployer, deployed: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "azure.yaml").write_text("main.json: {parameters: {subnet: {type: string}}}")
+    image = {"image": "acme.azurecr.io/shop:1"}
+    artifact = artifact_of(deployed(image, only=("direct", "message")), tmp_path)
+    with pytest.raises(
+        ConfigError, match=r'subnet: nobody says it; \[tool\.portable\.azure\.parameters\] subnet = "…"'
+    ):
+        deployer.preview(artifact, place())
+    with pytest.raises(ConfigError, match=r"subnett: no such parameter; did you mean 'subnet'"):
+        deployer.preview(artifact, place(parameters={"subnett": "x"}))
+    assert azure.deployments == {}
+    here = Place(
+        "prod", {**SETTINGS, "parameters": {"subnet": "x"}}, {"PORTABLE_EVENTS_TOKEN": "a-token-of-16-or-more"}
+    )
+    deployer.apply(artifact, here, lambda _: None)
+    given = azure.deployments["user-shop-prod"]["properties"]["parameters"]
+    assert {name: one["value"] for name, one in given.items()} == {
+        "location": "westeurope",
+        "subnet": "x",
+        "eventsToken": "a-token-of-16-or-more",
+    }
 
 
 def test_a_group_that_is_not_there_is_made(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:

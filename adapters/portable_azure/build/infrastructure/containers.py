@@ -24,7 +24,10 @@ from portable_azure.build.infrastructure.resources import Names, Placed
 from portable_azure.build.infrastructure.template import Template
 from portable_azure.schedules import timers_of
 
-__all__ = ["add_containers"]
+__all__ = ["EVENTS_TOKEN", "add_containers"]
+
+EVENTS_TOKEN = "eventsToken"  # noqa: S105
+"""The parameter with what those who call functions prove themselves by. Left out, it is one that nobody knows."""
 
 ENVIRONMENT, PORT = "environment", 8080
 STEP, MOST = 512, 8192
@@ -40,6 +43,7 @@ LONGEST_STOP = 600
 
 _WEB, _KINDS = ("http", "direct"), ("http", "direct", "message", "schedule")
 _REPLICAS, _PER_REPLICA = 10, "20"
+_TOKEN = "PORTABLE_EVENTS_TOKEN"  # noqa: S105
 
 
 class Workload(msgspec.Struct):
@@ -61,6 +65,9 @@ def add_containers(
                 "Azure takes the Functions host: build without an image"
             )
     _add_environment(template, names)
+    if any(one.kind == "direct" for one in deployment.manifest.functions):
+        said = "What callers of functions send as their token: 16 characters at least"
+        template.parameter(EVENTS_TOKEN, said, Expression("newGuid()"), secure=True)
     web = [one for one in deployment.manifest.functions if one.kind in _WEB]
     alone = [one for one in deployment.manifest.functions if one.kind not in _WEB]
     groups = ([("web", web)] if web else []) + [(one.name, [one]) for one in alone]
@@ -212,7 +219,13 @@ def _configuration(
         for name, value in _addresses(one, deployment, placed).items()
         if _is_secret(value)
     ]
+    if _is_called(one):
+        secrets.append({"name": _secret(_TOKEN), "value": call("parameters", EVENTS_TOKEN)})
     return made | ({"secrets": secrets} if secrets else {})
+
+
+def _is_called(one: Workload) -> bool:
+    return any(function.kind == "direct" for function in one.functions)
 
 
 def _is_secret(value: Any) -> bool:
@@ -239,13 +252,16 @@ def _container(
     }
     for two in one.functions:
         variables |= deployment.functions[two.name].environment
+    env = [
+        {"name": name, "secretRef": _secret(name)} if _is_secret(value) else {"name": name, "value": value}
+        for name, value in sorted(variables.items())
+    ]
+    if _is_called(one):
+        env.append({"name": _TOKEN, "secretRef": _secret(_TOKEN)})
     return {
         "name": "app",
         "image": deployment.image,
-        "env": [
-            {"name": name, "secretRef": _secret(name)} if _is_secret(value) else {"name": name, "value": value}
-            for name, value in sorted(variables.items())
-        ],
+        "env": env,
         "resources": {"cpu": call("json", f"{steps / 4:g}"), "memory": f"{steps / 2:g}Gi"},
     }
 

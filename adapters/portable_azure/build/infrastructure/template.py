@@ -57,10 +57,13 @@ class Template:
         self._outputs: dict[str, Any] = {}
         self._ids: dict[tuple[str, str], str] = {}  # of the resources, by type and name
 
-    def parameter(self, name: str, description: str, default: Any = None) -> Expression:
-        """Declare a parameter of type string, which has to be given where there is no default."""
+    def parameter(self, name: str, description: str, default: Any = None, *, secure: bool = False) -> Expression:
+        """Declare a parameter of type string, which has to be given where there is no default. ``secure``: one that no
+        record of a deployment shows.
+        """
         said = {} if default is None else {"defaultValue": default}
-        self._parameters[name] = {"type": "string", **said, "metadata": {"description": description}}
+        kind = "securestring" if secure else "string"
+        self._parameters[name] = {"type": kind, **said, "metadata": {"description": description}}
         return call("parameters", name)
 
     def variable(self, name: str, value: Any) -> Expression:

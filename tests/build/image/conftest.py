@@ -56,7 +56,13 @@ class Layout:
         return self.document((manifest or self.top)["config"]["digest"])
 
 
-def write_base(folder: Path, architectures: tuple[str, ...] = ("amd64",), **config: Any) -> Path:
+def write_base(
+    folder: Path,
+    architectures: tuple[str, ...] = ("amd64",),
+    *,
+    layers: str = "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    **config: Any,
+) -> Path:
     """A layout with a layer of nothing but an empty tar, for each architecture; as fast to make as a base can be."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -81,7 +87,7 @@ def write_base(folder: Path, architectures: tuple[str, ...] = ("amd64",), **conf
             "schemaVersion": 2,
             "mediaType": f"{kind}.manifest.v1+json",
             "config": {"mediaType": f"{kind}.config.v1+json", **put(json.dumps(said).encode())},
-            "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", **layer}],
+            "layers": [{"mediaType": layers, **layer}],
         }
         platform = {"platform": {"architecture": architecture, "os": "linux"}}
         manifests.append({"mediaType": f"{kind}.manifest.v1+json", **put(json.dumps(manifest).encode()), **platform})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from functools import cached_property, lru_cache, partial
 from os.path import isabs
@@ -30,6 +31,7 @@ from portable.signatures import parameters_of, split_annotated
 __all__ = ["grants_used", "in_project", "resources_used"]
 
 _MISSING = object()
+_PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
 
 
 def in_project(file: Path | str, root: Path) -> bool:
@@ -81,6 +83,8 @@ def _everything(handlers: list[Any], root: Path, shared: Shared) -> list[Any]:
     waiting: list[Any] = list(handlers)
     while waiting:
         one = waiting.pop()
+        if type(one) in _PROXIES:  # what it stands for, or nothing
+            one = _attribute(_attribute(one, "__repr__"), "__self__")
         if id(one) in seen:
             continue
         seen[id(one)] = one
@@ -157,7 +161,7 @@ def _reached_by_function(function: FunctionType, root: Path) -> Iterator[Any]:
         value = function.__globals__.get(name, _MISSING)
         if value is _MISSING:
             yield from _imported_inside(name, function.__globals__, names, root)
-        elif isinstance(value, ModuleType):
+        elif issubclass(type(value), ModuleType):  # a proxy may answer isinstance with whatever it likes
             yield from _reached_in_module(value, names, root)
         else:
             yield value
@@ -189,7 +193,7 @@ def _reached_in_module(module: ModuleType, names: set[str], root: Path) -> Itera
             continue
         for name in names.intersection(vars(module)):
             value = vars(module)[name]
-            if not isinstance(value, ModuleType):
+            if not issubclass(type(value), ModuleType):
                 yield value
             elif id(value) not in seen:  # a package's module: package.storage.uploads
                 seen.add(id(value))

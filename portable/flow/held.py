@@ -8,6 +8,7 @@ import gc
 import logging
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
@@ -21,6 +22,7 @@ __all__ = ["held", "kept_in", "log_handlers"]
 
 _MOST = 50
 """Objects that are looked through: what holds more is no decorator's object, and no container of somebody's."""
+_PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
 _COMPILED = (MethodType, partial)
 _WHOLE = (type, ModuleType, str, bytes, BuiltinFunctionType, logging.Logger, logging.Manager)
 """Reach whatever there is, or nothing."""
@@ -40,13 +42,16 @@ def _within(trace: Trace, one: Any) -> Iterator[Value]:
     waiting = [one]
     while waiting and len(seen) < _MOST:
         inner = waiting.pop(0)
-        if inner is None or id(inner) in seen or isinstance(inner, _WHOLE):
+        kind = type(inner)  # what isinstance asks a proxy for may be answered by anything
+        if inner is None or id(inner) in seen or issubclass(kind, _WHOLE):
             continue
         seen.add(id(inner))
-        if inner is not one and (isinstance(inner, Resource) or trace.owns(inner) or trace.is_instance(inner)):
+        is_ours = trace.owns(inner) if issubclass(kind, FunctionType) else trace.ours(kind.__module__)
+        if inner is not one and (issubclass(kind, (Resource, *_PROXIES)) or is_ours):
             yield from trace.live(inner)
-        elif inner is one or not type(inner).__module__.startswith("portable."):
-            waiting += _parts(inner)
+        elif inner is one or not kind.__module__.startswith("portable."):
+            with suppress(Exception):  # of an object that raises whatever it likes
+                waiting += _parts(inner)
 
 
 def _parts(one: Any) -> Iterable[Any]:

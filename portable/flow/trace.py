@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import FunctionType, MappingProxyType, ModuleType
@@ -19,6 +20,7 @@ from portable.signatures import MISSING, parameters_of, split_annotated
 __all__ = ["Note", "Scope", "Trace", "contents"]
 
 CONTAINERS = (dict, list, tuple, set, frozenset, deque, MappingProxyType)
+_PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
 _PLAIN = (str, int, float, bytes, complex, type(None), type(...))
 
 
@@ -218,7 +220,12 @@ class Trace:
 
     def live(self, found: Any) -> set[Value]:
         """An object that is there now, as a value; nothing for a text or a number."""
-        if isinstance(found, _PLAIN):
+        try:
+            if type(found) in _PROXIES:
+                found = found.__repr__.__self__
+            if isinstance(found, _PLAIN):
+                return set()
+        except Exception:  # a proxy without anything behind it may raise whatever it likes
             return set()
         self._common.kept.append(found)
         if isinstance(found, CONTAINERS) and not self.is_instance(found):

@@ -795,4 +795,21 @@ PROGRAMS: dict[str, tuple[str, dict[str, str], bool]] = {
         {"uploads": "read"},
         False,
     ),
+    "a proxy whose object is gone": (
+        "import weakref\nclass C: pass\np = weakref.proxy(C())\ndef handler():\n p.anything('x')\n uploads.read('a')",
+        {"uploads": "read"},
+        False,
+    ),
+    "a proxy whose object is gone, beside a bucket": (
+        "import weakref\nfrom collections import ChainMap\nclass C: pass\n"
+        "c = ChainMap({'p': weakref.proxy(C()), 'b': uploads})\ndef handler(): c['b'].read('a')",
+        {"uploads": "read"},
+        False,
+    ),
+    "a proxy": (
+        "import weakref\nclass C:\n def go(self): uploads.read('a')\nk = C()\np = weakref.proxy(k)\n"
+        "def handler(): p.go()",
+        {"uploads": "read"},
+        False,
+    ),
 }

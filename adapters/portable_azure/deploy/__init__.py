@@ -9,7 +9,7 @@ from time import sleep
 from typing import Any
 
 from portable.build.project import nearest
-from portable.deploy import Change, Place, Progress
+from portable.deploy import Change, Place, Progress, Step
 from portable.errors import ConfigError, DeployError
 from portable.run.target import Artifact
 from portable_azure.build.infrastructure import EVENTS, MAIN
@@ -118,7 +118,10 @@ class AzureDeployer:
             events = _template(artifact, EVENTS)
             present += self._deploy_events(group, f"{name}-{EVENTS[:2]}", events, given, progress)
             named += _named(events)
-        if len(set(present)) >= named:  # else Azure did not tell all that it made, and what is missing is not gone
+        if len(set(present)) < named:  # what is missing there is not gone
+            why = f"left there: Azure told of {len(set(present))} of {named} resources"
+            progress(Step("what the app has no more", name, "done", why))
+        else:
             self._delete(group, list(orphans(group, _app(group, artifact, place), present)), progress)
         return outputs
 

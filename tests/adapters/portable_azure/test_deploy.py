@@ -547,8 +547,10 @@ def test_nothing_is_taken_away_where_azure_does_not_tell_what_it_made(
 ) -> None:
     with_orphans(azure)
     azure.quiet = True
-    deployer.apply(artifact, place(), lambda _: None)
+    steps: list[Step] = []
+    deployer.apply(artifact, place(), steps.append)
     assert azure.deleted == []
+    assert (steps[-1].kind, steps[-1].detail[:25]) == ("what the app has no more", "left there: Azure told of")
 
 
 def test_what_will_be_taken_away_is_shown_before(azure: Any, deployer: AzureDeployer, artifact: Artifact) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
@@ -20,11 +21,14 @@ from portable.resources import Resource
 
 __all__ = ["held", "kept_in", "log_handlers"]
 
-_MOST = 50
-"""Objects that are looked through: what holds more is no decorator's object, and no container of somebody's."""
+_NEAR, _FAR, _MOST = 1, 50, 20_000
+"""Attributes of attributes: how far down all is looked through, containers not counted, and how many objects further
+down, where a decorator's objects have their function; and how many in all.
+"""
 _PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
+_OF_C = ("builtins", "itertools")
 _COMPILED = (MethodType, partial)
-_WHOLE = (type, ModuleType, str, bytes, BuiltinFunctionType, logging.Logger, logging.Manager)
+_WHOLE = (type, ModuleType, str, bytes, int, float, type(None), BuiltinFunctionType, logging.Logger, logging.Manager)
 """Reach whatever there is, or nothing."""
 
 
@@ -38,20 +42,25 @@ def held(trace: Trace, one: Any) -> list[Value]:
 
 
 def _within(trace: Trace, one: Any) -> Iterator[Value]:
-    seen: set[int] = set()
-    waiting = [one]
+    seen: dict[int, Any] = {}  # holds what was seen, so that no other object takes its id
+    waiting = deque([(one, 0)])
+    far = 0
     while waiting and len(seen) < _MOST:
-        inner = waiting.pop(0)
+        inner, depth = waiting.popleft()
         kind = type(inner)  # what isinstance asks a proxy for may be answered by anything
-        if inner is None or id(inner) in seen or issubclass(kind, _WHOLE):
+        if id(inner) in seen or issubclass(kind, _WHOLE):
             continue
-        seen.add(id(inner))
+        far += depth > _NEAR
+        if depth > _NEAR and far > _FAR:
+            continue
+        seen[id(inner)] = inner
         is_ours = trace.owns(inner) if issubclass(kind, FunctionType) else trace.ours(kind.__module__)
         if inner is not one and (issubclass(kind, (Resource, *_PROXIES)) or is_ours):
             yield from trace.live(inner)
         elif inner is one or not kind.__module__.startswith("portable."):
             with suppress(Exception):  # of an object that raises whatever it likes
-                waiting += _parts(inner)
+                holds = issubclass(kind, (*CONTAINERS, *_COMPILED)) or kind.__module__ in _OF_C
+                waiting.extend((part, depth if holds else depth + 1) for part in _parts(inner))
 
 
 def _parts(one: Any) -> Iterable[Any]:
@@ -60,7 +69,7 @@ def _parts(one: Any) -> Iterable[Any]:
     if isinstance(one, ContextVar):
         return [one.get(None), *gc.get_referents(one)]
     if isinstance(one, _COMPILED) or (
-        type(one).__module__ in ("builtins", "itertools") and not isinstance(one, (FunctionType, *CONTAINERS))
+        type(one).__module__ in _OF_C and not isinstance(one, (FunctionType, *CONTAINERS))
     ):
         return gc.get_referents(one)
     found: list[Any] = []

@@ -812,4 +812,10 @@ PROGRAMS: dict[str, tuple[str, dict[str, str], bool]] = {
         {"uploads": "read"},
         False,
     ),
+    "one of many in a ChainMap": (
+        "from collections import ChainMap\nc = ChainMap({str(i): object() for i in range(200)}, {'b': uploads})\n"
+        "def handler(): c['b'].read('a')",
+        {"uploads": "read"},
+        False,
+    ),
 }

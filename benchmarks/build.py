@@ -3,9 +3,14 @@
     python benchmarks/build.py [--rounds 3] [--only portable,chalice] [--tools DIR]
 
 Each builds the same function, all in turn: cold (what it keeps of its own is gone; downloads are kept), again, and
-after an edit of one line, each as a whole process. Given are the medians of seconds by the clock, and of those of CPU,
-children included, which a busy machine disturbs less; the zip; and whether two cold builds gave equal bytes. **floor**
-is uv, a kept zip of the dependencies, and the function appended to a copy of it.
+after an edit of one line, each as a whole process, after one build that is not counted. Given are the medians of
+seconds by the clock, and of those of CPU, children included, which a busy machine disturbs less, as seconds and as
+ratios to chalice in the same run; the zip; and whether two cold builds gave equal bytes. **floor** is uv, a kept zip of
+the dependencies, and the function appended to a copy of it.
+
+All of them run from bytecode that is kept, in a folder of this run's own, as they do where they are installed; without
+it (``PYTHONDONTWRITEBYTECODE``) each would compile its own sources at every start. ``--functions`` alone gives the
+curves: builds over the number of functions, and of functions that share helpers, whose permissions are followed.
 
 zappa and osls's plugin for Python are installed into ``--tools`` (default: this framework's cache) at the first run;
 sam and osls are the parts that `portable doctor --install` installs.
@@ -193,6 +198,8 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
     surroundings["AWS_DEFAULT_REGION"] = "eu-west-1"
     surroundings.setdefault("UV_CACHE_DIR", str(Path.home() / ".cache/uv"))
     surroundings.setdefault("PIP_CACHE_DIR", str(Path.home() / ".cache/pip"))
+    surroundings["PYTHONPYCACHEPREFIX"] = str(folder.parent / "bytecode")
+    surroundings.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
     clock, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
@@ -236,37 +243,102 @@ def compare(chosen: Mapping[str, Contender], rounds: int, scratch: Path) -> None
             (folder / path).write_text(text)
         if one.prepare:
             one.prepare(folder)
+        (folder / "app.py").write_text(one.source)
+        run(one.command, folder, one.environment)  # its bytecode, and its downloads
     for _ in range(rounds):
         for name, one in chosen.items():
             taken[name].append(take(one, scratch / name / "project"))
             print(f"{name} done", file=sys.stderr, flush=True)
     print("| seconds (of CPU) | cold | again | after an edit | zip kB | equal bytes |")
     print("| --- | --- | --- | --- | --- | --- |")
+    medians = {name: middle(found) for name, found in taken.items()}
     for name, found in taken.items():
-        cells = []
-        for step in range(3):
-            clock = statistics.median(one.clock[step] for one in found)
-            cells.append(f"{clock:.2f} ({statistics.median(one.cpu[step] for one in found):.2f})")
+        clocks, cpus = medians[name]
+        cells = [f"{clock:.2f} ({cpu:.2f})" for clock, cpu in zip(clocks, cpus, strict=True)]
         digests = {one.sha256 for one in found}
         equal = "—" if "" in digests or len(found) == 1 else "yes" if len(digests) == 1 else "no"
         print(f"| {name} | {' | '.join(cells)} | {found[0].size / 1000:,.0f} | {equal} |", flush=True)
+    if "chalice" in medians:
+        print("\n| ratio to chalice (of CPU) | cold | again | after an edit |\n| --- | --- | --- | --- |")
+        peer = medians["chalice"]
+        for name, mid in medians.items():
+            clocks = [mine / its for mine, its in zip(mid[0], peer[0], strict=True)]
+            cpus = [mine / its for mine, its in zip(mid[1], peer[1], strict=True)]
+            cells = [f"{clock:.2f} ({cpu:.2f})" for clock, cpu in zip(clocks, cpus, strict=True)]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def middle(taken: Sequence[Taken]) -> tuple[list[float], list[float]]:
+    """Medians by the clock and of CPU, for each of the three steps."""
+    clocks = [statistics.median(one.clock[step] for one in taken) for step in range(3)]
+    return clocks, [statistics.median(one.cpu[step] for one in taken) for step in range(3)]
 
 
 def curve(scratch: Path, rounds: int) -> None:
-    """Seconds of CPU of `portable build` over the number of functions."""
-    print("\n| functions | cold | again | after an edit |\n| --- | --- | --- | --- |")
-    for count in (1, 10, 100, 300):
-        source = "from portable import App\n\napp = App('bench')\n"
-        for number in range(count):
-            source += f"\n\n@app.function()\ndef work_{number}(payload: str) -> str:\n    return payload\n"
-        source += '\n\nNAME = {"version": 1}\n'
-        command = [sys.executable, "-m", "portable.cli", "build", "--target", "aws", "--python", VERSION]
-        one = Contender(str(count), source, {}, command, ["dist", ".portable"], "dist/aws/bundle.zip")
-        folder = scratch / f"curve-{count}" / "project"
-        folder.mkdir(parents=True)
-        found = [take(one, folder) for _ in range(rounds)]
-        cells = [f"{statistics.median(each.cpu[step] for each in found):.2f}" for step in range(3)]
-        print(f"| {count} | {' | '.join(cells)} |", flush=True)
+    """Seconds of CPU of `portable build` over the number of functions: alone, and sharing helpers."""
+    for title, make in (("functions", alone), (f"functions, {HELPERS} helpers", sharing)):
+        print(f"\n| {title} | cold | again | after an edit |\n| --- | --- | --- | --- |")
+        for count in (10, 50, 200):
+            command = [sys.executable, "-m", "portable.cli", "build", "--target", "aws", "--python", VERSION]
+            command += ["--iac", "terraform"]  # a stack of CloudFormation holds no 200 functions
+            source, files = make(count)
+            one = Contender(str(count), source, {}, command, ["dist", ".portable"], "dist/aws/bundle.zip")
+            folder = scratch / f"{make.__name__}-{count}" / "project"
+            for path, text in files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(text)
+            found = [take(one, folder) for _ in range(rounds + 1)][1:]
+            print(f"| {count} | {' | '.join(f'{cpu:.2f}' for cpu in middle(found)[1])} |", flush=True)
+
+
+HELPERS = 60
+HELPER = """from shop.resources import kept, sent
+from shop import {others}
+
+
+class Store:
+    def __init__(self, bucket):
+        self.bucket = bucket
+
+    def save(self, key, data):
+        self.bucket.write(key, data)
+
+
+store = Store(kept)
+
+
+def work(key, data):
+    store.save(clean(key), data)
+    {calls}
+
+
+def clean(text):
+    return text.strip().lower()
+"""
+
+
+def alone(count: int) -> tuple[str, dict[str, str]]:
+    """An app whose functions have nothing in common."""
+    source = "from portable import App\n\napp = App('bench')\n"
+    for number in range(count):
+        source += f"\n\n@app.function()\ndef work_{number}(payload: str) -> str:\n    return payload\n"
+    return source + '\n\nNAME = {"version": 1}\n', {"pyproject.toml": ""}
+
+
+def sharing(count: int) -> tuple[str, dict[str, str]]:
+    """An app whose functions each reach every one of the helpers, which call one another."""
+    resources = 'from portable import Bucket, Queue\n\nkept = Bucket("kept")\nsent = Queue("sent")\n'
+    files = {"shop/__init__.py": "", "shop/resources.py": resources}
+    for number in range(HELPERS):
+        others = [f"helper_{one}" for one in ((number + 1) % HELPERS, (number * 2 + 1) % HELPERS)]
+        calls = "; ".join(f"{one}.work(key, data)" for one in others)
+        files[f"shop/helper_{number}.py"] = HELPER.format(others=", ".join(others), calls=calls)
+    source = "from portable import App\nfrom shop.resources import sent\n"
+    source += "".join(f"from shop import helper_{number}\n" for number in range(HELPERS)) + "\napp = App('bench')\n"
+    for number in range(count):
+        source += f"\n\n@app.function()\ndef work_{number}(payload: str) -> None:\n"
+        source += f"    helper_{number % HELPERS}.work(payload, b'')\n    sent.send(payload)\n"
+    return source + '\n\nNAME = {"version": 1}\n', files
 
 
 def main() -> None:
@@ -274,13 +346,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", help="contenders, by comma")
     parser.add_argument("--tools", type=Path, default=user_cache() / "benchmarks")
+    parser.add_argument("--functions", action="store_true", help="the curves alone")
     options = parser.parse_args()
     chosen = contenders(options.tools)
     if options.only:
         chosen = {name: chosen[name] for name in options.only.split(",")}
     print(f"Python {VERSION}, medians of {options.rounds} rounds\n")
     with tempfile.TemporaryDirectory(prefix="portable-bench-") as scratch:
-        compare(chosen, options.rounds, Path(scratch))
+        if not options.functions:
+            compare(chosen, options.rounds, Path(scratch))
         curve(Path(scratch), options.rounds)
 
 

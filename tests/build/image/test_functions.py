@@ -26,16 +26,14 @@ from portable_gcp.build import TARGET as GCP
 from .conftest import APP, Layout, write_base
 
 Make = Callable[..., Project]
-QUEUED = '\n\n@app.on_message(app.queue("mails"))\ndef send(event: Message[str]) -> None:\n    pass\n'
+TIMED = '\n\n@app.on_schedule(cron="0 8 * * *")\ndef send() -> None:\n    pass\n'
 BOTH = ("x86_64", "arm64")
 TO = "registry.example.com/team/shop"
 
 
 def split(make_project: Make, more: str = "") -> Project:
     settings = f'[project]\nname = "shop"\n[tool.portable.aws]\nsplit = true\n[tool.portable.gcp]\nsplit = true\n{more}'
-    return make_project(
-        {"app.py": APP.replace("import App", "import App, Message") + QUEUED, "pyproject.toml": settings}
-    )
+    return make_project({"app.py": APP + TIMED, "pyproject.toml": settings})
 
 
 def pushed(project: Project, target: Any, tmp_path: Path, *architectures: str) -> Built:
@@ -85,15 +83,15 @@ def test_an_image_without_a_functions_architecture_is_refused(make_project: Make
         pushed(project, AWS, tmp_path, "x86_64")
 
 
+@pytest.mark.slow  # its dependencies are fetched; the files alone: tests/adapters/portable_gcp/test_terraform.py
 def test_google_functions_become_services_of_one_image(make_project: Make, tmp_path: Path) -> None:
-    built = pushed(split(make_project), GCP, tmp_path, *BOTH)
+    built = pushed(split(make_project), GCP, tmp_path, "x86_64")
     assert built.image is not None
     found = json.loads((built.folder / "infra" / "main.tf.json").read_bytes())["resource"]
     assert "google_cloudfunctions2_function" not in found
     services = found["google_cloud_run_v2_service"]
     for name, service in services.items():
         [container] = service["template"]["containers"]
-        # Cloud Run takes what is for amd64 out of an index.
         assert container["image"] == f"{TO}@{built.image.digest}"
         assert {"name": "FUNCTION_TARGET", "value": name} in container["env"]
     assert {*services} == {"http", "send"}

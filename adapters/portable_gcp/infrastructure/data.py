@@ -19,6 +19,7 @@ from portable_gcp.topic import filter_expression
 __all__ = ["Data", "labels_of", "owner_of"]
 
 _ACK_DEADLINE_MIN = 10  # seconds, google.pubsub_v1: Subscription.ack_deadline_seconds
+_STARTING = 30  # seconds that a push may wait for an instance before its function's time begins: chosen
 _KEPT = "604800s"  # a week, the default, of messages that nobody has taken
 _KEPT_DEAD = "2678400s"  # 31 days, the most: google.pubsub_v1, Subscription.message_retention_duration
 
@@ -178,7 +179,7 @@ class Data:
 
     def _deadline(self, handler: FunctionRecord | None) -> int:
         timeout = self._deployment.functions[handler.name].timeout if handler is not None else None
-        seconds = math.ceil(timeout or DEFAULT_TIMEOUT.total_seconds())
+        seconds = math.ceil(timeout or DEFAULT_TIMEOUT.total_seconds()) + _STARTING
         return max(_ACK_DEADLINE_MIN, min(seconds, ACK_DEADLINE_MAX))
 
 

@@ -228,7 +228,7 @@ def test_events_are_pushed_as_the_entry_expects_them(written: Callable[[str], di
             "audience": function,
         },
     }
-    assert emails["ack_deadline_seconds"] == 300
+    assert emails["ack_deadline_seconds"] == 330  # the function's time, and that of a start
     assert emails["retry_policy"] == {"minimum_backoff": "20s", "maximum_backoff": "300s"}
     assert emails["dead_letter_policy"]["max_delivery_attempts"] == 7
     assert document["google_pubsub_subscription"]["queue_pulled"]["enable_message_ordering"] is True

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from portable.build.artifact import Built, Wanted, build
+from portable.build.image import session
 from portable.build.image.plan import ImageWanted
 from portable.build.image.reference import parse_reference
 from portable.build.image.registry import Registry
@@ -38,7 +39,8 @@ HTPASSWD = "ann:$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n"
 
 @pytest.fixture(autouse=True)
 def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home where nobody is logged in."""
+    """A home where nobody is logged in, and no long wait before what is asked again."""
+    monkeypatch.setattr(session, "_FIRST_WAIT", 0.01)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     folder = tmp_path / "home" / ".docker"
     folder.mkdir(parents=True)

@@ -46,7 +46,7 @@ class _Watch:
         """An audit event of the interpreter."""
         if event == "open":
             path, _, flags = arguments
-            if isinstance(path, (str, bytes)) and not (flags or 0) & _WRITES:
+            if isinstance(path, (str, bytes, os.PathLike)) and not (flags or 0) & _WRITES:
                 self.files.add(os.path.abspath(os.fsdecode(path)))
         elif event in ("os.listdir", "os.scandir"):
             if not isinstance(arguments[0], int):

@@ -155,6 +155,13 @@ def test_a_move(make_project: Make) -> None:
     assert move.data == ["queue orders", "table items", "table live-sockets"]
 
 
+def test_a_move_to_where_it_is_changes_no_name(make_project: Make) -> None:
+    project = make_project({"app.py": APP, "pyproject.toml": ""})
+    aws, (description, findings) = checked(project, "aws")
+    move = compare_targets(description.manifest, (aws, findings, {}), (aws, findings, {}))
+    assert (move.names, move.limits) == ([], [])
+
+
 def test_the_commands(make_project: Make, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(make_project({"app.py": APP, "pyproject.toml": ""}).root)
     assert main(["check", "--all", "--project", root]) == 1
@@ -166,7 +173,7 @@ def test_the_commands(make_project: Make, capsys: pytest.CaptureFixture[str]) ->
     assert "shop from AWS Lambda to Google Cloud" in out
     assert "\ngcp cannot give:\n  error app.py:" in out
     assert max(map(len, out.splitlines())) < 80
-    assert main(["plan", "--from", "local", "--to", "local", "--project", root]) == 0
-    assert "names:" not in capsys.readouterr().out
+    assert main(["plan", "--from", "local", "--to", "local", "--project", root]) == 2
+    assert "--from and --to are both local" in capsys.readouterr().err
     assert main(["check", "--project", root]) == 2
     assert "say --target TARGET, or --all" in capsys.readouterr().err
